@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * derive: HKDF-Expand and HMAC through OpenSSL's EVP; contexts are made and wiped with each call.
+ */
+#include "derive.h"
+
+#include "coding.h"
+#include "secret.h"
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+
+enum {
+  LABEL_BYTES_MAX = 16,
+  CONTEXT_BYTES_MAX = 128,
+  INFO_BYTES_MAX = 1 + LABEL_BYTES_MAX + 2 + CONTEXT_BYTES_MAX
+};
+
+const char *nc_label_text(nc_label label) {
+  switch (label) {
+    case NC_LABEL_WRAP:
+      return "wrap";
+    case NC_LABEL_KEK_COMMIT:
+      return "kek-commit";
+    case NC_LABEL_KEYFILE_MAC:
+      return "keyfile-mac";
+    case NC_LABEL_CURRENT_MAC:
+      return "current-mac";
+    case NC_LABEL_DATA:
+      return "data";
+    case NC_LABEL_DEK_COMMIT:
+      return "dek-commit";
+  }
+  return "";
+}
+
+/* u8 len ‖ label ‖ u16 len ‖ context: the lengths keep one label's input from being another's. 0 when it is
+ * too long. */
+static size_t encode_info(nc_label label, nacre_slice context, uint8_t info[INFO_BYTES_MAX]) {
+  const char *text = nc_label_text(label);
+  size_t size = strlen(text);
+  nc_writer w = nc_writer_over(info, INFO_BYTES_MAX);
+  if (size == 0 || size > LABEL_BYTES_MAX || context.size > CONTEXT_BYTES_MAX) return 0;
+  nc_write_u8(&w, (uint8_t)size);
+  nc_write_bytes(&w, text, size);
+  nc_write_u16(&w, (uint16_t)context.size);
+  nc_write_bytes(&w, context.data, context.size);
+  return w.failed ? 0 : w.size;
+}
+
+static bool expand(nc_env *env, const uint8_t *key, uint8_t *info, size_t info_size, uint8_t *out,
+                   size_t size) {
+  int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+  char digest[] = "SHA256";
+  NC_SECRET(k); /* OSSL_PARAM takes no const */
+  memcpy(k.bytes, key, NC_DERIVE_KEY_BYTES);
+  OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
+      OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, k.bytes, NC_DERIVE_KEY_BYTES),
+      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, info_size),
+      OSSL_PARAM_construct_end(),
+  };
+  EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(env->kdf);
+  bool good = ctx != NULL && EVP_KDF_derive(ctx, out, size, params) == 1;
+  EVP_KDF_CTX_free(ctx);
+  return good;
+}
+
+nacre_status nc_derive(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nc_label label,
+                       nacre_slice context, uint8_t *out, size_t size, nacre_error *err) {
+  uint8_t info[INFO_BYTES_MAX];
+  size_t info_size = encode_info(label, context, info);
+  if (info_size == 0)
+    return nc_fail(err, NC_E_SEAL_ARGUMENT, "a derivation's context of %zu bytes", context.size);
+  ERR_set_mark();
+  bool good = expand(env, key, info, info_size, out, size);
+  ERR_pop_to_mark();
+  if (good) return NACRE_OK;
+  nc_wipe(out, size);
+  return nc_fail(err, NC_E_OPENSSL, "deriving \"%s\"", nc_label_text(label));
+}
+
+static bool authenticate(nc_env *env, const uint8_t *key, nacre_slice data, uint8_t *out) {
+  char digest[] = "SHA256";
+  const OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+      OSSL_PARAM_construct_end(),
+  };
+  size_t size = 0;
+  EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(env->mac);
+  bool good = ctx != NULL && EVP_MAC_init(ctx, key, 32, params) == 1 &&
+              (data.size == 0 || EVP_MAC_update(ctx, data.data, data.size) == 1) &&
+              EVP_MAC_final(ctx, out, &size, 32) == 1 && size == 32;
+  EVP_MAC_CTX_free(ctx);
+  return good;
+}
+
+nacre_status nc_hmac(nc_env *env, const uint8_t key[32], nacre_slice data, uint8_t out[32],
+                     nacre_error *err) {
+  ERR_set_mark();
+  bool good = authenticate(env, key, data, out);
+  ERR_pop_to_mark();
+  return good ? NACRE_OK : nc_fail(err, NC_E_OPENSSL, "computing an HMAC");
+}

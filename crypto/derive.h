@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * derive: every derived key and commitment, every label, in one place (format/README.md, "Derivation").
+ *
+ *   derive(K, label, context, n) = HKDF-Expand-SHA256(K, u8 len ‖ label ‖ u16 len ‖ context, n)      (RFC 5869, section 2.3)
+ *
+ * K is uniform, so Expand alone suffices. A KEK, a DEK or a root key is never itself a GCM or HMAC key.
+ */
+#ifndef NC_DERIVE_H
+#define NC_DERIVE_H
+
+#include "env.h"
+#include "slice.h"
+
+typedef enum nc_label {
+  NC_LABEL_WRAP,        /* KEK or root key: wrapping key and nonce */
+  NC_LABEL_KEK_COMMIT,  /* KEK */
+  NC_LABEL_KEYFILE_MAC, /* KEK */
+  NC_LABEL_CURRENT_MAC, /* KEK */
+  NC_LABEL_DATA,        /* DEK: the key that seals frames */
+  NC_LABEL_DEK_COMMIT   /* DEK */
+} nc_label;
+const char *nc_label_text(nc_label label);
+
+enum { NC_DERIVE_KEY_BYTES = 32 };
+
+NC_MUST_CHECK nacre_status nc_derive(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nc_label label,
+                                     nacre_slice context, uint8_t *out, size_t size, nacre_error *err);
+/* HMAC-SHA256 (RFC 2104). */
+NC_MUST_CHECK nacre_status nc_hmac(nc_env *env, const uint8_t key[32], nacre_slice data, uint8_t out[32],
+                                   nacre_error *err);
+
+#endif

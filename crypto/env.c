@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * env: made once a store, immutable from then on, so that any thread may read it without a lock.
+ *
+ * The fork word lies in a page of its own, which the kernel replaces by zeros in a child: reading it costs a
+ * load, getpid a system call.
+ */
+#include "env.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { PAGE_BYTES = 4096 };
+
+static nacre_status make_fork_word(nc_env *env, nacre_error *err) {
+  uint32_t *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  if (madvise(page, PAGE_BYTES, MADV_WIPEONFORK) != 0) {
+    int code = errno;
+    munmap(page, PAGE_BYTES);
+    nacre_status status = nc_fail(err, NC_E_OS, "madvise(MADV_WIPEONFORK), which Linux has since 4.14");
+    if (err != NULL) err->os_errno = code;
+    return status;
+  }
+  *page = 1;
+  env->parent = page;
+  return NACRE_OK;
+}
+
+static nacre_status fetch_algorithms(nc_env *env, nacre_error *err) {
+  ERR_set_mark(); /* the host program's OpenSSL errors are left as they were */
+  env->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+  env->kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+  env->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+  ERR_pop_to_mark();
+  if (env->cipher == NULL) return nc_fail(err, NC_E_OPENSSL, "it has no AES-256-GCM");
+  if (env->kdf == NULL) return nc_fail(err, NC_E_OPENSSL, "it has no HKDF");
+  if (env->mac == NULL) return nc_fail(err, NC_E_OPENSSL, "it has no HMAC");
+  return NACRE_OK;
+}
+
+static nacre_status fill(nc_env *env, nacre_error *err) {
+  NC_TRY(make_fork_word(env, err));
+  NC_TRY(fetch_algorithms(env, err));
+  return nc_heap_create(&env->heap, err);
+}
+
+nacre_status nc_env_create(const nacre_io *io, nc_env **ret_env, nacre_error *err) {
+  nc_env *env = calloc(1, sizeof *env);
+  if (env == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  env->io = io != NULL ? io : nacre_io_posix();
+  nacre_status status = fill(env, err);
+  if (status != NACRE_OK) {
+    nc_env_destroy(env);
+    return status;
+  }
+  *ret_env = env;
+  return NACRE_OK;
+}
+
+void nc_env_destroy(nc_env *env) {
+  if (env == NULL) return;
+  nc_heap_destroy(env->heap);
+  EVP_MAC_free(env->mac);
+  EVP_KDF_free(env->kdf);
+  EVP_CIPHER_free(env->cipher);
+  if (env->parent != NULL) munmap((void *)(uintptr_t)env->parent, PAGE_BYTES);
+  free(env);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * env: what one open store shares with everything below the engine: the operations on the disk, OpenSSL's algorithms (fetched
+ * once), private memory, and the word that tells a child that it is one. No two stores share an env.
+ */
+#ifndef NC_ENV_H
+#define NC_ENV_H
+
+#include <nacre/nacre_io.h>
+
+#include "private_memory.h"
+#include "status.h"
+
+typedef struct nc_env {
+  const nacre_io *io;
+  nc_heap *heap;
+  void *cipher; /* EVP_CIPHER: AES-256-GCM */
+  void *kdf;    /* EVP_KDF: HKDF */
+  void *mac;    /* EVP_MAC: HMAC */
+  const volatile uint32_t *parent; /* 1 in the process that made the env, 0 in its children (wiped on fork) */
+} nc_env;
+
+/* `io` NULL: the operating system. */
+NC_MUST_CHECK nacre_status nc_env_create(const nacre_io *io, nc_env **ret_env, nacre_error *err);
+void nc_env_destroy(nc_env *env);
+/* True in a child of the process that made it: nothing of the env may be used there. */
+static inline bool nc_env_forked(const nc_env *env) { return *env->parent == 0; }
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * io_posix: the operating system's own operations (Linux).
+ *
+ * Invariants
+ *   1. Everything is reached through a directory's descriptor and a single name; no link is followed below
+ *      dir_open's path.
+ *   2. No descriptor below 3 is ever kept: a host that closed its standard streams cannot print into a store.
+ *   3. Locks belong to the open file description, so that they also hold between two handles of one process.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <nacre/nacre_io.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct nacre_io_dir {
+  int fd;
+};
+struct nacre_io_file {
+  int fd;
+};
+struct nacre_io_lock {
+  int fd;
+};
+
+enum {
+  FIRST_FD = 3,
+  DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+  FILE_FLAGS = O_NOFOLLOW | O_CLOEXEC | O_NOCTTY
+};
+
+/* Moves a descriptor out of the standard streams' range. */
+static int lift(int fd) {
+  if (fd < 0 || fd >= FIRST_FD) return fd;
+  int lifted = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD);
+  int code = errno;
+  close(fd);
+  errno = code;
+  return lifted;
+}
+
+static int open_at(int dir, const char *name, int flags, mode_t mode) {
+  int fd;
+  do {
+    fd = openat(dir, name, flags, mode);
+  } while (fd < 0 && errno == EINTR);
+  return lift(fd);
+}
+
+/* An open descriptor becomes a handle, all of which are one int; the descriptor is closed when there is no
+ * memory. */
+static int handle_of(int fd, void **ret_handle) {
+  int *handle = malloc(sizeof *handle);
+  if (handle == NULL) {
+    close(fd);
+    return ENOMEM;
+  }
+  *handle = fd;
+  *ret_handle = handle;
+  return 0;
+}
+
+/* --- directories ---------------------------------------------------------------------------------------- */
+
+static int dir_handle(int fd, nacre_io_dir **ret_dir) {
+  void *handle;
+  if (fd < 0) return errno;
+  int code = handle_of(fd, &handle);
+  if (code == 0) *ret_dir = handle;
+  return code;
+}
+
+static int dir_open(void *context, const char *path, bool create, nacre_io_dir **ret_dir) {
+  (void)context;
+  int fd = open_at(AT_FDCWD, path, DIR_FLAGS, 0);
+  if (fd < 0 && errno == ENOENT && create) {
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) return errno;
+    fd = open_at(AT_FDCWD, path, DIR_FLAGS, 0);
+  }
+  return dir_handle(fd, ret_dir);
+}
+
+static int dir_open_at(void *context, nacre_io_dir *parent, const char *name, nacre_io_dir **ret_dir) {
+  (void)context;
+  return dir_handle(open_at(parent->fd, name, DIR_FLAGS | O_NOFOLLOW, 0), ret_dir);
+}
+
+static int dir_create_at(void *context, nacre_io_dir *parent, const char *name) {
+  (void)context;
+  return mkdirat(parent->fd, name, 0700) == 0 ? 0 : errno;
+}
+
+static int dir_remove_at(void *context, nacre_io_dir *parent, const char *name) {
+  (void)context;
+  return unlinkat(parent->fd, name, AT_REMOVEDIR) == 0 ? 0 : errno;
+}
+
+static nacre_io_kind kind_of(int dir, const struct dirent *entry) {
+  if (entry->d_type == DT_REG) return NACRE_IO_REGULAR;
+  if (entry->d_type == DT_DIR) return NACRE_IO_DIRECTORY;
+  struct stat info;
+  if (entry->d_type != DT_UNKNOWN || fstatat(dir, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+    return NACRE_IO_OTHER;
+  if (S_ISREG(info.st_mode)) return NACRE_IO_REGULAR;
+  return S_ISDIR(info.st_mode) ? NACRE_IO_DIRECTORY : NACRE_IO_OTHER;
+}
+
+static int visit_all(DIR *stream, int (*visit)(void *arg, const char *name, nacre_io_kind kind), void *arg) {
+  for (;;) {
+    errno = 0;
+    const struct dirent *entry = readdir(stream);
+    if (entry == NULL) return errno;
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    int stop = visit(arg, entry->d_name, kind_of(dirfd(stream), entry));
+    if (stop != 0) return stop;
+  }
+}
+
+static int dir_list(void *context, nacre_io_dir *dir,
+                    int (*visit)(void *arg, const char *name, nacre_io_kind kind), void *arg) {
+  (void)context;
+  int fd = open_at(dir->fd, ".", DIR_FLAGS, 0); /* opened anew: a duplicate would share its position */
+  if (fd < 0) return errno;
+  DIR *stream = fdopendir(fd);
+  if (stream == NULL) {
+    int code = errno;
+    close(fd);
+    return code;
+  }
+  int result = visit_all(stream, visit, arg);
+  closedir(stream);
+  return result;
+}
+
+static int dir_sync(void *context, nacre_io_dir *dir) {
+  (void)context;
+  while (fsync(dir->fd) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+static void dir_close(void *context, nacre_io_dir *dir) {
+  (void)context;
+  close(dir->fd);
+  free(dir);
+}
+
+/* --- files ---------------------------------------------------------------------------------------------- */
+
+/* Opens what must be a regular file. O_NONBLOCK, which means nothing to a regular file, keeps a FIFO from
+ * blocking. */
+static int open_regular(int dir, const char *name, int flags, int *ret_fd) {
+  int fd = open_at(dir, name, flags | FILE_FLAGS | O_NONBLOCK, 0600);
+  if (fd < 0) return errno == EISDIR || errno == ENXIO || errno == ENODEV ? EINVAL : errno;
+  struct stat info;
+  int code = fstat(fd, &info) != 0 ? errno : S_ISREG(info.st_mode) ? 0 : EINVAL;
+  if (code != 0) {
+    close(fd);
+    return code;
+  }
+  *ret_fd = fd;
+  return 0;
+}
+
+static int file_create(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file) {
+  (void)context;
+  void *handle;
+  int fd = open_at(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | FILE_FLAGS, 0600);
+  if (fd < 0) return errno;
+  int code = handle_of(fd, &handle);
+  if (code != 0) {
+    unlinkat(dir->fd, name, 0);
+    return code;
+  }
+  *ret_file = handle;
+  return 0;
+}
+
+static int file_open(void *context, nacre_io_dir *dir, const char *name, bool writable,
+                     nacre_io_file **ret_file) {
+  (void)context;
+  void *handle;
+  int fd;
+  int code = open_regular(dir->fd, name, writable ? O_RDWR : O_RDONLY, &fd);
+  if (code == 0) code = handle_of(fd, &handle);
+  if (code == 0) *ret_file = handle;
+  return code;
+}
+
+static int file_info(void *context, nacre_io_file *file, nacre_io_info *ret_info) {
+  (void)context;
+  struct stat info;
+  if (fstat(file->fd, &info) != 0) return errno;
+  *ret_info = (nacre_io_info){.size = (uint64_t)info.st_size, .links = (uint64_t)info.st_nlink};
+  return 0;
+}
+
+static bool offsets_fit(uint64_t offset, size_t size) {
+  return offset <= (uint64_t)INT64_MAX && size <= (uint64_t)INT64_MAX - offset;
+}
+
+static int file_read(void *context, nacre_io_file *file, uint64_t offset, void *buffer, size_t size,
+                     size_t *ret_read) {
+  (void)context;
+  if (!offsets_fit(offset, size)) return EOVERFLOW;
+  size_t done = 0;
+  while (done < size) {
+    ssize_t got = pread(file->fd, (uint8_t *)buffer + done, size - done, (off_t)(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno;
+    if (got == 0) break;
+    done += (size_t)got;
+  }
+  *ret_read = done;
+  return 0;
+}
+
+static int file_write(void *context, nacre_io_file *file, uint64_t offset, const void *buffer, size_t size) {
+  (void)context;
+  if (!offsets_fit(offset, size)) return EFBIG;
+  size_t done = 0;
+  while (done < size) {
+    ssize_t put = pwrite(file->fd, (const uint8_t *)buffer + done, size - done, (off_t)(offset + done));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return errno;
+    if (put == 0) return EIO; /* POSIX leaves this open; trying again could go on for ever */
+    done += (size_t)put;
+  }
+  return 0;
+}
+
+static int file_sync(void *context, nacre_io_file *file) {
+  (void)context;
+  while (fdatasync(file->fd) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+static void file_close(void *context, nacre_io_file *file) {
+  (void)context;
+  close(file->fd);
+  free(file);
+}
+
+/* --- names and locks ------------------------------------------------------------------------------------ */
+
+static int rename_over(void *context, nacre_io_dir *dir, const char *from, const char *to) {
+  (void)context;
+  return renameat(dir->fd, from, dir->fd, to) == 0 ? 0 : errno;
+}
+
+static int remove_file(void *context, nacre_io_dir *dir, const char *name) {
+  (void)context;
+  return unlinkat(dir->fd, name, 0) == 0 ? 0 : errno;
+}
+
+static int lock_description(int fd, bool exclusive) {
+  struct flock all = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+  while (fcntl(fd, F_OFD_SETLK, &all) != 0) {
+    if (errno == EAGAIN || errno == EACCES) return EWOULDBLOCK;
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+static int lock_take(void *context, nacre_io_dir *dir, const char *name, bool exclusive,
+                     nacre_io_lock **ret_lock) {
+  (void)context;
+  void *handle;
+  int fd;
+  int code = open_regular(dir->fd, name, exclusive ? O_RDWR | O_CREAT : O_RDONLY, &fd);
+  if (code != 0) return code;
+  code = lock_description(fd, exclusive);
+  if (code != 0) {
+    close(fd);
+    return code;
+  }
+  code = handle_of(fd, &handle);
+  if (code == 0) *ret_lock = handle;
+  return code;
+}
+
+static void lock_release(void *context, nacre_io_lock *lock) {
+  (void)context;
+  close(lock->fd); /* the last descriptor of the description takes the lock with it */
+  free(lock);
+}
+
+/* --- clocks --------------------------------------------------------------------------------------------- */
+
+static uint64_t monotonic_ns(void *context) {
+  (void)context;
+  struct timespec now = {0};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t wall_ms(void *context) {
+  (void)context;
+  struct timespec now = {0};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+const nacre_io *nacre_io_posix(void) {
+  static const nacre_io posix = {
+      .dir_open = dir_open,
+      .dir_open_at = dir_open_at,
+      .dir_create_at = dir_create_at,
+      .dir_remove_at = dir_remove_at,
+      .dir_list = dir_list,
+      .dir_sync = dir_sync,
+      .dir_close = dir_close,
+      .file_create = file_create,
+      .file_open = file_open,
+      .file_info = file_info,
+      .file_read = file_read,
+      .file_write = file_write,
+      .file_sync = file_sync,
+      .file_close = file_close,
+      .rename = rename_over,
+      .remove = remove_file,
+      .lock = lock_take,
+      .unlock = lock_release,
+      .monotonic_ns = monotonic_ns,
+      .wall_ms = wall_ms,
+  };
+  return &posix;
+}

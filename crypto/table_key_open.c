@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * table_key_open: from the two copies of a key file to keys that may be believed.
+ *
+ * The order matters. Nothing in a key file is authentic before its MAC is checked, and that needs a key; so
+ * first one copy is chosen by checksum and generation, then compared with what the caller trusts, then only
+ * URIs that the caller named are asked, with the caller's own principal, and what they answer is held against
+ * the commitments; the MAC comes last.
+ */
+#include <stdlib.h>
+
+#include "secret.h"
+#include "table_key_set.h"
+
+/* --- choosing a copy ------------------------------------------------------------------------------------ */
+
+typedef struct copy {
+  const char *name;
+  uint8_t *bytes;
+  size_t size, body_size;
+  nc_key_file *file;
+  nacre_status status;
+  nacre_error error;
+} copy;
+
+static void read_copy(copy *c, const nc_dir *dir) {
+  c->status = nc_dir_load_file(dir, c->name, NC_KEY_FILE_BYTES_MAX, &c->bytes, &c->size, &c->error);
+  if (c->status != NACRE_OK) return;
+  c->file = malloc(sizeof *c->file); /* too large for the stack */
+  if (c->file == NULL) {
+    c->status = nc_fail(&c->error, NC_E_NO_MEMORY, NULL);
+    return;
+  }
+  c->status = nc_key_file_decode((nacre_slice){c->bytes, c->size}, c->file, &c->body_size, &c->error);
+  if (c->status == NACRE_OK) return;
+  char label[NC_FILE_LABEL_BYTES];
+  nc_dir_label(dir, c->name, label);
+  nc_fail_in(&c->error, c->status, label, 0);
+}
+
+static void free_copy(copy *c) {
+  free(c->bytes);
+  free(c->file);
+}
+
+/* Of two bad copies the first that is there is told of. */
+static nacre_status tell_worse(const copy copies[2], nacre_error *err) {
+  const copy *told = copies[0].status != NACRE_NOT_FOUND ? &copies[0] : &copies[1];
+  if (told->status == NACRE_NOT_FOUND) return nc_fail(err, NC_E_KEY_FILE_MISSING, NULL);
+  return nc_fail_with(err, &told->error);
+}
+
+static nacre_status choose(const copy copies[2], const copy **ret_chosen, nacre_error *err) {
+  for (int i = 0; i < 2; i++) {
+    if (copies[i].status != NACRE_NO_MEMORY)
+      continue; /* nothing is known of it: no reason to take the other */
+    return nc_fail_with(err, &copies[i].error);
+  }
+  bool a = copies[0].status == NACRE_OK, b = copies[1].status == NACRE_OK;
+  if (!a && !b) return tell_worse(copies, err);
+  bool second = b && (!a || copies[1].file->generation > copies[0].file->generation);
+  *ret_chosen = &copies[second ? 1 : 0];
+  return NACRE_OK;
+}
+
+/* --- what the caller trusts ----------------------------------------------------------------------------- */
+
+static nacre_status find_active(const nc_key_file *file, uint32_t *ret_index, nacre_error *err) {
+  for (uint32_t i = 0; i < file->version_count; i++) {
+    if (file->versions[i].state == NC_KEY_ACTIVE) {
+      *ret_index = i;
+      return NACRE_OK;
+    }
+  }
+  return nc_fail(err, NC_E_KEY_FILE_SHAPE, "no version is active");
+}
+
+static bool pinned(const nc_key_version *version, const nc_kek_pin *pin) {
+  return pin != NULL && nc_uuid_equal(&version->id, &pin->id) && version->version == pin->version &&
+         nc_equal_secret(version->commitment, pin->commitment, NC_COMMITMENT_BYTES);
+}
+
+static nacre_status check_trust(const nc_key_file *file, uint32_t active, const nc_key_trust *trust,
+                                nacre_error *err) {
+  const nc_key_version *version = &file->versions[active];
+  if (!trust->any_table && !nc_uuid_equal(&file->table, &trust->table)) {
+    char id[NC_UUID_TEXT_BYTES];
+    nc_uuid_format(&file->table, id);
+    return nc_fail(err, NC_E_KEY_FILE_TABLE, "%s", id);
+  }
+  if (file->generation < trust->generation_min) {
+    return nc_fail(err, NC_E_KEY_FILE_ROLLED_BACK, "generation %llu, before %llu",
+                   (unsigned long long)file->generation, (unsigned long long)trust->generation_min);
+  }
+  if (trust->current == NULL || pinned(version, trust->current) || pinned(version, trust->pending))
+    return NACRE_OK;
+  char id[NC_UUID_TEXT_BYTES];
+  nc_uuid_format(&version->id, id);
+  return nc_fail(err, NC_E_KEY_FILE_PIN, "%s, version %u", id, version->version);
+}
+
+/* --- asking for the keys -------------------------------------------------------------------------------- */
+
+/* How much a failure tells: a denial more than an outage, and both more than that a key does not fit. */
+static int weight_of(nacre_status status) {
+  if (status == NACRE_KEY_DENIED) return 3;
+  if (status == NACRE_KEY_UNREACHABLE) return 2;
+  return status == NACRE_KEY_MISSING ? 0 : 1;
+}
+
+typedef struct asking {
+  const nc_kms *kms;
+  const nc_key_trust *trust;
+  const nc_key_file *file;
+  nc_table_keys *keys;
+  nacre_status status; /* of the version at hand: what its failures come to so far */
+  nacre_error error;
+} asking;
+
+static void note_failure(asking *a, nacre_status status, const nacre_error *why) {
+  if (weight_of(status) < weight_of(a->status)) return;
+  if (weight_of(status) == weight_of(a->status) && a->error.id != NC_E_KEY_NO_WRAP)
+    return; /* the first one stays */
+  a->status = status;
+  a->error = *why;
+}
+
+static nacre_status unwrap_one(asking *a, const nacre_key_spec *spec, const nc_key_wrap *wrap, nc_kek *kek,
+                               nacre_error *err) {
+  NC_SECRET(key);
+  uint8_t commitment[NC_COMMITMENT_BYTES];
+  nc_kms_purpose purpose = {a->file->table, kek->pin.id, kek->pin.version};
+  NC_TRY(nc_kms_unwrap(a->kms, spec, &purpose, wrap->ciphertext, key.bytes, err));
+  NC_TRY(nc_kek_commitment(a->kms->env, key.bytes, &a->file->table, &kek->pin, commitment, err));
+  if (!nc_equal_secret(commitment, kek->pin.commitment, sizeof commitment)) {
+    return nc_fail(err, NC_E_KEK_COMMITMENT, "%.200s", spec->uri);
+  }
+  memcpy(kek->key, key.bytes, NC_KEK_BYTES);
+  return NACRE_OK;
+}
+
+/* Tries every wrap of a version that lies under one of the caller's keys. */
+static bool ask_one(asking *a, const nacre_key_spec *spec, uint32_t version_index) {
+  nacre_slice uri = {spec->uri, spec->uri == NULL ? 0 : strlen(spec->uri)};
+  for (uint32_t i = 0; i < a->file->wrap_count; i++) {
+    const nc_key_wrap *wrap = &a->file->wraps[i];
+    nacre_error why;
+    if (wrap->version_index != version_index || !nc_slice_equal(wrap->uri, uri)) continue;
+    nacre_status status = unwrap_one(a, spec, wrap, &a->keys->keks[version_index], &why);
+    if (status == NACRE_OK) return true;
+    note_failure(a, status, &why);
+  }
+  return false;
+}
+
+static bool in_region(const nacre_key_spec *spec, const char *region) {
+  return region != NULL && spec->region != NULL && strcmp(spec->region, region) == 0;
+}
+
+static nacre_status ask_all(asking *a, uint32_t version_index, nacre_error *err) {
+  const nc_key_version *version = &a->file->versions[version_index];
+  char id[NC_UUID_TEXT_BYTES];
+  nc_uuid_format(&version->id, id);
+  a->status = nc_fail(&a->error, NC_E_KEY_NO_WRAP, "%s, version %u", id, version->version);
+  for (int pass = 0; pass < 2; pass++) {
+    for (size_t i = 0; i < a->trust->spec_count; i++) {
+      const nacre_key_spec *spec = &a->trust->specs[i];
+      if (in_region(spec, a->trust->region) == (pass == 0) && ask_one(a, spec, version_index))
+        return NACRE_OK;
+    }
+  }
+  return nc_fail_with(err, &a->error);
+}
+
+static nacre_status unwrap_versions(asking *a, nacre_error *err) {
+  for (uint32_t i = 0; i < a->file->version_count; i++) {
+    const nc_key_version *version = &a->file->versions[i];
+    nc_kek_pin *pin = &a->keys->keks[i].pin;
+    pin->id = version->id;
+    pin->version = version->version;
+    memcpy(pin->commitment, version->commitment, sizeof pin->commitment);
+    NC_TRY(ask_all(a, i, err));
+  }
+  return NACRE_OK;
+}
+
+static nacre_status check_mac(const nc_table_keys *keys, const copy *chosen, nacre_error *err) {
+  const nc_kek *active = nc_table_keys_active(keys);
+  uint8_t mac[NC_MAC_BYTES];
+  nacre_slice body = {chosen->bytes, chosen->body_size};
+  NC_TRY(nc_kek_mac(keys->env, active, NC_LABEL_KEYFILE_MAC, &keys->table, body, mac, err));
+  for (uint32_t i = 0; i < chosen->file->mac_count; i++) {
+    const nc_key_mac *stored = &chosen->file->macs[i];
+    if (!nc_uuid_equal(&stored->kek_id, &active->pin.id)) continue;
+    if (nc_equal_secret(stored->mac, mac, sizeof mac)) return NACRE_OK;
+  }
+  return nc_fail(err, NC_E_KEY_FILE_MAC, NULL);
+}
+
+/* --- opening -------------------------------------------------------------------------------------------- */
+
+static nacre_status fill(nc_table_keys *keys, const copy *chosen, uint32_t active, const nc_kms *kms,
+                         const nc_key_trust *trust, nacre_error *err) {
+  asking a = {.kms = kms, .trust = trust, .file = chosen->file, .keys = keys};
+  keys->table = chosen->file->table;
+  keys->generation = chosen->file->generation;
+  keys->active = active;
+  memcpy(keys->image, chosen->bytes, chosen->size);
+  NC_TRY(unwrap_versions(&a, err));
+  return check_mac(keys, chosen, err);
+}
+
+static nacre_status believe(const copy *chosen, const nc_kms *kms, const nc_key_trust *trust,
+                            nc_table_keys **ret_keys, nacre_error *err) {
+  uint32_t active = 0;
+  nc_table_keys *keys;
+  NC_TRY(find_active(chosen->file, &active, err));
+  NC_TRY(check_trust(chosen->file, active, trust, err));
+  NC_TRY(nc_key_set_create(kms->env, chosen->file->version_count, chosen->size, &keys, err));
+  nacre_status status = fill(keys, chosen, active, kms, trust, err);
+  if (status != NACRE_OK) {
+    nc_table_keys_unref(keys);
+    return status;
+  }
+  *ret_keys = keys;
+  return NACRE_OK;
+}
+
+nacre_status nc_table_keys_open(const nc_kms *kms, const nc_dir *dir, const nc_key_trust *trust,
+                                nc_table_keys **ret_keys, nacre_error *err) {
+  copy copies[2] = {{.name = NC_KEY_FILE_A}, {.name = NC_KEY_FILE_B}};
+  const copy *chosen = NULL;
+  char label[NC_FILE_LABEL_BYTES];
+  for (int i = 0; i < 2; i++) read_copy(&copies[i], dir);
+  nacre_status status = choose(copies, &chosen, err);
+  nc_dir_label(dir, chosen != NULL ? chosen->name : NC_KEY_FILE_A, label);
+  if (status == NACRE_OK) status = believe(chosen, kms, trust, ret_keys, err);
+  if (status != NACRE_OK) nc_fail_in(err, status, label, 0);
+  for (int i = 0; i < 2; i++) free_copy(&copies[i]);
+  return status;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * background: when flushes and merges run, and what becomes of their results.
+ */
+#include "table.h"
+
+void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const nacre_error *error) {
+  if (t->shared->on_event == NULL) return;
+  char name[sizeof t->name];
+  pthread_mutex_lock(&t->state_lock); /* a rename may be under way */
+  memcpy(name, t->name, sizeof name);
+  pthread_mutex_unlock(&t->state_lock);
+  nacre_event event = {.type = type, .table = name[0] == '\0' ? NULL : name, .bytes = bytes, .error = error};
+  t->shared->on_event(t->shared->event_arg, &event);
+}
+
+void nc_table_note_result(nacre_table *t, nacre_error *slot, nacre_status status, const nacre_error *err) {
+  pthread_mutex_lock(&t->state_lock);
+  nacre_status before = slot->status;
+  if (status == NACRE_OK) {
+    nc_error_clear(slot);
+  } else {
+    *slot = *err;
+  }
+  pthread_cond_broadcast(&t->changed);
+  pthread_mutex_unlock(&t->state_lock);
+  if (status != NACRE_OK && before != status) nc_table_emit(t, NACRE_EVENT_BACKGROUND_ERROR, 0, err);
+  if (status == NACRE_OK && before != NACRE_OK) nc_table_emit(t, NACRE_EVENT_HEALED, 0, NULL);
+}
+
+static void begin_job(nacre_table *t, bool *queued) {
+  pthread_mutex_lock(&t->state_lock);
+  *queued = false;
+  t->jobs_running++;
+  pthread_mutex_unlock(&t->state_lock);
+}
+
+static void end_job(nacre_table *t) {
+  pthread_mutex_lock(&t->state_lock);
+  t->jobs_running--;
+  pthread_cond_broadcast(&t->changed);
+  pthread_mutex_unlock(&t->state_lock);
+}
+
+static void schedule(nacre_table *t, bool *queued, nc_job *job) {
+  pthread_mutex_lock(&t->state_lock);
+  bool submit = !*queued;
+  *queued = true;
+  pthread_mutex_unlock(&t->state_lock);
+  if (submit) nc_worker_submit(t->shared->workers, job);
+}
+
+void nc_table_schedule_flush(nacre_table *t) { schedule(t, &t->flush_queued, &t->flush_job); }
+
+void nc_table_schedule_merge(nacre_table *t) {
+  if (nc_table_merge_due(t)) schedule(t, &t->merge_queued, &t->merge_job);
+}
+
+void nc_table_run_flush(void *table) {
+  nacre_table *t = table;
+  nacre_error err;
+  begin_job(t, &t->flush_queued);
+  /* A failure is noted in the table and met by the next write, which tries again. */
+  nacre_status ignored = nc_table_flush_immutables(t, &err);
+  (void)ignored;
+  end_job(t);
+}
+
+void nc_table_run_merge(void *table) {
+  nacre_table *t = table;
+  nacre_error err;
+  begin_job(t, &t->merge_queued);
+  /* A failure is noted in the table; the next flush tries again. */
+  nacre_status ignored = nc_table_merge_all_due(t, &err);
+  (void)ignored;
+  end_job(t);
+}
+
+void nc_table_wait_jobs(nacre_table *t) {
+  pthread_mutex_lock(&t->state_lock);
+  while (t->flush_queued || t->merge_queued || t->jobs_running > 0) pthread_cond_wait(&t->changed, &t->state_lock);
+  pthread_mutex_unlock(&t->state_lock);
+}

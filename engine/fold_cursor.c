@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fold_cursor: see fold_cursor.h.
+ */
+#include "fold_cursor.h"
+
+nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint64_t *snapshots, size_t snapshot_count, bool bottom,
+                           nc_heap *heap, nacre_error *err) {
+  *f = (nc_fold){.from = from, .snapshots = snapshots, .snapshot_count = snapshot_count, .bottom = bottom, .heap = heap};
+  f->key_capacity = 256;
+  f->key = nc_heap_alloc(heap, f->key_capacity);
+  return f->key == NULL ? nc_fail(err, NC_E_NO_MEMORY, NULL) : NACRE_OK;
+}
+
+void nc_fold_end(nc_fold *f) {
+  nc_heap_free(f->heap, f->key, f->key_capacity);
+  f->key = NULL;
+  f->key_capacity = 0;
+}
+
+/* Which stretch of time a sequence lies in: the number of snapshots before it. */
+static size_t stretch_of(const nc_fold *f, uint64_t sequence) {
+  size_t low = 0, high = f->snapshot_count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (f->snapshots[middle] < sequence) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+static nacre_status remember_key(nc_fold *f, nacre_slice key, nacre_error *err) {
+  if (key.size > f->key_capacity) {
+    uint8_t *grown = nc_heap_grow(f->heap, f->key, f->key_capacity, key.size);
+    if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+    f->key = grown;
+    f->key_capacity = key.size;
+  }
+  if (key.size > 0) memcpy(f->key, key.data, key.size);
+  f->key_size = key.size;
+  f->has_key = true;
+  return NACRE_OK;
+}
+
+/* Whether anybody can still see the entry that `from` stands at. */
+static nacre_status keep(nc_fold *f, bool *ret_keep, bool *ret_new_key, nacre_error *err) {
+  const nc_entry *entry = &f->from->entry;
+  size_t stretch = stretch_of(f, entry->sequence);
+  bool same = f->has_key && nc_slice_equal(nc_slice(f->key, f->key_size), entry->key);
+  *ret_keep = false;
+  if (same && stretch == f->stretch) return NACRE_OK; /* a newer version hides it from everybody */
+  if (!same) NC_TRY(remember_key(f, entry->key, err));
+  f->stretch = stretch;
+  *ret_keep = !(f->bottom && stretch == 0 && entry->kind == NC_KIND_DELETE);
+  *ret_new_key = !same;
+  return NACRE_OK;
+}
+
+nacre_status nc_fold_settle(nc_fold *f, bool *ret_new_key, nacre_error *err) {
+  while (f->from->valid) {
+    bool kept;
+    NC_TRY(keep(f, &kept, ret_new_key, err));
+    if (kept) return NACRE_OK;
+    NC_TRY(nc_cursor_next(f->from, err));
+  }
+  return NACRE_OK;
+}

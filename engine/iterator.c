@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * iterator: the keys of a table in order, each with its newest visible value.
+ *
+ * Beneath lies a merge of all memtables and runs, which knows every version. Going forward, the merge stands at the entry that
+ * is shown. Going backward, versions of a key come oldest first, so the merge has to pass them all: it stands before the key
+ * that is shown, whose value is kept by a pin.
+ */
+#include <stdlib.h>
+
+#include "last_error.h"
+#include "merge_cursor.h"
+#include "table.h"
+
+typedef struct key_copy {
+  uint8_t *data;
+  size_t size, capacity;
+} key_copy;
+
+struct nacre_iter {
+  nacre_table *table;
+  nc_view *view;
+  uint64_t sequence;
+  nc_cursor *merge;
+  bool has_lower, has_upper;
+  key_copy lower, upper, key;
+  bool valid, backward;
+  nacre_slice value;
+  nc_pin *value_pin; /* backward only */
+  nacre_status status;
+};
+
+static nc_heap *heap_of(const nacre_iter *it) { return it->table->shared->env->heap; }
+static nacre_slice slice_of(const key_copy *k) { return nc_slice(k->data, k->size); }
+
+static nacre_status copy_key(nacre_iter *it, key_copy *to, nacre_slice key, nacre_error *err) {
+  if (key.size > to->capacity || to->data == NULL) {
+    size_t capacity = key.size < 64 ? 64 : key.size;
+    uint8_t *grown = nc_heap_alloc(heap_of(it), capacity);
+    if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+    nc_heap_free(heap_of(it), to->data, to->capacity);
+    to->data = grown;
+    to->capacity = capacity;
+  }
+  if (key.size > 0) memcpy(to->data, key.data, key.size);
+  to->size = key.size;
+  return NACRE_OK;
+}
+
+/* ---- opening and closing ------------------------------------------------------------------------------------------------------------ */
+
+static nacre_status open_children(nacre_iter *it, bool no_cache_fill, nc_cursor **children, size_t *count,
+                                  nacre_error *err) {
+  for (size_t i = 0; i < it->view->memtable_count; i++) {
+    NC_TRY(nc_memtable_cursor(it->view->memtables[i], &children[*count], err));
+    (*count)++;
+  }
+  for (size_t i = 0; i < it->view->version->run_count; i++) {
+    NC_TRY(nc_run_cursor(&it->view->version->runs[i], no_cache_fill, &children[*count], err));
+    (*count)++;
+  }
+  return NACRE_OK;
+}
+
+static nacre_status open_merge(nacre_iter *it, bool no_cache_fill, nacre_error *err) {
+  size_t count = 0;
+  nc_cursor **children = calloc(it->view->memtable_count + it->view->version->run_count, sizeof(nc_cursor *));
+  if (children == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  nacre_status status = open_children(it, no_cache_fill, children, &count, err);
+  if (status == NACRE_OK) {
+    status = nc_merge_cursor(children, count, &it->merge, err);
+  } else {
+    for (size_t i = 0; i < count; i++) nc_cursor_close(children[i]);
+  }
+  free(children);
+  return status;
+}
+
+static nacre_status open_bounds(nacre_iter *it, const nacre_read_options *options, nacre_error *err) {
+  if (options == NULL) return NACRE_OK;
+  it->has_lower = options->lower.data != NULL;
+  it->has_upper = options->upper_excluded.data != NULL;
+  if (it->has_lower) NC_TRY(copy_key(it, &it->lower, options->lower, err));
+  if (it->has_upper) NC_TRY(copy_key(it, &it->upper, options->upper_excluded, err));
+  return NACRE_OK;
+}
+
+nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *options, nacre_iter **ret_iter) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(nc_table_check(table, err));
+  if (ret_iter == NULL) return nc_fail(err, NC_E_ARGUMENT, "ret_iter is NULL");
+  nacre_iter *it = calloc(1, sizeof *it);
+  if (it == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  it->table = table;
+  atomic_fetch_add(&table->lent, 1);
+  nacre_status status = nc_read_moment(table, options, &it->view, &it->sequence, err);
+  if (status == NACRE_OK) status = open_bounds(it, options, err);
+  if (status == NACRE_OK) status = open_merge(it, options != NULL && options->no_cache_fill, err);
+  if (status != NACRE_OK) {
+    nacre_iter_close(it);
+    return status;
+  }
+  *ret_iter = it;
+  return NACRE_OK;
+}
+
+static void drop_value(nacre_iter *it) {
+  nc_pin_unref(it->value_pin);
+  it->value_pin = NULL;
+}
+
+void nacre_iter_close(nacre_iter *it) {
+  if (it == NULL || nc_env_forked(it->table->shared->env)) return;
+  nacre_table *t = it->table;
+  drop_value(it);
+  nc_cursor_close(it->merge);
+  key_copy *keys[] = {&it->lower, &it->upper, &it->key};
+  for (size_t i = 0; i < 3; i++) nc_heap_free(heap_of(it), keys[i]->data, keys[i]->capacity);
+  nc_view_unref(it->view);
+  free(it);
+  atomic_fetch_sub(&t->lent, 1);
+}
+
+/* ---- moving ---------------------------------------------------------------------------------------------------------------------------- */
+
+static nacre_status end(nacre_iter *it) {
+  it->valid = false;
+  drop_value(it);
+  return NACRE_OK;
+}
+
+/* Whether an entry is one to show: visible, and not an older version of the key that was passed last. */
+static bool hidden(const nacre_iter *it, const nc_entry *entry, bool has_passed) {
+  return entry->sequence > it->sequence || (has_passed && nc_slice_equal(slice_of(&it->key), entry->key));
+}
+
+/* From where the merge stands, the first key with a visible value. With `has_passed`, versions of it->key are skipped. */
+static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error *err) {
+  nc_cursor *m = it->merge;
+  it->backward = false;
+  drop_value(it);
+  while (m->valid) {
+    const nc_entry *entry = &m->entry;
+    if (it->has_upper && nc_slice_compare(entry->key, slice_of(&it->upper)) >= 0) break;
+    if (!hidden(it, entry, has_passed)) {
+      NC_TRY(copy_key(it, &it->key, entry->key, err));
+      has_passed = true;
+      if (entry->kind != NC_KIND_DELETE) {
+        it->value = entry->value;
+        it->valid = true;
+        return NACRE_OK;
+      }
+    }
+    NC_TRY(nc_cursor_next(m, err));
+  }
+  return end(it);
+}
+
+/* Takes a visible entry as the candidate to show: the newest visible version of a key is the last one that is met. */
+static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin *pin, nacre_error *err) {
+  NC_TRY(copy_key(it, &it->key, entry->key, err));
+  drop_value(it);
+  if (entry->kind == NC_KIND_DELETE) return NACRE_OK;
+  it->value = entry->value;
+  it->value_pin = pin;
+  nc_pin_ref(pin);
+  return NACRE_OK;
+}
+
+/* From where the merge stands, backward, the first key with a visible value; a pinned value marks a candidate that is one. */
+static nacre_status settle_backward(nacre_iter *it, nacre_error *err) {
+  nc_cursor *m = it->merge;
+  it->backward = true;
+  drop_value(it);
+  while (m->valid) {
+    const nc_entry *entry = &m->entry;
+    if (it->value_pin != NULL && !nc_slice_equal(slice_of(&it->key), entry->key)) break;
+    if (it->has_lower && nc_slice_compare(entry->key, slice_of(&it->lower)) < 0) break;
+    if (entry->sequence <= it->sequence) NC_TRY(take_candidate(it, entry, m->pin, err));
+    NC_TRY(nc_cursor_prev(m, err));
+  }
+  it->valid = it->value_pin != NULL;
+  return NACRE_OK;
+}
+
+static nacre_status move_first(nacre_iter *it, nacre_error *err) {
+  NC_TRY(it->has_lower ? nc_cursor_seek(it->merge, slice_of(&it->lower), NC_SEQUENCE_MAX, err)
+                       : nc_cursor_first(it->merge, err));
+  return settle_forward(it, false, err);
+}
+
+static nacre_status move_last(nacre_iter *it, nacre_error *err) {
+  NC_TRY(it->has_upper ? nc_cursor_seek_before(it->merge, slice_of(&it->upper), NC_SEQUENCE_MAX, err)
+                       : nc_cursor_last(it->merge, err));
+  return settle_backward(it, err);
+}
+
+static nacre_status move_seek(nacre_iter *it, nacre_slice key, nacre_error *err) {
+  if (it->has_lower && nc_slice_compare(key, slice_of(&it->lower)) < 0) return move_first(it, err);
+  NC_TRY(nc_cursor_seek(it->merge, key, NC_SEQUENCE_MAX, err));
+  return settle_forward(it, false, err);
+}
+
+/* Sequence 0 stands behind every version of a key. */
+static nacre_status move_seek_back(nacre_iter *it, nacre_slice key, nacre_error *err) {
+  if (it->has_upper && nc_slice_compare(key, slice_of(&it->upper)) >= 0) return move_last(it, err);
+  NC_TRY(nc_cursor_seek_before(it->merge, key, 0, err));
+  return settle_backward(it, err);
+}
+
+static nacre_status move_next(nacre_iter *it, nacre_error *err) {
+  if (it->backward) {
+    NC_TRY(nc_cursor_seek(it->merge, slice_of(&it->key), 0, err));
+  } else {
+    NC_TRY(nc_cursor_next(it->merge, err));
+  }
+  return settle_forward(it, true, err);
+}
+
+static nacre_status move_prev(nacre_iter *it, nacre_error *err) {
+  if (!it->backward) NC_TRY(nc_cursor_seek_before(it->merge, slice_of(&it->key), NC_SEQUENCE_MAX, err));
+  return settle_backward(it, err);
+}
+
+/* False in a child, where nothing may be touched: the iterator is invalid and says why. */
+static bool may_move(nacre_iter *it, nacre_error *err) {
+  if (it == NULL) return false;
+  if (!nc_env_forked(it->table->shared->env)) return true;
+  it->valid = false;
+  it->status = nc_fail(err, NC_E_FORKED, NULL);
+  return false;
+}
+
+static void finish(nacre_iter *it, nacre_status status) {
+  it->status = status;
+  if (status == NACRE_OK) return;
+  it->valid = false;
+  drop_value(it);
+}
+
+void nacre_iter_first(nacre_iter *it) {
+  nacre_error *err = nc_thread_error();
+  if (may_move(it, err)) finish(it, move_first(it, err));
+}
+
+void nacre_iter_last(nacre_iter *it) {
+  nacre_error *err = nc_thread_error();
+  if (may_move(it, err)) finish(it, move_last(it, err));
+}
+
+void nacre_iter_seek(nacre_iter *it, nacre_slice key) {
+  nacre_error *err = nc_thread_error();
+  if (!may_move(it, err)) return;
+  finish(it, key.data == NULL ? nc_fail(err, NC_E_ARGUMENT, "the key is NULL") : move_seek(it, key, err));
+}
+
+void nacre_iter_seek_back(nacre_iter *it, nacre_slice key) {
+  nacre_error *err = nc_thread_error();
+  if (!may_move(it, err)) return;
+  finish(it, key.data == NULL ? nc_fail(err, NC_E_ARGUMENT, "the key is NULL") : move_seek_back(it, key, err));
+}
+
+void nacre_iter_next(nacre_iter *it) {
+  nacre_error *err = nc_thread_error();
+  if (may_move(it, err) && it->valid) finish(it, move_next(it, err));
+}
+
+void nacre_iter_prev(nacre_iter *it) {
+  nacre_error *err = nc_thread_error();
+  if (may_move(it, err) && it->valid) finish(it, move_prev(it, err));
+}
+
+bool nacre_iter_valid(const nacre_iter *it) { return it != NULL && it->valid; }
+
+nacre_slice nacre_iter_key(const nacre_iter *it) {
+  return nacre_iter_valid(it) ? slice_of(&it->key) : (nacre_slice){"", 0};
+}
+
+nacre_slice nacre_iter_value(const nacre_iter *it) { return nacre_iter_valid(it) ? it->value : (nacre_slice){"", 0}; }
+
+nacre_status nacre_iter_status(const nacre_iter *it) { return it == NULL ? NACRE_INVALID : it->status; }

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * segment_build: see segment_build.h.
+ */
+#include "segment_build.h"
+
+#include <stdlib.h>
+
+#include "fold_cursor.h"
+#include "segment_writer.h"
+
+typedef struct builder {
+  nacre_table *table;
+  const nc_build *build;
+  nc_segment_writer *writer; /* NULL: between segments */
+  uint64_t epoch;
+  nc_segment **segments;
+  size_t count, capacity;
+} builder;
+
+nc_pack_method nc_build_method(const nacre_table *t, bool bottom) {
+  switch (t->settings.compression) {
+    case NACRE_COMPRESSION_AUTOMATIC: return bottom ? NC_PACK_ZSTD : NC_PACK_LZ4;
+    case NACRE_COMPRESSION_NONE: return NC_PACK_NONE;
+    case NACRE_COMPRESSION_LZ4: return NC_PACK_LZ4;
+    case NACRE_COMPRESSION_ZSTD: return NC_PACK_ZSTD;
+  }
+  return NC_PACK_NONE;
+}
+
+void nc_build_release(nc_segment **segments, size_t count, bool remove) {
+  for (size_t i = 0; i < count; i++) {
+    if (remove) nc_segment_set_obsolete(segments[i]);
+    nc_segment_unref(segments[i]);
+  }
+  free(segments);
+}
+
+static nacre_status begin_segment(builder *b, nacre_error *err) {
+  nacre_table *t = b->table;
+  nc_segment_params params = {.table = *nc_table_keys_table(t->keys),
+                              .number = nc_table_new_number(t),
+                              .method = b->build->method,
+                              .block_bytes = t->settings.block_bytes,
+                              .filter_bits_per_key = t->settings.filter_bits_per_key};
+  nc_table_moment(t, &params.epoch, &params.manifest, &params.manifest_sequence);
+  b->epoch = params.epoch;
+  return nc_segment_writer_create(&t->dir, &params, nc_table_keys_active(t->keys), &b->writer, err);
+}
+
+static nacre_status keep_segment(builder *b, nc_segment_record *record, nacre_error *err) {
+  if (b->count == b->capacity) {
+    size_t capacity = b->capacity == 0 ? 8 : b->capacity * 2;
+    nc_segment **grown = realloc(b->segments, capacity * sizeof(nc_segment *));
+    if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+    b->segments = grown;
+    b->capacity = capacity;
+  }
+  record->run = b->build->run;
+  record->level = b->build->level;
+  NC_TRY(nc_segment_create(&b->table->home, record, b->epoch, &b->segments[b->count], err));
+  b->count++;
+  return NACRE_OK;
+}
+
+static nacre_status end_segment(builder *b, nacre_error *err) {
+  if (b->writer == NULL) return NACRE_OK;
+  nc_segment_record record;
+  nacre_status status = nc_segment_writer_finish(b->writer, &record, err);
+  if (status == NACRE_OK) status = keep_segment(b, &record, err);
+  nc_segment_writer_close(b->writer);
+  b->writer = NULL;
+  return status;
+}
+
+/* A segment ends between keys only: the segments of a run do not overlap. */
+static nacre_status build_all(builder *b, nc_fold *fold, nacre_error *err) {
+  NC_TRY(nc_cursor_first(fold->from, err));
+  for (;;) {
+    bool new_key = false;
+    NC_TRY(nc_fold_settle(fold, &new_key, err));
+    if (!fold->from->valid) return end_segment(b, err);
+    if (b->writer != NULL && new_key && nc_segment_writer_full(b->writer)) NC_TRY(end_segment(b, err));
+    if (b->writer == NULL) NC_TRY(begin_segment(b, err));
+    NC_TRY(nc_segment_writer_add(b->writer, &fold->from->entry, err));
+    NC_TRY(nc_cursor_next(fold->from, err));
+  }
+}
+
+nacre_status nc_build_segments(nacre_table *t, nc_cursor *from, const nc_build *build, nc_segment ***ret_segments,
+                               size_t *ret_count, nacre_error *err) {
+  builder b = {.table = t, .build = build};
+  uint64_t *snapshots;
+  size_t snapshot_count;
+  NC_TRY(nc_table_snapshots(t, &snapshots, &snapshot_count, err));
+  nc_fold fold;
+  nacre_status status = nc_fold_begin(&fold, from, snapshots, snapshot_count, build->bottom, t->shared->env->heap, err);
+  if (status == NACRE_OK) status = build_all(&b, &fold, err);
+  nc_segment_writer_close(b.writer);
+  nc_fold_end(&fold);
+  free(snapshots);
+  if (status == NACRE_OK && b.count > 0) status = nc_dir_sync(&t->dir, err);
+  if (status != NACRE_OK) {
+    nc_build_release(b.segments, b.count, true);
+    return status;
+  }
+  *ret_segments = b.segments;
+  *ret_count = b.count;
+  return NACRE_OK;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * segment_cursor: moving in a segment: down the index (one level or two) to a block, and along the entries of blocks.
+ *
+ * A walk holds a count on each block it stands in. A key is rebuilt in a small buffer inside the walk, or in private memory
+ * when the block has longer ones.
+ */
+#include <stdlib.h>
+
+#include "private_memory.h"
+#include "segment_file.h"
+
+enum { KEY_INLINE_BYTES = 128 };
+
+/* A block, a cursor in it, and room for a key of it. */
+typedef struct stand {
+  nc_cached_block *block;
+  nc_block_cursor cursor;
+  uint8_t *key; /* NULL: `inside` serves */
+  size_t key_capacity;
+  uint8_t inside[KEY_INLINE_BYTES];
+} stand;
+
+static void stand_leave(stand *s) {
+  if (s->block != NULL) nc_pin_unref(&s->block->pin);
+  s->block = NULL;
+  s->cursor.valid = false;
+}
+
+static void stand_release(nc_heap *heap, stand *s) {
+  stand_leave(s);
+  nc_heap_free(heap, s->key, s->key_capacity);
+  nc_wipe(s->inside, sizeof s->inside);
+}
+
+/* Takes over the count on `block`. */
+static nacre_status stand_enter(nc_heap *heap, stand *s, nc_cached_block *block, nacre_error *err) {
+  stand_leave(s);
+  s->block = block;
+  size_t need = block->block.longest_key;
+  if (need > KEY_INLINE_BYTES && need > s->key_capacity) {
+    uint8_t *grown = nc_heap_alloc(heap, need);
+    if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+    nc_heap_free(heap, s->key, s->key_capacity);
+    s->key = grown;
+    s->key_capacity = need;
+  }
+  nc_block_cursor_init(&s->cursor, &block->block, need > KEY_INLINE_BYTES ? s->key : s->inside);
+  return NACRE_OK;
+}
+
+/* A walk along a segment: root, leaf (with two levels), data. */
+typedef struct walk {
+  nc_segment *segment;
+  nc_segment_file *file;
+  bool no_cache_fill;
+  stand root, leaf, data;
+} walk;
+
+typedef enum move { MOVE_FIRST, MOVE_LAST, MOVE_NEXT, MOVE_PREV } move;
+
+static nacre_status block_move(nc_block_cursor *c, move m, nacre_error *err) {
+  switch (m) {
+    case MOVE_FIRST: return nc_block_first(c, err);
+    case MOVE_LAST: return nc_block_last(c, err);
+    case MOVE_NEXT: return nc_block_next(c, err);
+    case MOVE_PREV: return nc_block_prev(c, err);
+  }
+  return NACRE_OK;
+}
+
+static nc_heap *heap_of(const walk *w) { return w->segment->home->shared->env->heap; }
+
+static nacre_status named(const walk *w, const stand *s, nacre_status status, nacre_error *err) {
+  return nc_fail_in(err, status, nc_sealed_reader_label(w->file->reader), s->block == NULL ? 0 : s->block->offset);
+}
+
+static nacre_status walk_begin(walk *w, nc_segment *segment, bool no_cache_fill, nacre_error *err) {
+  w->segment = segment;
+  w->no_cache_fill = no_cache_fill;
+  NC_TRY(nc_segment_load(segment, &w->file, err));
+  nc_pin_ref(&w->file->root->pin);
+  return stand_enter(heap_of(w), &w->root, w->file->root, err);
+}
+
+static void walk_end(walk *w) {
+  nc_heap *heap = heap_of(w);
+  stand_release(heap, &w->root);
+  stand_release(heap, &w->leaf);
+  stand_release(heap, &w->data);
+}
+
+static bool two_levels(const walk *w) { return w->file->footer.index_levels == 2; }
+static stand *index_stand(walk *w) { return two_levels(w) ? &w->leaf : &w->root; }
+
+/* Enters the block that an index entry names. */
+static nacre_status enter(walk *w, stand *from, stand *to, uint8_t type, nacre_error *err) {
+  nc_handle handle;
+  NC_TRY(named(w, from, nc_handle_decode(from->cursor.entry.value, &handle, err), err));
+  nc_cached_block *block;
+  NC_TRY(nc_segment_block(w->segment, handle, type, w->no_cache_fill, &block, err));
+  return stand_enter(heap_of(w), to, block, err);
+}
+
+/* Moves the index to its first, last, next or previous entry, over the leaves' borders. */
+static nacre_status index_move(walk *w, move m, nacre_error *err) {
+  stand *at = index_stand(w);
+  if (!two_levels(w) || m == MOVE_NEXT || m == MOVE_PREV) {
+    NC_TRY(named(w, at, block_move(&at->cursor, m, err), err));
+    if (!two_levels(w) || at->cursor.valid) return NACRE_OK;
+  }
+  NC_TRY(named(w, &w->root, block_move(&w->root.cursor, m, err), err));
+  if (!w->root.cursor.valid) {
+    stand_leave(&w->leaf);
+    return NACRE_OK;
+  }
+  NC_TRY(enter(w, &w->root, &w->leaf, NC_FRAME_INDEX, err));
+  move inside = m == MOVE_NEXT ? MOVE_FIRST : m == MOVE_PREV ? MOVE_LAST : m;
+  return named(w, &w->leaf, block_move(&w->leaf.cursor, inside, err), err);
+}
+
+static nacre_status index_seek(walk *w, nacre_slice key, uint64_t sequence, nacre_error *err) {
+  NC_TRY(named(w, &w->root, nc_block_seek(&w->root.cursor, key, sequence, err), err));
+  if (!two_levels(w)) return NACRE_OK;
+  if (!w->root.cursor.valid) {
+    stand_leave(&w->leaf);
+    return NACRE_OK;
+  }
+  NC_TRY(enter(w, &w->root, &w->leaf, NC_FRAME_INDEX, err));
+  return named(w, &w->leaf, nc_block_seek(&w->leaf.cursor, key, sequence, err), err);
+}
+
+/* Enters the data block that the index stands at and moves to its first or last entry; no block, no entry. */
+static nacre_status enter_data(walk *w, move m, nacre_error *err) {
+  stand *at = index_stand(w);
+  if (!at->cursor.valid) {
+    stand_leave(&w->data);
+    return NACRE_OK;
+  }
+  NC_TRY(enter(w, at, &w->data, NC_FRAME_DATA, err));
+  NC_TRY(named(w, &w->data, block_move(&w->data.cursor, m, err), err));
+  /* No writer makes an empty block, so one that is empty is a lie about where entries are. */
+  if (w->data.cursor.valid) return NACRE_OK;
+  return named(w, &w->data, nc_fail(err, NC_E_SEGMENT_INDEX, NULL), err);
+}
+
+static nacre_status walk_edge(walk *w, move m, nacre_error *err) {
+  NC_TRY(index_move(w, m, err));
+  return enter_data(w, m, err);
+}
+
+static nacre_status walk_step(walk *w, move m, nacre_error *err) {
+  NC_TRY(named(w, &w->data, block_move(&w->data.cursor, m, err), err));
+  if (w->data.cursor.valid) return NACRE_OK;
+  NC_TRY(index_move(w, m, err));
+  return enter_data(w, m == MOVE_NEXT ? MOVE_FIRST : MOVE_LAST, err);
+}
+
+static nacre_status walk_seek(walk *w, nacre_slice key, uint64_t sequence, nacre_error *err) {
+  NC_TRY(index_seek(w, key, sequence, err));
+  stand *at = index_stand(w);
+  if (!at->cursor.valid) {
+    stand_leave(&w->data);
+    return NACRE_OK;
+  }
+  NC_TRY(enter(w, at, &w->data, NC_FRAME_DATA, err));
+  NC_TRY(named(w, &w->data, nc_block_seek(&w->data.cursor, key, sequence, err), err));
+  if (w->data.cursor.valid) return NACRE_OK;
+  /* Versions of the block's last key may go on in the next block. */
+  NC_TRY(index_move(w, MOVE_NEXT, err));
+  return enter_data(w, MOVE_FIRST, err);
+}
+
+/* ---- point reads --------------------------------------------------------------------------------------------------- */
+
+static nacre_status walk_get(walk *w, nacre_slice key, uint64_t sequence, bool *ret_found, nc_entry *ret_entry,
+                             nc_pin **ret_pin, nacre_error *err) {
+  NC_TRY(walk_seek(w, key, sequence, err));
+  *ret_found = w->data.block != NULL && w->data.cursor.valid && nc_slice_equal(w->data.cursor.entry.key, key);
+  if (!*ret_found) return NACRE_OK;
+  *ret_entry = w->data.cursor.entry;
+  ret_entry->key = (nacre_slice){NULL, 0};
+  *ret_pin = &w->data.block->pin;
+  nc_pin_ref(*ret_pin);
+  return NACRE_OK;
+}
+
+nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence, bool no_cache_fill, bool *ret_found,
+                            nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
+  *ret_found = false;
+  NC_TRY(nc_segment_open(s, err));
+  if (!nc_segment_filter_admits(s, key)) return NACRE_OK;
+  walk w = {0};
+  nacre_status status = walk_begin(&w, s, no_cache_fill, err);
+  if (status == NACRE_OK) status = walk_get(&w, key, sequence, ret_found, ret_entry, ret_pin, err);
+  walk_end(&w);
+  return status;
+}
+
+/* ---- cursor -------------------------------------------------------------------------------------------------------- */
+
+typedef struct segment_cursor {
+  nc_cursor base;
+  walk walk;
+} segment_cursor;
+
+static nacre_status publish(segment_cursor *c, nacre_status status) {
+  c->base.valid = status == NACRE_OK && c->walk.data.block != NULL && c->walk.data.cursor.valid;
+  if (c->base.valid) {
+    c->base.entry = c->walk.data.cursor.entry;
+    c->base.pin = &c->walk.data.block->pin;
+  }
+  return status;
+}
+
+static nacre_status cursor_first(nc_cursor *base, nacre_error *err) {
+  segment_cursor *c = (segment_cursor *)base;
+  return publish(c, walk_edge(&c->walk, MOVE_FIRST, err));
+}
+static nacre_status cursor_last(nc_cursor *base, nacre_error *err) {
+  segment_cursor *c = (segment_cursor *)base;
+  return publish(c, walk_edge(&c->walk, MOVE_LAST, err));
+}
+static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t sequence, nacre_error *err) {
+  segment_cursor *c = (segment_cursor *)base;
+  return publish(c, walk_seek(&c->walk, key, sequence, err));
+}
+static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
+  segment_cursor *c = (segment_cursor *)base;
+  return publish(c, walk_step(&c->walk, MOVE_NEXT, err));
+}
+static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
+  segment_cursor *c = (segment_cursor *)base;
+  return publish(c, walk_step(&c->walk, MOVE_PREV, err));
+}
+static void cursor_close(nc_cursor *base) {
+  segment_cursor *c = (segment_cursor *)base;
+  nc_segment *segment = c->walk.segment;
+  nc_heap *heap = heap_of(&c->walk);
+  walk_end(&c->walk);
+  nc_heap_free(heap, c, sizeof *c);
+  nc_segment_unref(segment);
+}
+
+static const nc_cursor_ops segment_cursor_ops = {cursor_first, cursor_last, cursor_seek,
+                                                 cursor_next,  cursor_prev, cursor_close};
+
+nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor, nacre_error *err) {
+  nc_heap *heap = s->home->shared->env->heap;
+  segment_cursor *c = nc_heap_alloc(heap, sizeof *c);
+  if (c == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  c->base.ops = &segment_cursor_ops;
+  nacre_status status = walk_begin(&c->walk, s, no_cache_fill, err);
+  if (status != NACRE_OK) {
+    walk_end(&c->walk);
+    nc_heap_free(heap, c, sizeof *c);
+    return status;
+  }
+  nc_segment_ref(s);
+  *ret_cursor = &c->base;
+  return NACRE_OK;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shared: see shared.h.
+ */
+#include "shared.h"
+
+enum { WORKERS_DEFAULT = 2, WORKERS_MAX = 64, KMS_DEADLINE_MS_DEFAULT = 10000 };
+static const uint64_t CACHE_BYTES_DEFAULT = (uint64_t)256 << 20;
+static const uint64_t MEMTABLE_BYTES_DEFAULT = (uint64_t)64 << 20;
+static const uint64_t MEMTABLE_BYTES_MIN = (uint64_t)64 << 10;
+static const uint64_t MEMORY_BYTES_DEFAULT = (uint64_t)1 << 30;
+
+static uint64_t or_default(uint64_t value, uint64_t otherwise) { return value == 0 ? otherwise : value; }
+
+static nacre_status check_sizes(const nc_shared *s, uint32_t workers, nacre_error *err) {
+  if (s->memtable_bytes < MEMTABLE_BYTES_MIN) return nc_fail(err, NC_E_ARGUMENT, "memtable_bytes is below 65,536");
+  if (s->memory_bytes_max < s->cache_bytes + 2 * MEMTABLE_BYTES_MIN) {
+    return nc_fail(err, NC_E_ARGUMENT, "memory_bytes_max leaves no room for memtables beside the cache");
+  }
+  if (workers > WORKERS_MAX && workers != UINT32_MAX) return nc_fail(err, NC_E_ARGUMENT, "workers is above 64");
+  return NACRE_OK;
+}
+
+nacre_status nc_shared_init(nc_shared *s, const nacre_store_options *options, nacre_error *err) {
+  *s = (nc_shared){0};
+  pthread_mutex_init(&s->unpackers_lock, NULL);
+  s->memtable_bytes = or_default(options->memtable_bytes, MEMTABLE_BYTES_DEFAULT);
+  s->cache_bytes = options->cache_bytes == NACRE_NONE ? 0 : or_default(options->cache_bytes, CACHE_BYTES_DEFAULT);
+  s->memory_bytes_max = options->memory_bytes_max == 0 && s->cache_bytes > MEMORY_BYTES_DEFAULT / 2
+                            ? s->cache_bytes + MEMORY_BYTES_DEFAULT
+                            : or_default(options->memory_bytes_max, MEMORY_BYTES_DEFAULT);
+  s->on_event = options->on_event;
+  s->event_arg = options->event_arg;
+  atomic_init(&s->next_file_id, 1);
+  NC_TRY(check_sizes(s, options->workers, err));
+  NC_TRY(nc_env_create(options->io, &s->env, err));
+  s->kms = (nc_kms){s->env, options->kms_providers, options->kms_provider_count,
+                    or_default(options->kms_deadline_ms, KMS_DEADLINE_MS_DEFAULT)};
+  if (s->cache_bytes > 0) NC_TRY(nc_cache_create(s->cache_bytes, &s->cache, err));
+  uint32_t threads = options->workers == UINT32_MAX ? 0 : (uint32_t)or_default(options->workers, WORKERS_DEFAULT);
+  return nc_worker_pool_create(threads, &s->workers, err);
+}
+
+nc_env *nc_shared_give_env(nc_shared *s) {
+  nc_env *env = s->env;
+  nc_worker_pool_destroy(s->workers);
+  nc_cache_destroy(s->cache);
+  for (nc_unpacker *u = s->unpackers, *next; u != NULL; u = next) {
+    next = u->next;
+    nc_heap_free(s->env->heap, u, u->size);
+  }
+  pthread_mutex_destroy(&s->unpackers_lock);
+  *s = (nc_shared){0};
+  return env;
+}
+
+void nc_shared_deinit(nc_shared *s) { nc_env_destroy(nc_shared_give_env(s)); }
+
+nc_unpacker *nc_unpacker_take(nc_shared *s) {
+  pthread_mutex_lock(&s->unpackers_lock);
+  nc_unpacker *u = s->unpackers;
+  if (u != NULL) s->unpackers = u->next;
+  pthread_mutex_unlock(&s->unpackers_lock);
+  if (u != NULL) return u;
+  size_t head = (sizeof *u + 63) & ~(size_t)63;
+  size_t size = head + nc_compress_workspace_size(true);
+  u = nc_heap_alloc(s->env->heap, size);
+  if (u == NULL) return NULL;
+  u->size = size;
+  if (nc_compress_init(&u->workspace, (uint8_t *)u + head, size - head, true, NULL) != NACRE_OK) {
+    nc_heap_free(s->env->heap, u, size);
+    return NULL;
+  }
+  return u;
+}
+
+void nc_unpacker_give(nc_shared *s, nc_unpacker *u) {
+  pthread_mutex_lock(&s->unpackers_lock);
+  u->next = s->unpackers;
+  s->unpackers = u;
+  pthread_mutex_unlock(&s->unpackers_lock);
+}

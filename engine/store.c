@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store: creating, opening and closing a store.
+ *
+ * A store comes into being whole: its catalogue is made under another name and renamed. What an interrupted creation leaves is
+ * removed by the next one.
+ */
+#include "store.h"
+
+#include <stdlib.h>
+
+#include "last_error.h"
+#include "random.h"
+
+static const nc_table_settings CATALOGUE_SETTINGS = {NACRE_COMPRESSION_AUTOMATIC, 4096, 10};
+
+/* ---- options ------------------------------------------------------------------------------------------------------------------------ */
+
+nacre_status nc_store_check_options(const nacre_store_options *o, nacre_error *err) {
+  NC_TRY(nc_check_reserved(o->reserved, err));
+  if (o->open_files_max != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "open_files_max");
+  if (o->key_check_ms != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "key_check_ms");
+  if (o->key_stale_max_ms != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "key_stale_max_ms");
+  if (o->anchor.data != NULL || o->anchor.size != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "anchor");
+  if (o->read_only && o->create) return nc_fail(err, NC_E_ARGUMENT, "read_only and create exclude each other");
+  if (o->trusted_key_count > 0 && o->trusted_keys == NULL) return nc_fail(err, NC_E_ARGUMENT, "trusted_keys is NULL");
+  if (o->trusted_key_count > NACRE_KEY_SPECS_MAX) return nc_fail(err, NC_E_ARGUMENT, "too many trusted_keys");
+  return NACRE_OK;
+}
+
+static char *copy_string(const char *s, bool *failed) {
+  if (s == NULL) return NULL;
+  char *copy = strdup(s);
+  if (copy == NULL) *failed = true;
+  return copy;
+}
+
+void nc_key_specs_free(nacre_key_spec *specs, size_t count) {
+  for (size_t i = 0; specs != NULL && i < count; i++) {
+    free((void *)(uintptr_t)specs[i].uri);
+    free((void *)(uintptr_t)specs[i].region);
+    free((void *)(uintptr_t)specs[i].principal);
+  }
+  free(specs);
+}
+
+nacre_status nc_key_specs_copy(const nacre_key_spec *specs, size_t count, nacre_key_spec **ret_specs, nacre_error *err) {
+  nacre_key_spec *copy = calloc(count + 1, sizeof *copy);
+  bool failed = copy == NULL;
+  for (size_t i = 0; i < count && !failed; i++) {
+    if (specs[i].uri == NULL || strlen(specs[i].uri) > NACRE_KEY_URI_BYTES_MAX) {
+      nc_key_specs_free(copy, count);
+      return nc_fail(err, NC_E_ARGUMENT, "a key has no URI, or one that is too long");
+    }
+    copy[i].uri = copy_string(specs[i].uri, &failed);
+    copy[i].region = copy_string(specs[i].region, &failed);
+    copy[i].principal = copy_string(specs[i].principal, &failed);
+  }
+  if (failed) {
+    nc_key_specs_free(copy, copy == NULL ? 0 : count);
+    return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  }
+  *ret_specs = copy;
+  return NACRE_OK;
+}
+
+nacre_status nc_store_keys(const nacre_store_options *o, nacre_key_spec **ret_specs, size_t *ret_count, nacre_error *err) {
+  nacre_key_spec all[1 + NACRE_KEY_SPECS_MAX];
+  all[0] = o->default_key.uri != NULL ? o->default_key : (nacre_key_spec){.uri = "local:"};
+  for (size_t i = 0; i < o->trusted_key_count; i++) all[1 + i] = o->trusted_keys[i];
+  *ret_count = 1 + o->trusted_key_count;
+  return nc_key_specs_copy(all, *ret_count, ret_specs, err);
+}
+
+nacre_status nc_store_check(nacre_store *store, nacre_error *err) {
+  if (store == NULL) return nc_fail(err, NC_E_ARGUMENT, "the store is NULL");
+  return nc_env_forked(store->shared.env) ? nc_fail(err, NC_E_FORKED, NULL) : NACRE_OK;
+}
+
+/* ---- creating ------------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct content {
+  bool catalogue, foreign;
+} content;
+
+static nacre_status look(void *arg, const char *name, nacre_io_kind kind, nacre_error *err) {
+  content *c = arg;
+  (void)err;
+  if (strcmp(name, NC_CATALOGUE_DIRECTORY) == 0) {
+    c->catalogue = true;
+  } else if (strcmp(name, NC_LOCK_NAME) != 0 && strcmp(name, NC_CATALOGUE_UNFINISHED) != 0) {
+    c->foreign = true;
+  }
+  (void)kind;
+  return NACRE_OK;
+}
+
+static nacre_status make_catalogue_in(nacre_store *s, nacre_error *err) {
+  nc_uuid uuid;
+  NC_TRY(nc_random_uuid(&uuid, err));
+  nc_table_keys *keys;
+  NC_TRY(nc_table_keys_create(&s->shared.kms, &uuid, &s->keys[0], 1, true, &keys, err));
+  nc_dir dir = {0};
+  nacre_status status = nc_dir_create_at(&s->dir, NC_CATALOGUE_UNFINISHED, err);
+  if (status == NACRE_OK) status = nc_dir_open_at(&s->dir, NC_CATALOGUE_UNFINISHED, &dir, err);
+  if (status == NACRE_OK) status = nc_table_make(&dir, keys, err);
+  nc_dir_close(&dir);
+  nc_table_keys_unref(keys);
+  if (status == NACRE_OK) status = nc_dir_rename(&s->dir, NC_CATALOGUE_UNFINISHED, NC_CATALOGUE_DIRECTORY, err);
+  return status == NACRE_OK ? nc_dir_sync(&s->dir, err) : status;
+}
+
+static nacre_status make_catalogue(nacre_store *s, nacre_error *err) {
+  NC_TRY(nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, err));
+  nacre_status status = make_catalogue_in(s, err);
+  if (status == NACRE_OK) return NACRE_OK;
+  /* A failed create leaves no file behind, as far as the disk still lets us. */
+  if (nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, NULL) == NACRE_OK) {
+    nacre_status ignored = nc_dir_remove(&s->dir, NC_LOCK_NAME, NULL);
+    (void)ignored;
+  }
+  return status;
+}
+
+static nacre_status check_content(const content *c, const nacre_store_options *o, const char *path, nacre_error *err) {
+  if (c->catalogue) return o->must_not_exist ? nc_fail(err, NC_E_STORE_EXISTS, "%.200s", path) : NACRE_OK;
+  if (!o->create) return nc_fail(err, NC_E_STORE_MISSING, "%.200s", path);
+  return c->foreign ? nc_fail(err, NC_E_STORE_NOT_EMPTY, "%.200s", path) : NACRE_OK;
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------------------------------------- */
+
+nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *store_dir, const nacre_key_spec *keys, size_t key_count,
+                               const char *region, bool read_only, nacre_table **ret_catalogue, nacre_error *err) {
+  nc_dir dir;
+  NC_TRY(nc_dir_open_at(store_dir, NC_CATALOGUE_DIRECTORY, &dir, err));
+  nc_key_trust trust = {.any_table = true, .specs = keys, .spec_count = key_count, .region = region};
+  nc_table_keys *table_keys;
+  nacre_status status = nc_table_keys_open(&shared->kms, &dir, &trust, &table_keys, err);
+  if (status != NACRE_OK) {
+    nc_dir_close(&dir);
+    return status;
+  }
+  return nc_table_load(NULL, shared, &dir, table_keys, &CATALOGUE_SETTINGS, read_only, NACRE_RECOVERY_STRICT,
+                       ret_catalogue, err);
+}
+
+/* A read-only open shares the lock with others; where there is no lock file to open, as on read-only media, nobody writes. */
+static nacre_status take_lock(nacre_store *s, nacre_error *err) {
+  nacre_status status = nc_lock_take(&s->dir, NC_LOCK_NAME, !s->read_only, &s->lock, err);
+  bool nobody_writes = s->read_only && (status == NACRE_NOT_FOUND || status == NACRE_READ_ONLY);
+  return nobody_writes ? NACRE_OK : status;
+}
+
+static nacre_status open_directory(nacre_store *s, const char *path, const nacre_store_options *o, nacre_error *err) {
+  nacre_status status = nc_dir_open(s->shared.env, path, o->create, &s->dir, err);
+  if (status == NACRE_NOT_FOUND && !o->create) return nc_fail(err, NC_E_STORE_MISSING, "%.200s", path);
+  NC_TRY(status);
+  content c = {0};
+  NC_TRY(nc_dir_list(&s->dir, look, &c, err));
+  NC_TRY(check_content(&c, o, path, err)); /* nothing is written in a directory that is no store and is not to be one */
+  NC_TRY(take_lock(s, err));
+  c = (content){0};
+  NC_TRY(nc_dir_list(&s->dir, look, &c, err)); /* again: before the lock, another process may have made the store */
+  NC_TRY(check_content(&c, o, path, err));
+  return c.catalogue ? NACRE_OK : make_catalogue(s, err);
+}
+
+static nacre_status open_store(nacre_store *s, const char *path, const nacre_store_options *o, nacre_error *err) {
+  NC_TRY(nc_store_keys(o, &s->keys, &s->key_count, err));
+  bool failed = false;
+  s->region = copy_string(o->region, &failed);
+  if (failed) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  NC_TRY(nc_shared_init(&s->shared, o, err));
+  NC_TRY(open_directory(s, path, o, err));
+  NC_TRY(nc_catalogue_open(&s->shared, &s->dir, s->keys, s->key_count, s->region, s->read_only, &s->catalogue, err));
+  s->catalogue->store = s;
+  return s->read_only ? NACRE_OK : nc_store_resume(s, err);
+}
+
+/* Frees what there is of a store; the catalogue's status is that of its clean end. */
+static nacre_status free_store(nacre_store *s, nacre_error *err) {
+  nacre_status status = s->catalogue == NULL ? NACRE_OK : nc_table_unload(s->catalogue, err);
+  if (s->shared.env != NULL) {
+    nc_lock_release(s->shared.env, s->lock);
+    nc_dir_close(&s->dir);
+  }
+  nc_shared_deinit(&s->shared);
+  nc_key_specs_free(s->keys, s->key_count);
+  free(s->region);
+  pthread_mutex_destroy(&s->tables_lock);
+  free(s);
+  return status;
+}
+
+nacre_status nacre_open(const char *path, const nacre_store_options *options, nacre_store **ret_store) {
+  nacre_error *err = nc_thread_error();
+  static const nacre_store_options defaults = {0};
+  if (options == NULL) options = &defaults;
+  if (path == NULL || ret_store == NULL) return nc_fail(err, NC_E_ARGUMENT, "path or ret_store is NULL");
+  NC_TRY(nc_store_check_options(options, err));
+  nacre_store *s = calloc(1, sizeof *s);
+  if (s == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  pthread_mutex_init(&s->tables_lock, NULL);
+  s->read_only = options->read_only;
+  nacre_status status = open_store(s, path, options, err);
+  if (status != NACRE_OK) {
+    nacre_error first = *err; /* what follows must not hide it */
+    nacre_status ignored = free_store(s, err);
+    (void)ignored;
+    *err = first;
+    return status;
+  }
+  *ret_store = s;
+  return NACRE_OK;
+}
+
+nacre_status nacre_close(nacre_store *store) {
+  nacre_error *err = nc_thread_error();
+  if (store == NULL) return NACRE_OK;
+  NC_TRY(nc_store_check(store, err));
+  pthread_mutex_lock(&store->tables_lock);
+  bool busy = store->tables != NULL;
+  pthread_mutex_unlock(&store->tables_lock);
+  return busy ? nc_fail(err, NC_E_STORE_BUSY, NULL) : free_store(store, err);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * table: making, opening and closing one table.
+ *
+ * Opening reads CURRENT, the manifest and the live logs, and writes nothing; segments are opened when they are first read.
+ */
+#include "table.h"
+
+#include <stdlib.h>
+
+nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_error *err) {
+  NC_TRY(nc_table_keys_write(keys, dir, err));
+  nc_version *empty;
+  NC_TRY(nc_version_create(NULL, NULL, 0, NULL, 0, &empty, err));
+  nc_manifest_base base = {
+      .state = {.next_file_number = 2, .key_file_generation = nc_table_keys_generation(keys)},
+      .version = empty,
+      .number = 1,
+      .epoch = 1,
+      .sequence = 1,
+  };
+  nc_manifest manifest;
+  bool unnamed;
+  nacre_status status = nc_manifest_create(dir, keys, &base, &manifest, &unnamed, err);
+  nc_version_unref(empty);
+  if (status == NACRE_OK) nc_manifest_close(&manifest);
+  return status;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------------------------------------- */
+
+static void init_locks(nacre_table *t) {
+  pthread_mutex_t *locks[] = {&t->sync_lock,  &t->write_lock,  &t->flush_lock,
+                              &t->merge_lock, &t->commit_lock, &t->state_lock};
+  for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) pthread_mutex_init(locks[i], NULL);
+  pthread_cond_init(&t->changed, NULL);
+}
+
+static void free_table(nacre_table *t) {
+  if (t->shared->cache != NULL) nc_cache_forget(t->shared->cache, t);
+  nc_manifest_close(&t->manifest);
+  nc_log_unref(t->log);
+  for (size_t i = 0; i < t->log_count; i++) nc_log_unref(t->logs[i]);
+  free(t->logs);
+  for (size_t i = 0; i < t->immutable_count; i++) {
+    for (size_t j = 0; j < t->immutables[i].built_count; j++) nc_segment_unref(t->immutables[i].built[j]);
+    free(t->immutables[i].built);
+    nc_pin_unref(nc_memtable_pin(t->immutables[i].memtable));
+  }
+  for (size_t i = 0; i < t->doubtful_count; i++) nc_segment_unref(t->doubtful[i]);
+  free(t->doubtful);
+  nc_view_unref(t->view);
+  nc_heap_free(t->shared->env->heap, t->encode, t->encode_capacity);
+  nc_table_keys_unref(t->keys);
+  nc_dir_close(&t->dir);
+  pthread_mutex_t *locks[] = {&t->sync_lock,  &t->write_lock,  &t->flush_lock,
+                              &t->merge_lock, &t->commit_lock, &t->state_lock};
+  for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) pthread_mutex_destroy(locks[i]);
+  pthread_cond_destroy(&t->changed);
+  free(t);
+}
+
+static nacre_status load_version(nacre_table *t, const nc_manifest_content *content, nc_version **ret_version,
+                                 nacre_error *err) {
+  nc_segment **segments = calloc(content->segment_count + 1, sizeof(nc_segment *));
+  if (segments == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  size_t count = 0;
+  nacre_status status = NACRE_OK;
+  for (; count < content->segment_count && status == NACRE_OK; count += status == NACRE_OK) {
+    status = nc_segment_create(&t->home, &content->segments[count], content->epoch, &segments[count], err);
+  }
+  if (status == NACRE_OK) status = nc_version_create(NULL, segments, count, NULL, 0, ret_version, err);
+  for (size_t i = 0; i < count; i++) nc_segment_unref(segments[i]); /* the version keeps them */
+  free(segments);
+  return status;
+}
+
+static nacre_status recover(nacre_table *t, const nc_manifest_content *content, nacre_recovery_mode mode,
+                            nc_memtable *memtable, nacre_error *err) {
+  t->logs = calloc(content->log_count + 1, sizeof(nc_log *));
+  if (t->logs == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  nc_recovery r = {.dir = &t->dir, .keys = t->keys, .manifest = content, .mode = mode, .memtable = memtable,
+                   .logs = t->logs};
+  nacre_status status = nc_recover_logs(&r, err);
+  while (t->log_count < content->log_count && t->logs[t->log_count] != NULL) t->log_count++;
+  NC_TRY(status);
+  t->recovery = r.report;
+  atomic_init(&t->visible, r.last_sequence);
+  /* What was never cleanly ended may stand in the page cache only; and many logs would make every open slow. */
+  t->must_flush = !r.report.clean || t->log_count > NC_LOGS_KEPT_MAX;
+  return NACRE_OK;
+}
+
+static void take_content(nacre_table *t, const nc_manifest_content *content) {
+  t->found_manifest = content->file;
+  t->found_manifest_number = content->number;
+  t->epoch = content->epoch;
+  t->commit_sequence = content->sequence;
+  t->state = content->state;
+}
+
+static nacre_status check_key_generation(const nacre_table *t, const nc_manifest_content *content, nacre_error *err) {
+  uint64_t generation = nc_table_keys_generation(t->keys);
+  if (generation >= content->state.key_file_generation) return NACRE_OK;
+  return nc_fail_in(err, nc_fail(err, NC_E_KEY_FILE_ROLLED_BACK, "generation %llu, the manifest knows %llu",
+                                 (unsigned long long)generation, (unsigned long long)content->state.key_file_generation),
+                    t->dir.label, 0);
+}
+
+static nacre_status load_content(nacre_table *t, const nc_manifest_content *content, nacre_recovery_mode mode,
+                                 nacre_error *err) {
+  NC_TRY(check_key_generation(t, content, err));
+  take_content(t, content);
+  nc_version *version;
+  NC_TRY(nc_fail_in(err, load_version(t, content, &version, err), t->dir.label, 0));
+  nc_memtable *memtable = NULL;
+  nacre_status status = nc_table_new_memtable(t, &memtable, err);
+  if (status == NACRE_OK) status = recover(t, content, mode, memtable, err);
+  if (status == NACRE_OK) status = nc_view_create(memtable, NULL, 0, version, &t->view, err);
+  if (memtable != NULL) nc_pin_unref(nc_memtable_pin(memtable)); /* the view keeps it */
+  nc_version_unref(version);
+  t->active = memtable;
+  return status;
+}
+
+nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, nc_table_keys *keys,
+                           const nc_table_settings *settings, bool read_only, nacre_recovery_mode mode,
+                           nacre_table **ret_table, nacre_error *err) {
+  nacre_table *t = calloc(1, sizeof *t);
+  if (t == NULL) {
+    nc_table_keys_unref(keys);
+    nc_dir_close(dir);
+    return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  }
+  init_locks(t);
+  t->store = store;
+  t->shared = shared;
+  t->dir = *dir;
+  *dir = (nc_dir){0};
+  t->keys = keys;
+  t->settings = *settings;
+  t->read_only = read_only;
+  t->home = (nc_segment_home){shared, t, &t->dir, t->keys};
+  t->flush_job = (nc_job){.run = nc_table_run_flush, .arg = t};
+  t->merge_job = (nc_job){.run = nc_table_run_merge, .arg = t};
+  nc_manifest_content content;
+  nacre_status status = nc_manifest_read(&t->dir, t->keys, &content, err);
+  if (status == NACRE_OK) status = load_content(t, &content, mode, err);
+  nc_manifest_content_deinit(&content);
+  if (status != NACRE_OK) {
+    free_table(t);
+    return status;
+  }
+  *ret_table = t;
+  return NACRE_OK;
+}
+
+/* ---- closing ------------------------------------------------------------------------------------------------------------------------ */
+
+static nacre_status end_cleanly(nacre_table *t, nacre_error *err) {
+  if (!t->writing) return NACRE_OK;
+  nc_table_wait_jobs(t);
+  return nc_table_end_log(t, err);
+}
+
+nacre_status nc_table_unload(nacre_table *t, nacre_error *err) {
+  nacre_status status = end_cleanly(t, err);
+  free_table(t);
+  return status;
+}
+
+/* ---- checks --------------------------------------------------------------------------------------------------------------------------- */
+
+nacre_status nc_check_reserved(const uint64_t reserved[8], nacre_error *err) {
+  uint64_t any = 0;
+  for (int i = 0; i < 8; i++) any |= reserved[i];
+  return any == 0 ? NACRE_OK : nc_fail(err, NC_E_OPTION_RESERVED, NULL);
+}
+
+nacre_status nc_table_check(nacre_table *t, nacre_error *err) {
+  if (t == NULL) return nc_fail(err, NC_E_ARGUMENT, "the table is NULL");
+  return nc_env_forked(t->shared->env) ? nc_fail(err, NC_E_FORKED, NULL) : NACRE_OK;
+}
+
+nacre_status nc_table_check_writable(nacre_table *t, nacre_error *err) {
+  NC_TRY(nc_table_check(t, err));
+  return t->read_only ? nc_fail(err, NC_E_READ_ONLY, NULL) : NACRE_OK;
+}

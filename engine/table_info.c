@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * table_info: what the catalogue and an open table say of themselves: list, recovery report, statistics.
+ */
+#include <stdlib.h>
+
+#include "last_error.h"
+#include "store.h"
+
+/* ---- the list of tables ------------------------------------------------------------------------------------------------------------- */
+
+struct nacre_table_infos {
+  size_t count;
+  nacre_table_info *list; /* each name and its key specs are allocations of their own */
+};
+
+static nacre_status copy_specs(const nc_catalogue_record *record, nacre_table_info *info, nacre_error *err) {
+  nacre_key_spec *specs = calloc(record->spec_count + 1, sizeof *specs);
+  if (specs == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  info->keys = specs;
+  info->key_count = record->spec_count;
+  for (size_t i = 0; i < record->spec_count; i++) {
+    const nc_key_spec_record *r = &record->specs[i];
+    specs[i].uri = strndup(r->uri.data, r->uri.size);
+    specs[i].region = r->region.size == 0 ? NULL : strndup(r->region.data, r->region.size);
+    specs[i].principal = r->principal.size == 0 ? NULL : strndup(r->principal.data, r->principal.size);
+    if (specs[i].uri == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  }
+  return NACRE_OK;
+}
+
+static nacre_status fill_info(const nc_catalogue_item *item, nacre_table_info *info, nacre_error *err) {
+  const nc_catalogue_record *record = &item->record;
+  info->name = strndup(record->name.data, record->name.size);
+  if (info->name == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  nc_uuid_format(&item->table, info->uuid);
+  nc_uuid_format(&record->current.id, info->kek_id);
+  info->kek_version = record->current.version;
+  info->compression = (nacre_compression)record->compression;
+  info->block_bytes = record->block_bytes;
+  info->filter_bits_per_key = record->filter_bits_per_key;
+  info->created_ms = record->created_ms;
+  return copy_specs(record, info, err);
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(((const nacre_table_info *)a)->name, ((const nacre_table_info *)b)->name);
+}
+
+static nacre_status fill_infos(const nc_catalogue_item *items, nacre_table_infos *infos, nacre_error *err) {
+  size_t count = 0;
+  for (const nc_catalogue_item *i = items; i != NULL; i = i->next) count += i->record.life == NC_TABLE_LIVE;
+  infos->list = calloc(count + 1, sizeof *infos->list);
+  if (infos->list == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  for (const nc_catalogue_item *i = items; i != NULL; i = i->next) {
+    if (i->record.life != NC_TABLE_LIVE) continue;
+    infos->count++;
+    NC_TRY(fill_info(i, &infos->list[infos->count - 1], err));
+  }
+  qsort(infos->list, infos->count, sizeof *infos->list, by_name);
+  return NACRE_OK;
+}
+
+nacre_status nacre_table_list(nacre_store *store, nacre_table_infos **ret_infos) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(nc_store_check(store, err));
+  if (ret_infos == NULL) return nc_fail(err, NC_E_ARGUMENT, "ret_infos is NULL");
+  nacre_table_infos *infos = calloc(1, sizeof *infos);
+  if (infos == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  nc_catalogue_item *items = NULL;
+  nacre_status status = nc_catalogue_list(store->catalogue, &items, err);
+  if (status == NACRE_OK) status = fill_infos(items, infos, err);
+  nc_catalogue_free(items);
+  if (status == NACRE_OK) {
+    *ret_infos = infos;
+  } else {
+    nacre_table_infos_free(infos);
+  }
+  return status;
+}
+
+size_t nacre_table_infos_count(const nacre_table_infos *infos) { return infos == NULL ? 0 : infos->count; }
+
+const nacre_table_info *nacre_table_infos_at(const nacre_table_infos *infos, size_t index) {
+  return infos == NULL || index >= infos->count ? NULL : &infos->list[index];
+}
+
+void nacre_table_infos_free(nacre_table_infos *infos) {
+  if (infos == NULL) return;
+  for (size_t i = 0; infos->list != NULL && i < infos->count; i++) {
+    free((void *)(uintptr_t)infos->list[i].name);
+    nc_key_specs_free((nacre_key_spec *)(uintptr_t)infos->list[i].keys, infos->list[i].key_count);
+  }
+  free(infos->list);
+  free(infos);
+}
+
+/* ---- one table ------------------------------------------------------------------------------------------------------------------------ */
+
+nacre_status nacre_table_recovery(nacre_table *table, nacre_recovery_report *ret_report) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(nc_table_check(table, err));
+  if (ret_report != NULL) *ret_report = table->recovery;
+  return NACRE_OK;
+}
+
+static void count_logs(nacre_table *t, nacre_stats *stats) {
+  pthread_mutex_lock(&t->write_lock); /* the tails of logs belong to writers */
+  pthread_mutex_lock(&t->commit_lock);
+  stats->logs = t->log_count;
+  for (size_t i = 0; i < t->log_count; i++) stats->log_bytes += t->logs[i]->end;
+  stats->manifest_epoch = t->epoch;
+  stats->manifest_sequence = t->commit_sequence;
+  pthread_mutex_unlock(&t->commit_lock);
+  pthread_mutex_unlock(&t->write_lock);
+}
+
+static void count_view(nacre_table *t, nacre_stats *stats) {
+  nc_view *view = nc_table_view(t, &stats->last_sequence);
+  stats->runs = view->version->run_count;
+  stats->segments = view->version->segment_count;
+  for (size_t i = 0; i < view->version->segment_count; i++) {
+    const nc_segment_record *record = nc_segment_describe(view->version->segments[i]);
+    stats->segment_bytes += record->size;
+    stats->segment_entries += record->entries;
+  }
+  for (size_t i = 0; i < view->memtable_count; i++) {
+    stats->memtable_bytes += nc_memtable_bytes(view->memtables[i]);
+    stats->memtable_entries += nc_memtable_entries(view->memtables[i]);
+  }
+  nc_view_unref(view);
+}
+
+nacre_status nacre_table_stats(nacre_table *table, nacre_stats *ret_stats) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(nc_table_check(table, err));
+  if (ret_stats == NULL) return NACRE_OK;
+  pthread_mutex_lock(&table->state_lock);
+  nacre_stats stats = table->counters;
+  pthread_mutex_unlock(&table->state_lock);
+  count_logs(table, &stats);
+  count_view(table, &stats);
+  if (table->shared->cache != NULL) {
+    nc_cache_stats cache = nc_cache_read_stats(table->shared->cache);
+    stats.cache_hits = cache.hits;
+    stats.cache_misses = cache.misses;
+    stats.cache_bytes = cache.bytes;
+  }
+  *ret_stats = stats;
+  return NACRE_OK;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * verify: keys, CURRENT, manifest and logs of a table; its segments are looked at in verify_segment.c.
+ */
+#include "verify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "batch.h"
+#include "last_error.h"
+
+/* ---- findings ------------------------------------------------------------------------------------------------------------------------- */
+
+struct nacre_faults {
+  size_t count, capacity;
+  nacre_error *list;
+};
+
+size_t nacre_faults_count(const nacre_faults *faults) { return faults == NULL ? 0 : faults->count; }
+
+const nacre_error *nacre_faults_at(const nacre_faults *faults, size_t index) {
+  return faults == NULL || index >= faults->count ? NULL : &faults->list[index];
+}
+
+void nacre_faults_free(nacre_faults *faults) {
+  if (faults == NULL) return;
+  free(faults->list);
+  free(faults);
+}
+
+static nacre_status keep_fault(nc_verifier *v, const nacre_error *err) {
+  nacre_faults *f = v->report.faults;
+  if (f == NULL) f = v->report.faults = calloc(1, sizeof *f);
+  if (f == NULL) return NACRE_NO_MEMORY;
+  if (f->count == f->capacity) {
+    size_t capacity = f->capacity == 0 ? 8 : f->capacity * 2;
+    nacre_error *grown = realloc(f->list, capacity * sizeof *grown);
+    if (grown == NULL) return NACRE_NO_MEMORY;
+    f->list = grown;
+    f->capacity = capacity;
+  }
+  f->list[f->count++] = *err;
+  v->report.fault_count = f->count;
+  return NACRE_OK;
+}
+
+nacre_status nc_verify_note(nc_verifier *v, nacre_status status, const nacre_error *err) {
+  if (status == NACRE_OK) return NACRE_OK;
+  if (status == NACRE_NO_MEMORY) return status;
+  if (v->report.fault_count == 0) v->first = *err;
+  return keep_fault(v, err);
+}
+
+static void progress(nc_verifier *v, uint64_t bytes) {
+  v->report.bytes += bytes;
+  if (v->options != NULL && v->options->on_progress != NULL) {
+    v->options->on_progress(v->options->progress_arg, v->report.bytes, v->bytes_total);
+  }
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------------------------------------------ */
+
+nacre_status nc_verify_frames(nc_verifier *v, nc_sealed_reader *reader, uint64_t end, nc_verify_visit *visit,
+                              uint64_t *ret_frames, nacre_error *err) {
+  const char *label = nc_sealed_reader_label(reader);
+  nc_scan scan;
+  nc_scan_init(&scan, v->table->shared->env->heap, reader, end);
+  nacre_status status = NACRE_OK;
+  uint64_t offset = NC_FRAMES_OFFSET;
+  *ret_frames = 0;
+  progress(v, NC_FRAMES_OFFSET);
+  for (;;) {
+    nc_scan_result result;
+    nc_scan_frame frame;
+    nacre_slice plaintext;
+    status = nc_scan_at(&scan, offset, &result, &frame, err, err);
+    if (status != NACRE_OK || result == NC_SCAN_END) break;
+    if (result == NC_SCAN_BAD) {
+      status = err->status; /* what stands behind a bad frame has no known address */
+      break;
+    }
+    status = nc_scan_open(&scan, &frame, &plaintext, err);
+    if (status == NACRE_OK && visit != NULL) status = nc_fail_in(err, visit(v, &frame, plaintext, err), label, offset);
+    status = nc_verify_note(v, status, err);
+    if (status != NACRE_OK) break;
+    offset += frame.size;
+    (*ret_frames)++;
+    progress(v, frame.size);
+  }
+  nc_scan_deinit(&scan);
+  v->report.frames += *ret_frames;
+  return status;
+}
+
+/* ---- logs ---------------------------------------------------------------------------------------------------------------------------------- */
+
+static nacre_status visit_log_frame(nc_verifier *v, const nc_scan_frame *frame, nacre_slice plaintext, nacre_error *err) {
+  nc_log_record record;
+  if (!nc_frame_type_belongs(frame->type, NC_FILE_LOG)) return nc_fail(err, NC_E_FRAME_TYPE, NULL);
+  NC_TRY(nc_log_record_decode(plaintext, frame->type, &record, err));
+  if (frame->type != NC_FRAME_LOG_GROUP) return NACRE_OK;
+  v->report.entries += record.count;
+  return nc_batch_check(record.operations, record.count, err);
+}
+
+static nacre_status verify_log_file(nc_verifier *v, const nc_log_name *log, uint64_t end, nacre_error *err) {
+  char name[NC_FILE_NAME_BYTES];
+  nc_log_name_file(log->number, name);
+  nc_sealed_expect expect = {.type = NC_FILE_LOG,
+                             .origin_table = nc_table_keys_table(v->table->keys),
+                             .file = &log->file,
+                             .number = log->number,
+                             .dek_commitment = log->dek_commitment};
+  nc_sealed_reader *reader;
+  NC_TRY(nc_sealed_reader_open(&v->table->dir, name, v->table->keys, &expect, &reader, err));
+  v->report.files++;
+  nacre_status status = nc_verify_note(v, nc_sealed_reader_check_header(reader, err), err);
+  uint64_t frames;
+  if (status == NACRE_OK) status = nc_verify_frames(v, reader, end, visit_log_frame, &frames, err);
+  nc_sealed_reader_close(reader);
+  return status;
+}
+
+/* Where a log's frames end, as far as they count: a torn tail was reported when the table was opened and is no fault. */
+static uint64_t end_of_log(const nacre_table *t, const nc_log *log) {
+  if (log->writer != NULL) return nc_sealed_writer_size(log->writer);
+  return t->recovery.clean ? NACRE_NONE : log->end;
+}
+
+static nacre_status verify_logs(nc_verifier *v, nacre_error *err) {
+  nacre_table *t = v->table;
+  pthread_mutex_lock(&t->write_lock); /* the tail stands still, and so do the live logs' names */
+  pthread_mutex_lock(&t->commit_lock);
+  size_t count = t->log_count;
+  nc_log **logs = calloc(count + 1, sizeof(nc_log *));
+  uint64_t *ends = calloc(count + 1, sizeof *ends);
+  for (size_t i = 0; logs != NULL && ends != NULL && i < count; i++) {
+    logs[i] = t->logs[i];
+    nc_log_ref(logs[i]);
+    ends[i] = end_of_log(t, logs[i]);
+  }
+  pthread_mutex_unlock(&t->commit_lock);
+  pthread_mutex_unlock(&t->write_lock);
+  nacre_status status = logs == NULL || ends == NULL ? nc_fail(err, NC_E_NO_MEMORY, NULL) : NACRE_OK;
+  for (size_t i = 0; i < count && logs != NULL && ends != NULL; i++) {
+    if (status == NACRE_OK && ends[i] > 0) {
+      nacre_status found = verify_log_file(v, &logs[i]->name, ends[i], err);
+      /* Flushed and dropped since the call: it is not part of the table any more. */
+      bool dropped = found == NACRE_NOT_FOUND && atomic_load(&logs[i]->refs) == 1;
+      if (!dropped) status = nc_verify_note(v, found, err);
+    }
+    nc_log_unref(logs[i]);
+  }
+  free(logs);
+  free(ends);
+  return status;
+}
+
+/* ---- keys, CURRENT, manifest ------------------------------------------------------------------------------------------------------------- */
+
+static nacre_status verify_manifest_file(nc_verifier *v, const nc_current *current, nacre_error *err) {
+  char name[NC_FILE_NAME_BYTES];
+  nc_manifest_name(current->manifest_number, name);
+  nc_sealed_reader *reader;
+  NC_TRY(nc_sealed_reader_open(&v->table->dir, name, v->table->keys, NULL, &reader, err));
+  v->report.files++;
+  uint64_t size = nc_sealed_reader_size(reader);
+  nacre_status status = nc_sealed_reader_check_header(reader, err);
+  nc_sealed_reader_close(reader);
+  progress(v, size);
+  return status;
+}
+
+/* Reading the manifest again walks all its frames; a last commit that is torn was never acknowledged and is no fault. */
+static nacre_status verify_manifest(nc_verifier *v, nacre_error *err) {
+  nacre_table *t = v->table;
+  nc_current current;
+  nc_manifest_content content = {0};
+  pthread_mutex_lock(&t->commit_lock);
+  nacre_status status = nc_current_read(&t->dir, t->keys, &current, err);
+  if (status == NACRE_OK) status = nc_manifest_read(&t->dir, t->keys, &content, err);
+  if (status == NACRE_OK) status = verify_manifest_file(v, &current, err);
+  pthread_mutex_unlock(&t->commit_lock);
+  nc_manifest_content_deinit(&content);
+  return nc_verify_note(v, status, err);
+}
+
+static nacre_status verify_segments(nc_verifier *v, nc_view *view, nacre_error *err) {
+  for (size_t i = 0; i < view->version->segment_count; i++) {
+    NC_TRY(nc_verify_note(v, nc_verify_segment(v, view->version->segments[i], err), err));
+  }
+  return NACRE_OK;
+}
+
+static nacre_status verify_all(nc_verifier *v, nc_view *view, nacre_error *err) {
+  NC_TRY(nc_verify_note(v, nc_table_keys_check_copies(v->table->keys, &v->table->dir, err), err));
+  NC_TRY(verify_manifest(v, err));
+  NC_TRY(verify_logs(v, err));
+  return verify_segments(v, view, err);
+}
+
+nacre_status nacre_verify(nacre_table *table, const nacre_verify_options *options, nacre_verify_report *ret_report) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(nc_table_check(table, err));
+  if (options != NULL) NC_TRY(nc_check_reserved(options->reserved, err));
+  uint64_t sequence;
+  nc_view *view = nc_table_view(table, &sequence);
+  nc_verifier v = {.table = table, .options = options};
+  for (size_t i = 0; i < view->version->segment_count; i++) {
+    v.bytes_total += nc_segment_describe(view->version->segments[i])->size;
+  }
+  nacre_status status = verify_all(&v, view, err);
+  nc_view_unref(view);
+  if (status == NACRE_OK && v.report.fault_count > 0) {
+    *err = v.first;
+    status = v.first.status;
+  }
+  if (ret_report != NULL) {
+    *ret_report = v.report;
+  } else {
+    nacre_faults_free(v.report.faults);
+  }
+  return status;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * version: which segments make up a table at one moment.
+ *
+ * Segments are grouped in runs, the newest first; within a run they do not overlap and stand in key order. For any key, every
+ * version in a newer run is newer than every version in an older one. A version never changes and is counted.
+ */
+#ifndef NC_VERSION_H
+#define NC_VERSION_H
+
+#include "segment.h"
+
+typedef struct nc_run {
+  uint64_t id;
+  uint32_t level;
+  uint64_t bytes;
+  size_t count;
+  nc_segment **segments; /* into the version's list */
+} nc_run;
+
+typedef struct nc_version {
+  atomic_uint refs;
+  size_t segment_count, run_count;
+  nc_segment **segments; /* counted; sorted by run, then key */
+  nc_run *runs;
+} nc_version;
+
+/* The segments of `base` (NULL: none) without `remove`, with `add`. Refuses segments of one run that overlap. */
+NC_MUST_CHECK nacre_status nc_version_create(const nc_version *base, nc_segment *const *add, size_t add_count,
+                                             nc_segment *const *remove, size_t remove_count, nc_version **ret_version,
+                                             nacre_error *err);
+void nc_version_ref(nc_version *v);
+void nc_version_unref(nc_version *v);
+
+/* The segment of a run that may hold `key`; NULL when none does. */
+nc_segment *nc_run_find(const nc_run *run, nacre_slice key);
+/* A cursor along a run; borrows the version, which must outlive it. */
+NC_MUST_CHECK nacre_status nc_run_cursor(const nc_run *run, bool no_cache_fill, nc_cursor **ret_cursor, nacre_error *err);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * worker: the background threads of a store. A pool of none runs each job at once, in the thread that submits it, which makes
+ * everything deterministic. Workers block all signals.
+ */
+#ifndef NC_WORKER_H
+#define NC_WORKER_H
+
+#include "status.h"
+
+typedef struct nc_worker_pool nc_worker_pool;
+
+/* A job is the submitter's own memory; it may be submitted again once it has begun to run. */
+typedef struct nc_job {
+  void (*run)(void *arg);
+  void *arg;
+  struct nc_job *next;
+} nc_job;
+
+NC_MUST_CHECK nacre_status nc_worker_pool_create(uint32_t threads, nc_worker_pool **ret_pool, nacre_error *err);
+/* Finishes what has been submitted, and joins. */
+void nc_worker_pool_destroy(nc_worker_pool *pool);
+void nc_worker_submit(nc_worker_pool *pool, nc_job *job);
+bool nc_worker_pool_inline(const nc_worker_pool *pool);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * entry: one version of one key, and the order in which all tables, memtables and segments keep them:
+ * by key, and for one key the newest (highest sequence) first.
+ */
+#ifndef NC_ENTRY_H
+#define NC_ENTRY_H
+
+#include "slice.h"
+
+typedef enum nc_kind { NC_KIND_PUT = 1, NC_KIND_DELETE = 2 } nc_kind; /* at most 7: three bits on disk */
+#define NC_SEQUENCE_MAX ((uint64_t)1 << 56)
+
+typedef struct nc_entry {
+  nacre_slice key;
+  uint64_t sequence; /* from 1; 0 never names a write */
+  nc_kind kind;
+  nacre_slice value; /* empty for a delete */
+} nc_entry;
+
+static inline int nc_entry_compare(nacre_slice key_a, uint64_t sequence_a, nacre_slice key_b, uint64_t sequence_b) {
+  int order = nc_slice_compare(key_a, key_b);
+  if (order != 0) return order;
+  return (sequence_a < sequence_b) - (sequence_a > sequence_b);
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * support: a scratch directory with an env, a keyring and table keys in it, and an nacre_io that fails on
+ * demand.
+ */
+#ifndef TESTS_CRYPTO_SUPPORT_H
+#define TESTS_CRYPTO_SUPPORT_H
+
+#include <stdatomic.h>
+
+#include "io.h"
+#include "kms.h"
+#include "sealed_reader.h"
+#include "sealed_writer.h"
+#include "table_key.h"
+
+/* The operating system's operations, but for what is set here. Counts begin at 1; 0 never fails. */
+typedef struct faults {
+  nacre_io io;
+  int code; /* what a failing operation answers */
+  atomic_int writes, syncs, reads, opens;
+  int fail_write, fail_sync, fail_read, fail_open;
+  uint64_t clock_ns; /* added to the clock */
+} faults;
+void faults_init(faults *f);
+
+typedef struct fixture {
+  char path[64];
+  faults faults;
+  nc_env *env;
+  nc_dir dir;
+  char keyring[128], uri[160];
+  nacre_key_spec spec;
+  nc_kms kms;
+  nc_uuid table;
+  nc_table_keys *keys;
+} fixture;
+
+void fixture_open(fixture *f); /* makes all of it but the keys */
+void fixture_keys(fixture *f); /* the keys, too */
+void fixture_close(fixture *f);
+
+/* Bytes of a file below the scratch directory; the caller frees them. */
+uint8_t *file_bytes(const fixture *f, const char *name, size_t *ret_size);
+void file_replace(const fixture *f, const char *name, const void *bytes, size_t size);
+void file_path(const fixture *f, const char *name, char path[128]);
+
+/* Fills `out` from a string of hex digits; returns how many bytes. */
+size_t from_hex(const char *hex, uint8_t *out, size_t capacity);
+/* A sealed file of the fixture's table, of type log. */
+nc_sealed_writer *make_writer(fixture *f, const char *name, size_t buffer_bytes);
+
+/* Ends the test program or the test when `call` fails, or fails otherwise than with `id`. Both leave the
+ * error in `err`, which the file declares. */
+void check_ok(nacre_status status, const nacre_error *err, const char *call, const char *file, int line);
+void check_id(nacre_status status, const nacre_error *err, uint32_t id, const char *call, const char *file,
+              int line);
+#define must(call) check_ok((call), &err, #call, __FILE__, __LINE__)
+#define must_fail(call, id)                                            \
+  do {                                                                 \
+    nc_error_clear(&err);                                              \
+    nacre_status must_fail_status = (call);                            \
+    check_id(must_fail_status, &err, (id), #call, __FILE__, __LINE__); \
+  } while (0)
+
+#endif

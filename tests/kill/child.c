@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The process that is killed. Two threads write to two tables and acknowledge each operation on the pipe
+ * after it has returned. It ends by itself when its parent dies, and after CHILD_SECONDS_MAX in any case.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "dying_io.h"
+#include "plan.h"
+
+enum { CHILD_SECONDS_MAX = 60 };
+
+typedef struct writer {
+  const plan_child *child;
+  uint32_t thread;
+  nacre_table *tables[PLAN_TABLES];
+} writer;
+
+/* One record is less than PIPE_BUF, so it arrives whole or not at all. */
+static void acknowledge(const plan_child *child, uint32_t thread, nacre_status status, uint64_t n) {
+  plan_acknowledgement record = {.thread = thread, .status = (uint32_t)status, .n = n};
+  if (write(child->pipe, &record, sizeof record) != (ssize_t)sizeof record) _exit(4);
+}
+
+static int give_up(const plan_child *child, uint32_t thread, nacre_status status, uint64_t n,
+                   const char *what) {
+  nacre_error error;
+  nacre_last_error(&error);
+  fprintf(stderr, "child: %s: %s: %s (file \"%s\", offset %lld)\n", what, nacre_status_name(status),
+          error.text, error.file, (long long)error.offset);
+  acknowledge(child, thread, status, n);
+  return 3;
+}
+
+static nacre_status write_one(const writer *w, const plan_operation *op, uint64_t n,
+                              const nacre_write_options *options) {
+  char key_bytes[PLAN_KEY_BYTES];
+  uint8_t value[PLAN_VALUE_BYTES];
+  const plan_entry *entry = &op->entries[0];
+  nacre_slice key = {key_bytes, plan_key(w->thread, entry->key, key_bytes)};
+  if (entry->deleted) return nacre_delete(w->tables[op->table], key, options);
+  size_t size = plan_value(w->thread, op->table, entry->key, n, value);
+  return nacre_put(w->tables[op->table], key, (nacre_slice){value, size}, options);
+}
+
+static nacre_status write_batch(const writer *w, const plan_operation *op, uint64_t n,
+                                const nacre_write_options *options) {
+  nacre_batch *batch = NULL;
+  nacre_status status = nacre_batch_create(&batch);
+  for (size_t i = 0; i < op->entry_count && status == NACRE_OK; i++) {
+    char key_bytes[PLAN_KEY_BYTES];
+    uint8_t value[PLAN_VALUE_BYTES];
+    nacre_slice key = {key_bytes, plan_key(w->thread, op->entries[i].key, key_bytes)};
+    if (op->entries[i].deleted) {
+      status = nacre_batch_delete(batch, key);
+    } else {
+      size_t size = plan_value(w->thread, op->table, op->entries[i].key, n, value);
+      status = nacre_batch_put(batch, key, (nacre_slice){value, size});
+    }
+  }
+  if (status == NACRE_OK) status = nacre_write(w->tables[op->table], batch, options);
+  nacre_batch_destroy(batch);
+  return status;
+}
+
+static nacre_status perform(const writer *w, const plan_operation *op, uint64_t n) {
+  nacre_write_options options = {.sync = op->sync};
+  nacre_slice unbounded = {NULL, 0};
+  switch (op->kind) {
+    case PLAN_WRITE:
+      return op->entry_count == 1 ? write_one(w, op, n, &options) : write_batch(w, op, n, &options);
+    case PLAN_SYNC:
+      return nacre_sync(w->tables[op->table]);
+    case PLAN_FLUSH:
+      return nacre_flush(w->tables[op->table]);
+    case PLAN_COMPACT:
+      return nacre_compact(w->tables[op->table], unbounded, unbounded);
+  }
+  return NACRE_INVALID;
+}
+
+static void *write_on(void *arg) {
+  const writer *w = arg;
+  for (uint64_t n = w->child->start[w->thread];; n++) {
+    plan_operation op;
+    plan_make(w->child->seed, w->thread, n, &op);
+    nacre_status status = perform(w, &op, n);
+    if (status != NACRE_OK) _exit(give_up(w->child, w->thread, status, n, "an operation"));
+    acknowledge(w->child, w->thread, status, n);
+  }
+}
+
+int plan_child_run(const plan_child *child) {
+  writer writers[PLAN_THREADS];
+  pthread_t threads[PLAN_THREADS];
+  nacre_store *store = NULL;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  alarm(CHILD_SECONDS_MAX);
+  nacre_store_options options = plan_store_options(child->key_uri, child->start[0]);
+  options.io = child->die_at > 0 ? dying_io(child->die_at) : NULL;
+  nacre_status status = nacre_open(child->store_path, &options, &store);
+  if (status != NACRE_OK) return give_up(child, 0, status, 0, "opening the store");
+  for (uint32_t i = 0; i < PLAN_TABLES; i++) {
+    status = nacre_table_open(store, plan_table_names[i], NULL, &writers[0].tables[i]);
+    if (status != NACRE_OK) return give_up(child, 0, status, 0, "opening a table");
+  }
+  for (uint32_t t = 0; t < PLAN_THREADS; t++) {
+    writers[t].child = child;
+    writers[t].thread = t;
+    for (uint32_t i = 0; i < PLAN_TABLES; i++) writers[t].tables[i] = writers[0].tables[i];
+    if (pthread_create(&threads[t], NULL, write_on, &writers[t]) != 0) return 5;
+  }
+  pthread_join(threads[0], NULL);
+  return 5;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The plan, and how keys and values prove whose they are.
+ */
+#include "plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NUMBER_BYTES = 8 };
+
+const char *const plan_table_names[PLAN_TABLES] = {"left", "right"};
+
+void plan_make(uint64_t seed, uint32_t thread, uint64_t n, plan_operation *ret_operation) {
+  test_random random = {test_mix(test_mix(seed, thread), n)};
+  plan_operation op = {.table = (uint32_t)test_random_below(&random, PLAN_TABLES)};
+  uint64_t dice = test_random_below(&random, 1000);
+  op.kind = dice < 3 ? PLAN_COMPACT : dice < 12 ? PLAN_FLUSH : dice < 40 ? PLAN_SYNC : PLAN_WRITE;
+  op.sync = test_random_chance(&random, 12);
+  if (op.kind == PLAN_WRITE)
+    op.entry_count =
+        test_random_chance(&random, 3) ? 2 + test_random_below(&random, PLAN_ENTRIES_MAX - 1) : 1;
+  for (size_t i = 0; i < op.entry_count; i++) {
+    op.entries[i].key = (uint32_t)test_random_below(&random, PLAN_KEYS);
+    op.entries[i].deleted = test_random_chance(&random, 4);
+  }
+  *ret_operation = op;
+}
+
+void plan_apply(plan_state *state, const plan_operation *operation, uint64_t n) {
+  for (size_t i = 0; i < operation->entry_count; i++)
+    state->written[operation->table][operation->entries[i].key] = operation->entries[i].deleted ? 0 : n;
+}
+
+size_t plan_key(uint32_t thread, uint32_t key, char bytes[PLAN_KEY_BYTES]) {
+  return (size_t)snprintf(bytes, PLAN_KEY_BYTES, "%03u/writer-%u", key, thread);
+}
+
+bool plan_key_parse(nacre_slice bytes, uint32_t *ret_thread, uint32_t *ret_key) {
+  char text[PLAN_KEY_BYTES] = {0}, again[PLAN_KEY_BYTES];
+  if (bytes.size == 0 || bytes.size >= sizeof text) return false;
+  memcpy(text, bytes.data, bytes.size);
+  if (sscanf(text, "%u/writer-%u", ret_key, ret_thread) != 2 || *ret_key >= PLAN_KEYS ||
+      *ret_thread >= PLAN_THREADS)
+    return false;
+  return plan_key(*ret_thread, *ret_key, again) == bytes.size && memcmp(text, again, bytes.size) == 0;
+}
+
+size_t plan_value(uint32_t thread, uint32_t table, uint32_t key, uint64_t n,
+                  uint8_t bytes[PLAN_VALUE_BYTES]) {
+  uint64_t mixed = test_mix(test_mix(thread * PLAN_TABLES + table, key), n);
+  size_t size = (mixed >> 8) % (mixed % 100 == 0 ? PLAN_VALUE_BYTES - NUMBER_BYTES : 500);
+  memcpy(bytes, &n, NUMBER_BYTES);
+  test_value_make(bytes + NUMBER_BYTES, size, thread * PLAN_TABLES + table, key, n);
+  return NUMBER_BYTES + size;
+}
+
+uint64_t plan_value_parse(uint32_t thread, uint32_t table, uint32_t key, nacre_slice value) {
+  uint64_t n;
+  if (value.size < NUMBER_BYTES) return 0;
+  memcpy(&n, value.data, sizeof n);
+  uint8_t *expected = test_alloc(PLAN_VALUE_BYTES);
+  size_t size = plan_value(thread, table, key, n, expected);
+  bool same = size == value.size && memcmp(expected, value.data, size) == 0;
+  free(expected);
+  return same ? n : 0;
+}
+
+/* Small memtables, so that flushes and merges are always under way; with and without workers. */
+nacre_store_options plan_store_options(const char *key_uri, uint64_t round) {
+  return (nacre_store_options){
+      .default_key = {.uri = key_uri},
+      .memtable_bytes = round % 3 == 0 ? 256 * 1024 : 64 * 1024,
+      .cache_bytes = 1024 * 1024,
+      .workers = round % 4 == 0 ? UINT32_MAX : 2,
+  };
+}

@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every test, from a clone: installs what the tests need, builds, runs, and ends with "N passed, N failed" (status
+# 1 when anything failed).
+#
+#   asan      gcc, AddressSanitizer, LeakSanitizer, UndefinedBehaviorSanitizer: all tests, random ones shorter
+#   release   clang, optimised: all tests at full size, the installation included
+#   tsan      clang, ThreadSanitizer: the programs with threads
+#
+# All with warnings as errors. Sanitizers write to files, for Criterion passes a test that leaked; any such file is
+# a failure. GCC's UBSan, beside ASan, ignores its log_path: it ends the program instead, and its words in the test
+# log are a failure.
+#
+#   tests/run.sh [asan|release|tsan]...      (default: all three; builds in build-tests/)
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+root=$PWD
+configurations=("${@:-asan}")
+[ $# -gt 0 ] || configurations=(asan release tsan)
+jobs=$(nproc)
+for name in "${configurations[@]}"; do
+  [[ " asan release tsan " == *" $name "* ]] || { echo "run.sh: there is no configuration $name" >&2 && exit 2; }
+done
+# Sizes of randomised tests where a sanitizer makes them slow; tests/README.md says what they are.
+shorter=(NACRE_SIM_IMAGES=1500 NACRE_FAULT_RUNS=150 NACRE_MODEL_OPS=40000 NACRE_KILLS=25)
+shortest=(NACRE_MODEL_OPS=20000 NACRE_KILLS=10)
+passed=0 failed=0
+failures=()
+
+fail() {
+  failed=$((failed + 1))
+  failures+=("$1")
+  echo "FAILED: $1"
+}
+
+options_of() {
+  case "$1" in
+    asan)
+      echo --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false \
+        -Dc_args=-fno-sanitize-recover=undefined
+      ;;
+    release) echo --buildtype=release -Doptimization=2 ;;
+    tsan) echo --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false ;;
+    *) return 1 ;;
+  esac
+}
+compiler_of() { if [ "$1" = asan ]; then echo gcc; else echo clang; fi; }
+
+# The tests of a build directory that have threads, by suite or by name.
+threaded() {
+  meson introspect --tests "$1" | python3 -c '
+import json, sys
+for test in json.load(sys.stdin):
+    suites = {suite.split(":")[-1] for suite in test["suite"]} | {test["name"]}
+    if suites & {"threads", "model", "kill"}:
+        print(test["name"])'
+}
+
+# Builds a configuration, from nothing when its options changed: Meson does not apply all of them to a directory that
+# it has set up. Nothing but warnings and errors is shown.
+build() {
+  local dir=$root/build-tests/$1 log=$root/build-tests/$1.log options
+  options="$(options_of "$1") -Dwerror=true -Dtools=enabled -Dtests=enabled"
+  if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir.options" 2>/dev/null)" != "$options" ]; then
+    rm -rf "$dir"
+    mkdir -p "$root/build-tests"
+    # shellcheck disable=SC2086 # the options are words
+    if ! CC=$(compiler_of "$1") meson setup "$dir" "$root" $options >"$log" 2>&1; then
+      tail -30 "$log"
+      return 1
+    fi
+    echo "$options" >"$dir.options"
+  fi
+  if ! ninja -C "$dir" -j "$jobs" >"$log" 2>&1; then
+    grep -vE '^\[[0-9]+/[0-9]+\]' "$log" | tail -60
+    return 1
+  fi
+}
+
+# Adds up what the test programs counted: Criterion's synthesis lines, the closing lines of the others; one that
+# counts nothing is one test. A program that ends badly has at least one failure. Prints "passed failed", then one
+# line a failed program.
+count() {
+  python3 - "$1" <<'PYTHON'
+import json, re, sys
+
+criterion = re.compile(r"Synthesis: Tested: .*?(\d+).*?Passing: .*?(\d+).*?Failing: .*?(\d+).*?Crashing: .*?(\d+)")
+plain = re.compile(r"^(\d+) passed, (\d+) failed", re.M)
+colour = re.compile(r"\x1b\[[0-9;]*m")
+passed = failed = 0
+bad = []
+with open(sys.argv[1], encoding="utf-8") as log:
+    for line in log:
+        test = json.loads(line)
+        if test["result"] == "SKIP":
+            continue
+        text = colour.sub("", (test.get("stdout") or "") + "\n" + (test.get("stderr") or ""))
+        good = test["result"] == "OK"
+        program_passed = program_failed = 0
+        for _, passing, failing, crashing in criterion.findall(text):
+            program_passed += int(passing)
+            program_failed += int(failing) + int(crashing)
+        for passing, failing in plain.findall(text):
+            program_passed += int(passing)
+            program_failed += int(failing)
+        if good and program_passed + program_failed == 0:
+            program_passed = 1
+        if not good and program_failed == 0:
+            program_failed = 1
+        passed += program_passed
+        failed += program_failed
+        if not good or program_failed:
+            bad.append(f"{test['name']} ({test['result']})")
+print(passed, failed)
+print("\n".join(bad))
+PYTHON
+}
+
+run() {
+  local name=$1 dir=$root/build-tests/$1 select=() settings=() counted
+  local reports=$dir/sanitizer-reports log=$dir/meson-logs/testlog.json
+  rm -rf "$reports" "$log" && mkdir -p "$reports"
+  case "$name" in
+    asan) settings=("${shorter[@]}") select=(--timeout-multiplier 4) ;;
+    tsan)
+      settings=("${shortest[@]}")
+      mapfile -t select < <(threaded "$dir")
+      select+=(--timeout-multiplier 6)
+      ;;
+  esac
+  ASAN_OPTIONS="log_path=$reports/asan:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1" \
+    LSAN_OPTIONS="log_path=$reports/lsan" \
+    UBSAN_OPTIONS="log_path=$reports/ubsan:print_stacktrace=1" \
+    TSAN_OPTIONS="log_path=$reports/tsan:halt_on_error=0" \
+    env "${settings[@]}" meson test -C "$dir" --no-rebuild --num-processes "$jobs" --print-errorlogs \
+    "${select[@]}" >"$dir.tests.log" 2>&1
+  sed -n '/^[[:space:]]*[0-9]*\/[0-9]* /p' "$dir.tests.log"
+  if [ ! -s "$log" ]; then
+    tail -20 "$dir.tests.log"
+    fail "$name: no test ran"
+    return
+  fi
+  counted=$(count "$log") || { fail "$name: the results cannot be read" && return; }
+  local own_passed own_failed
+  read -r own_passed own_failed <<<"$counted"
+  passed=$((passed + own_passed))
+  failed=$((failed + own_failed))
+  while read -r program; do
+    if [ -n "$program" ]; then failures+=("$name: $program"); fi
+  done < <(tail -n +2 <<<"$counted")
+  if [ "$own_failed" -gt 0 ]; then sed -n '/^=\+ /,$p; /^―/,$p' "$dir.tests.log" | head -400; fi
+  if [ "$name" != release ]; then
+    if grep -qE 'runtime error:|(ERROR|WARNING): [A-Za-z]+Sanitizer' "$log"; then
+      cp "$log" "$reports/in-the-test-log"
+    fi
+    sanitizer_reports "$name" "$reports"
+  fi
+  echo "$name: $own_passed passed, $own_failed failed, in $((SECONDS - began)) s"
+}
+
+# A report is a failed test; none at all is a passed one.
+sanitizer_reports() {
+  local found
+  found=$(find "$2" -type f | wc -l)
+  if [ "$found" = 0 ]; then
+    passed=$((passed + 1))
+  else
+    find "$2" -type f ! -name in-the-test-log -print0 | head -z -n 3 | xargs -0r head -n 60
+    fail "$1: $found sanitizer reports in $2"
+  fi
+}
+
+finish() {
+  echo
+  for each in ${failures[@]+"${failures[@]}"}; do echo "FAILED: $each"; done
+  echo "$passed passed, $failed failed"
+  [ "$failed" = 0 ] && exit 0
+  exit 1
+}
+
+if ! tools/deps.sh build test; then
+  fail "installing what the tests need"
+  finish
+fi
+for name in "${configurations[@]}"; do
+  began=$SECONDS
+  echo "== $name: $(compiler_of "$name") $(options_of "$name") =="
+  if build "$name"; then run "$name"; else fail "$name: the build"; fi
+done
+finish

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Makes the workload: mostly small writes, some of them large, some synced, with flushes, merges, reopenings
+ * and table drops scattered among them.
+ */
+#include "history.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_ENTRIES_MAX = 9, GROUP_BYTES = 4 };
+
+static step *add_step(history *h, step_kind kind, uint32_t table) {
+  h->steps = test_grow(h->steps, h->step_count, &h->step_capacity, sizeof *h->steps);
+  step *s = &h->steps[h->step_count++];
+  *s = (step){.kind = kind, .table = table, .first_entry = h->entry_count};
+  return s;
+}
+
+/* ---- tables -------------------------------------------------------------------------------------------- */
+
+static uint32_t add_table(history *h, unsigned slot) {
+  uint32_t index = (uint32_t)h->table_count++;
+  history_table *table = &h->tables[index];
+  snprintf(table->name, sizeof table->name, "table-%u", slot);
+  table->rows = test_grow(table->rows, 0, &table->row_capacity, sizeof *table->rows);
+  memset(table->rows[0], 0, sizeof table->rows[0]);
+  add_step(h, STEP_CREATE, index);
+  return index;
+}
+
+/* ---- writes -------------------------------------------------------------------------------------------- */
+
+/* Half of the writes go to an eighth of the keys, so that keys have many versions. */
+static uint16_t draw_key(test_random *random) {
+  return (uint16_t)test_random_below(random, test_random_chance(random, 2) ? HISTORY_KEYS / 8 : HISTORY_KEYS);
+}
+
+static void add_write(history *h, test_random *random, uint32_t index) {
+  history_table *table = &h->tables[index];
+  size_t count = test_random_chance(random, 3) ? 2 + test_random_below(random, BATCH_ENTRIES_MAX - 1) : 1;
+  step *s = add_step(h, STEP_WRITE, index);
+  s->group = ++table->group_count;
+  s->sync = test_random_chance(random, 5);
+  s->entry_count = count;
+  table->rows = test_grow(table->rows, s->group, &table->row_capacity, sizeof *table->rows);
+  uint16_t *row = table->rows[s->group];
+  memcpy(row, table->rows[s->group - 1], sizeof table->rows[0]);
+  for (size_t i = 0; i < count; i++) {
+    step_entry entry = {draw_key(random), test_random_chance(random, 4)};
+    h->entries = test_grow(h->entries, h->entry_count, &h->entry_capacity, sizeof *h->entries);
+    h->entries[h->entry_count++] = entry;
+    row[entry.key] = entry.deleted ? 0 : (uint16_t)s->group;
+  }
+}
+
+static void add_drop(history *h, uint32_t live[HISTORY_SLOTS], unsigned slot) {
+  if (h->table_count == HISTORY_TABLES_MAX) return;
+  add_step(h, STEP_DROP, live[slot]);
+  live[slot] = add_table(h, slot);
+}
+
+void history_init(history *h, uint64_t seed, size_t step_count) {
+  test_random random = {test_mix(seed, 1)};
+  uint32_t live[HISTORY_SLOTS];
+  *h = (history){0};
+  for (unsigned slot = 0; slot < HISTORY_SLOTS; slot++) live[slot] = add_table(h, slot);
+  while (h->step_count < step_count) {
+    unsigned slot = (unsigned)test_random_below(&random, HISTORY_SLOTS);
+    uint64_t dice = test_random_below(&random, 1000);
+    if (dice < 4)
+      add_drop(h, live, slot);
+    else if (dice < 9)
+      add_step(h, STEP_REOPEN_STORE, live[slot]);
+    else if (dice < 17)
+      add_step(h, STEP_REOPEN_TABLE, live[slot]);
+    else if (dice < 25)
+      add_step(h, STEP_COMPACT, live[slot]);
+    else if (dice < 40)
+      add_step(h, STEP_FLUSH, live[slot]);
+    else if (dice < 70)
+      add_step(h, STEP_SYNC, live[slot]);
+    else
+      add_write(h, &random, live[slot]);
+  }
+}
+
+void history_deinit(history *h) {
+  for (size_t i = 0; i < h->table_count; i++) free(h->tables[i].rows);
+  free(h->steps);
+  free(h->entries);
+  *h = (history){0};
+}
+
+/* ---- keys and values ----------------------------------------------------------------------------------- */
+
+size_t history_key(unsigned key, char bytes[HISTORY_KEY_BYTES]) {
+  return (size_t)snprintf(bytes, HISTORY_KEY_BYTES, "%04u/%.*s", key, (int)(key % 13), "abcdefghijklm");
+}
+
+unsigned history_key_index(nacre_slice key) {
+  char text[HISTORY_KEY_BYTES] = {0}, again[HISTORY_KEY_BYTES];
+  if (key.size < 5 || key.size >= sizeof text) return HISTORY_KEYS;
+  memcpy(text, key.data, key.size);
+  unsigned long index = strtoul(text, NULL, 10);
+  if (index >= HISTORY_KEYS || history_key((unsigned)index, again) != key.size ||
+      memcmp(text, again, key.size) != 0)
+    return HISTORY_KEYS;
+  return (unsigned)index;
+}
+
+size_t history_value(uint32_t table, unsigned key, uint32_t group, uint8_t bytes[HISTORY_VALUE_BYTES]) {
+  uint64_t mixed = test_mix(test_mix(table, key), group);
+  size_t size = mixed % 16 == 0 ? (mixed >> 8) % 5000 : (mixed >> 8) % 400;
+  for (unsigned i = 0; i < GROUP_BYTES; i++) bytes[i] = (uint8_t)(group >> (8 * i));
+  test_value_make(bytes + GROUP_BYTES, size, table, key, group);
+  return GROUP_BYTES + size;
+}
+
+uint32_t history_value_group(const history *h, uint32_t table, unsigned key, nacre_slice value) {
+  uint8_t expected[HISTORY_VALUE_BYTES];
+  uint32_t group = 0;
+  if (value.size < GROUP_BYTES) return 0;
+  for (unsigned i = 0; i < GROUP_BYTES; i++) group |= (uint32_t)((const uint8_t *)value.data)[i] << (8 * i);
+  if (group > h->tables[table].group_count) return 0;
+  size_t size = history_value(table, key, group, expected);
+  return size == value.size && memcmp(expected, value.data, size) == 0 ? group : 0;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Progress is noted before a call ("issued": it may be found from now on) and after its success
+ * ("acknowledged", "synced": it must be found), never in between, because an image may be taken at any
+ * operation inside the call.
+ */
+#include "runner.h"
+
+#include <string.h>
+
+nacre_store_options store_options(sim_disk *disk, const char *key_uri) {
+  return (nacre_store_options){
+      .default_key = {.uri = key_uri},
+      .memtable_bytes = 64 * 1024,
+      .cache_bytes = 256 * 1024,
+      .workers = UINT32_MAX,
+      .io = sim_disk_io(disk),
+  };
+}
+
+void runner_init(runner *r, const history *h, const nacre_store_options *options) {
+  *r = (runner){.history = h, .options = *options};
+}
+
+static nacre_status open_table(runner *r, uint32_t table) {
+  return nacre_table_open(r->store, r->history->tables[table].name, NULL, &r->tables[table]);
+}
+
+nacre_status runner_open(runner *r) {
+  nacre_store_options options = r->options;
+  options.create = !r->made;
+  nacre_status status = nacre_open(STORE_PATH, &options, &r->store);
+  if (status == NACRE_OK) r->made = true;
+  for (uint32_t i = 0; i < r->history->table_count && status == NACRE_OK; i++)
+    if (r->progress[i].there == PRESENCE_PRESENT) status = open_table(r, i);
+  return status;
+}
+
+/* A close that succeeds has synced. */
+static nacre_status close_table(runner *r, uint32_t table) {
+  if (r->tables[table] == NULL) return NACRE_OK;
+  nacre_status status = nacre_table_close(r->tables[table]);
+  r->tables[table] = NULL;
+  if (status == NACRE_OK) r->progress[table].synced = r->progress[table].acknowledged;
+  return status;
+}
+
+nacre_status runner_close(runner *r) {
+  nacre_status first = NACRE_OK;
+  for (uint32_t i = 0; i < r->history->table_count; i++) {
+    nacre_status status = close_table(r, i);
+    first = first == NACRE_OK ? status : first;
+  }
+  if (r->store == NULL) return first;
+  nacre_status status = nacre_close(r->store);
+  r->store = NULL;
+  return first == NACRE_OK ? status : first;
+}
+
+/* Run again after a failure, a create or a drop may find that the first attempt went through after all. */
+static nacre_status create_table(runner *r, uint32_t table) {
+  bool again = r->progress[table].there == PRESENCE_CREATING;
+  r->progress[table].there = PRESENCE_CREATING;
+  nacre_table_options options = {.compression = (nacre_compression)(table % 4), .block_bytes = 1024};
+  nacre_status status =
+      nacre_table_create(r->store, r->history->tables[table].name, &options, &r->tables[table]);
+  if (status == NACRE_EXISTS && again) status = open_table(r, table);
+  if (status == NACRE_OK) r->progress[table].there = PRESENCE_PRESENT;
+  return status;
+}
+
+static nacre_status drop_table(runner *r, uint32_t table) {
+  nacre_status status = close_table(r, table);
+  if (status != NACRE_OK) return status;
+  bool again = r->progress[table].there == PRESENCE_DROPPING;
+  r->progress[table].there = PRESENCE_DROPPING;
+  status = nacre_table_drop(r->store, r->history->tables[table].name);
+  if (status == NACRE_NOT_FOUND && again) status = NACRE_OK;
+  if (status == NACRE_OK) r->progress[table].there = PRESENCE_ABSENT;
+  return status;
+}
+
+static nacre_status write_entry(runner *r, const step *s, const step_entry *entry, nacre_batch *batch) {
+  char key_bytes[HISTORY_KEY_BYTES];
+  uint8_t value_bytes[HISTORY_VALUE_BYTES];
+  nacre_slice key = {key_bytes, history_key(entry->key, key_bytes)};
+  nacre_slice value = {value_bytes, history_value(s->table, entry->key, s->group, value_bytes)};
+  nacre_write_options options = {.sync = s->sync};
+  if (batch != NULL)
+    return entry->deleted ? nacre_batch_delete(batch, key) : nacre_batch_put(batch, key, value);
+  return entry->deleted ? nacre_delete(r->tables[s->table], key, &options)
+                        : nacre_put(r->tables[s->table], key, value, &options);
+}
+
+static nacre_status write_batch(runner *r, const step *s) {
+  nacre_batch *batch = NULL;
+  nacre_write_options options = {.sync = s->sync};
+  nacre_status status = nacre_batch_create(&batch);
+  for (size_t i = 0; i < s->entry_count && status == NACRE_OK; i++)
+    status = write_entry(r, s, &r->history->entries[s->first_entry + i], batch);
+  if (status == NACRE_OK) status = nacre_write(r->tables[s->table], batch, &options);
+  nacre_batch_destroy(batch);
+  return status;
+}
+
+static nacre_status write_group(runner *r, const step *s) {
+  table_progress *progress = &r->progress[s->table];
+  progress->issued = s->group;
+  nacre_status status =
+      s->entry_count == 1 ? write_entry(r, s, &r->history->entries[s->first_entry], NULL) : write_batch(r, s);
+  if (status != NACRE_OK) return status;
+  progress->acknowledged = s->group;
+  if (s->sync) progress->synced = s->group;
+  return NACRE_OK;
+}
+
+static nacre_status make_durable(runner *r, const step *s) {
+  nacre_slice unbounded = {NULL, 0};
+  nacre_table *table = r->tables[s->table];
+  nacre_status status = s->kind == STEP_SYNC    ? nacre_sync(table)
+                        : s->kind == STEP_FLUSH ? nacre_flush(table)
+                                                : nacre_compact(table, unbounded, unbounded);
+  if (status == NACRE_OK) r->progress[s->table].synced = r->progress[s->table].acknowledged;
+  return status;
+}
+
+static nacre_status reopen_table(runner *r, uint32_t table) {
+  nacre_status status = close_table(r, table);
+  return status == NACRE_OK ? open_table(r, table) : status;
+}
+
+static nacre_status reopen_store(runner *r) {
+  nacre_status status = runner_close(r);
+  return status == NACRE_OK ? runner_open(r) : status;
+}
+
+nacre_status runner_step(runner *r, const step *s) {
+  switch (s->kind) {
+    case STEP_CREATE:
+      return create_table(r, s->table);
+    case STEP_DROP:
+      return drop_table(r, s->table);
+    case STEP_WRITE:
+      return write_group(r, s);
+    case STEP_SYNC:
+    case STEP_FLUSH:
+    case STEP_COMPACT:
+      return make_durable(r, s);
+    case STEP_REOPEN_TABLE:
+      return reopen_table(r, s->table);
+    case STEP_REOPEN_STORE:
+      return reopen_store(r);
+  }
+  test_die("unknown step %d", (int)s->kind);
+}
+
+void runner_bounds(const runner *r, bool power_lost, store_bounds *ret_bounds) {
+  *ret_bounds = (store_bounds){.made = r->made};
+  for (uint32_t i = 0; i < r->history->table_count; i++) {
+    const table_progress *progress = &r->progress[i];
+    ret_bounds->tables[i] = (table_bounds){
+        .there = progress->there,
+        .least = power_lost ? progress->synced : progress->acknowledged,
+        .most = progress->issued,
+    };
+  }
+}

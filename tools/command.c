@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * command: every subcommand, in the order in which help shows them; see command.h.
+ */
+#include "command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "options.h"
+
+#define B(id) OPTION_BIT(OPTION_##id)
+#define RANGE_OPTIONS (B(PREFIX) | B(FROM) | B(TO) | B(HEX) | B(BASE64))
+
+static const command commands[] = {
+    {"init", "STORE", "make a store",
+     "Makes the directory STORE. Without --key its root key is kept in the user's own keyring,\n"
+     "outside the store, which is made on first use; its place is NACRE_KEYRING, else\n"
+     "$XDG_DATA_HOME/nacre/keyring. Without its key a store is lost for good.",
+     "  nacre init /srv/records", B(KEY), 1, 1, tool_init_run},
+    {"table create", "STORE TABLE", "make a table",
+     "A table has a key of its own, wrapped by the store's key or, with --key, by the keys\n"
+     "named; any one of them opens it.",
+     "  nacre table create /srv/records people --compression zstd",
+     B(STORE_KEY) | B(TABLE_KEY) | B(COMPRESSION) | B(BLOCK_BYTES) | B(FILTER_BITS), 2, 2,
+     tool_table_create_run},
+    {"table list", "STORE", "list the tables of a store", NULL, "  nacre table list /srv/records", B(KEY), 1,
+     1, tool_table_list_run},
+    {"table info", "STORE TABLE", "show how a table is set up, and under which keys", NULL,
+     "  nacre table info /srv/records people", B(KEY), 2, 2, tool_table_info_run},
+    {"table rename", "STORE TABLE NEW", "give a table another name", NULL,
+     "  nacre table rename /srv/records people persons", B(KEY), 3, 3, tool_table_rename_run},
+    {"table drop", "STORE TABLE", "destroy a table for good",
+     "The table's wrapped keys go first, then its files: what is left of them anywhere cannot be\n"
+     "read again.",
+     "  nacre table drop /srv/records people", B(KEY), 2, 2, tool_table_drop_run},
+    {"put", "STORE TABLE KEY VALUE", "store a value under a key",
+     "VALUE - reads the value from standard input; with --value-file, leave VALUE out. Both are\n"
+     "better places for secrets: other users can see command lines. Keys and values are taken as\n"
+     "they stand; --hex and --base64 name any bytes (of KEY and VALUE; what comes from a file is\n"
+     "taken byte for byte).",
+     "  nacre put /srv/records people ada 'Ada Lovelace'\n"
+     "  nacre put /srv/records people ada - < ada.json",
+     B(KEY) | B(VALUE_FILE) | B(SYNC) | B(HEX) | B(BASE64), 3, 4, tool_put_run},
+    {"get", "STORE TABLE KEY", "print the value of a key",
+     "Writes the value byte for byte, with a newline after it only on a terminal. Exit status 3\n"
+     "when there is none.",
+     "  nacre get /srv/records people ada", B(KEY) | B(HEX) | B(BASE64), 3, 3, tool_get_run},
+    {"delete", "STORE TABLE KEY", "delete a key", "Deleting a key that is not there is no error.",
+     "  nacre delete /srv/records people ada", B(KEY) | B(SYNC) | B(HEX) | B(BASE64), 3, 3, tool_delete_run},
+    {"scan", "STORE TABLE", "print the entries of a range of keys, in order",
+     "One entry a line: key, tab, value, with \\t \\n \\r \\\\ and \\xNN for what is not printable.",
+     "  nacre scan /srv/records people --prefix a --limit 10",
+     B(KEY) | RANGE_OPTIONS | B(LIMIT) | B(REVERSE) | B(KEYS_ONLY), 2, 2, tool_scan_run},
+    {"count", "STORE TABLE", "count the keys of a range", NULL,
+     "  nacre count /srv/records people --from a --to n", B(KEY) | RANGE_OPTIONS, 2, 2, tool_count_run},
+    {"import", "STORE TABLE FILE", "load records from a file",
+     "tsv    key TAB value, with the escapes \\t \\n \\r \\\\ and \\xNN\n"
+     "csv    RFC 4180, the first line names the columns. The key is the first column, or the one\n"
+     "       of --key-field. With two columns the value is the other column's text; else a JSON\n"
+     "       object of all other columns\n"
+     "jsonl  {\"key\":...,\"value\":...} (key_base64 and value_base64 for bytes that are not\n"
+     "       UTF-8); with --key-field F, any object: its field F is the key, the whole line the\n"
+     "       value\n"
+     "FILE - is standard input. Without --format the file's name decides. Lines are written in\n"
+     "batches of --batch lines or 1 MiB; a batch is written whole or not at all. When it stops\n"
+     "early, --from-line continues where it stopped.",
+     "  nacre import /srv/records people people.csv --key-field id --create",
+     B(KEY) | B(FORMAT) | B(KEY_FIELD) | B(SYNC) | B(FROM_LINE) | B(SKIP_BAD) | B(BATCH) | B(CREATE) |
+         B(ACKNOWLEDGE),
+     3, 3, tool_import_run},
+    {"export", "STORE TABLE", "write records to standard output",
+     "The inverse of import: what is exported in any format is imported again exactly, any bytes\n"
+     "included. The format is jsonl unless --format says otherwise.",
+     "  nacre export /srv/records people --format csv > people.csv", B(KEY) | B(FORMAT) | RANGE_OPTIONS, 2, 2,
+     tool_export_run},
+    {"inspect", "FILE...", "say what a file of a store is and whether it is whole, without any key",
+     "Shows the headers, the key id, the frames and what is damaged at which offset. Needs no\n"
+     "store, takes no lock and changes nothing, so it works beside a running process and on one\n"
+     "file by itself. What it shows is checked against checksums only: nothing is authenticated\n"
+     "without a key. Exit status 4 when anything is damaged.",
+     "  nacre inspect /srv/records/*/*.seg", B(FRAMES), 1, -1, tool_inspect_run},
+    {"dump", "FILE...", "decrypt a file of a store and show what it says",
+     "Segments: properties, footer, index, blocks, entries. Logs: records. Manifests: edits. The\n"
+     "keys are taken from the store two directories above the file, or the one that --keys\n"
+     "names.",
+     "  nacre dump /srv/records/*/00000000000000000004.seg --entries",
+     B(KEY) | B(KEYS_STORE) | B(BLOCKS) | B(ENTRIES) | B(RAW) | B(HEX) | B(BASE64), 1, -1, tool_dump_run},
+    {"verify", "STORE [TABLE]", "check every byte of a store and name each fault",
+     "Authenticates every frame of every file, and checks every order, count and cross-\n"
+     "reference, then what stands twice (header slots, key files). Changes nothing. Exit status\n"
+     "4 on any fault.",
+     "  nacre verify /srv/records", B(KEY) | B(KEYLESS), 1, 2, tool_verify_run},
+    {"flush", "STORE TABLE", "write what is only in the log to a segment", NULL,
+     "  nacre flush /srv/records people", B(KEY), 2, 2, tool_flush_run},
+    {"compact", "STORE TABLE", "merge all segments of a table into one run",
+     "Deleted and overwritten entries leave the disk.", "  nacre compact /srv/records people", B(KEY), 2, 2,
+     tool_compact_run},
+    {"stats", "STORE [TABLE]", "show segments, logs, sizes and counts", NULL, "  nacre stats /srv/records",
+     B(KEY), 1, 2, tool_stats_run},
+    {"help", "[COMMAND]", "list the commands, or say all about one", NULL, "  nacre help table create", 0, 0,
+     2, tool_help_run},
+    {"version", "", "print the version", NULL, "  nacre version", 0, 0, 0, tool_version_run},
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+const command *tool_command_at(size_t index) { return index < COMMAND_COUNT ? &commands[index] : NULL; }
+
+const command *tool_command_find(const char *first, const char *second, int *ret_words) {
+  char both[64];
+  (void)snprintf(both, sizeof both, "%s %s", first, second == NULL ? "" : second);
+  for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    bool one = strcmp(commands[i].name, first) == 0;
+    if (one || (second != NULL && strcmp(commands[i].name, both) == 0)) {
+      *ret_words = one ? 1 : 2;
+      return &commands[i];
+    }
+  }
+  return NULL;
+}
+
+/* How many letters must change, come or go to make one word of the other. */
+static size_t distance(const char *a, const char *b) {
+  size_t row[32], size_b = strlen(b);
+  if (strlen(a) > 30 || size_b > 30) return 31;
+  for (size_t j = 0; j <= size_b; j++) row[j] = j;
+  for (size_t i = 1; a[i - 1] != 0; i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= size_b; j++) {
+      size_t change = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      size_t step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+      row[j] = change < step ? change : step;
+    }
+  }
+  return row[size_b];
+}
+
+const char *tool_command_suggest(const char *name) {
+  const char *nearest = NULL;
+  size_t best = 3;
+  for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    const char *each = commands[i].name;
+    size_t size = strlen(name);
+    size_t d = strncmp(each, name, size) == 0 && each[size] == ' ' ? 0 : distance(name, each);
+    if (d < best) {
+      best = d;
+      nearest = each;
+    }
+  }
+  return nearest;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * data: `nacre put`, `get` and `delete`: one key at a time.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exit_status.h"
+#include "failure.h"
+#include "render_json.h"
+#include "store_access.h"
+#include "text_key.h"
+
+/* Reads a whole descriptor. What is over the limit of a batch is refused here, before it fills the memory. */
+static int read_all(const options *o, int fd, const char *name, bytes *to) {
+  for (;;) {
+    tool_bytes_reserve(to, (size_t)64 * 1024);
+    ssize_t got = read(fd, to->data + to->size, to->capacity - to->size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return tool_fail_errno(o, errno, "read", name);
+    if (got == 0) return TOOL_DONE;
+    to->size += (size_t)got;
+    if (to->size > NACRE_BATCH_BYTES_MAX) {
+      return tool_fail(o, NACRE_TOO_LARGE, NULL,
+                       "the value in %s is larger than the limit of %zu bytes; split it", name,
+                       NACRE_BATCH_BYTES_MAX);
+    }
+  }
+}
+
+static int value_of(const options *o, bytes *to) {
+  bool argument = o->argument_count == 4;
+  if (argument == (o->value_file != NULL)) {
+    return tool_fail_usage(
+        o, "put takes one value: as VALUE, from standard input with -, or with --value-file FILE");
+  }
+  if (argument && strcmp(o->arguments[3], "-") == 0) return read_all(o, STDIN_FILENO, "standard input", to);
+  if (argument) return tool_argument_bytes(o, "VALUE", o->arguments[3], to);
+  int fd = open(o->value_file, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return tool_fail_errno(o, errno, "open", o->value_file);
+  int status = read_all(o, fd, o->value_file, to);
+  close(fd);
+  return status;
+}
+
+int tool_put_run(const options *o) {
+  bytes key = {0}, value = {0};
+  session a = {0};
+  int status = tool_argument_bytes(o, "KEY", o->arguments[2], &key);
+  if (status == TOOL_DONE) status = value_of(o, &value);
+  if (status == TOOL_DONE) status = tool_table_open(o, ACCESS_WRITE, &a);
+  if (status == TOOL_DONE) {
+    nacre_write_options write_options = {.sync = o->sync};
+    if (nacre_put(a.table, tool_bytes_slice(&key), tool_bytes_slice(&value), &write_options) != NACRE_OK) {
+      status = tool_fail_last(o);
+    }
+    status = tool_session_close(o, &a, status);
+  }
+  tool_bytes_free(&key);
+  tool_bytes_free(&value);
+  return status;
+}
+
+static void show_value(const options *o, nacre_slice key, nacre_slice value) {
+  if (o->json) {
+    json_t *object = json_object();
+    tool_json_set_bytes(object, "key", key, o->form);
+    tool_json_set_bytes(object, "value", value, o->form);
+    tool_json_line(object, stdout);
+  } else if (o->form != BYTES_TEXT) {
+    bytes text = {0};
+    tool_bytes_write(&text, value, o->form);
+    tool_bytes_add_byte(&text, '\n');
+    (void)fwrite(text.data, 1, text.size, stdout);
+    tool_bytes_free(&text);
+  } else {
+    (void)fwrite(value.data, 1, value.size, stdout);
+    if (isatty(STDOUT_FILENO) == 1) putchar('\n');
+  }
+}
+
+int tool_get_run(const options *o) {
+  bytes key = {0};
+  session a = {0};
+  int status = tool_argument_bytes(o, "KEY", o->arguments[2], &key);
+  if (status == TOOL_DONE) status = tool_table_open(o, ACCESS_READ, &a);
+  if (status == TOOL_DONE) {
+    nacre_value value = {0};
+    nacre_status got = nacre_get(a.table, tool_bytes_slice(&key), NULL, &value);
+    if (got == NACRE_NOT_FOUND) {
+      status = tool_fail(o, NACRE_NOT_FOUND, NULL, "table %s has no such key", o->arguments[1]);
+    } else if (got != NACRE_OK) {
+      status = tool_fail_last(o);
+    } else {
+      show_value(o, tool_bytes_slice(&key), tool_slice(value.data, value.size));
+    }
+    nacre_value_release(&value);
+    status = tool_session_close(o, &a, status);
+  }
+  tool_bytes_free(&key);
+  return status;
+}
+
+int tool_delete_run(const options *o) {
+  bytes key = {0};
+  session a = {0};
+  int status = tool_argument_bytes(o, "KEY", o->arguments[2], &key);
+  if (status == TOOL_DONE) status = tool_table_open(o, ACCESS_WRITE, &a);
+  if (status == TOOL_DONE) {
+    nacre_write_options write_options = {.sync = o->sync};
+    if (nacre_delete(a.table, tool_bytes_slice(&key), &write_options) != NACRE_OK) status = tool_fail_last(o);
+    status = tool_session_close(o, &a, status);
+  }
+  tool_bytes_free(&key);
+  return status;
+}

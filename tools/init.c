@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * init: `nacre init`, which makes a store and says where its root key is.
+ */
+#include <string.h>
+
+#include "exit_status.h"
+#include "failure.h"
+#include "render_json.h"
+#include "render_text.h"
+#include "store_access.h"
+
+static bool is_local(const char *uri) { return uri == NULL || strncmp(uri, "local:", 6) == 0; }
+
+static void tell(const options *o, const char *keyring) {
+  if (o->json) {
+    json_t *object = json_object();
+    tool_json_set_text(object, "store", o->arguments[0]);
+    tool_json_set_text(object, "key", o->store_key.uri == NULL ? "local:" : o->store_key.uri);
+    tool_json_set_text(object, "keyring", keyring);
+    tool_json_line(object, stdout);
+  } else if (!o->quiet && keyring != NULL) {
+    printf("Made the store %s.\n", o->arguments[0]);
+    printf("Its root key is in the keyring %s.\n", keyring);
+    tool_text_styled(stdout, STYLE_HEAD,
+                     "Without that file the store is lost: keep a copy of it somewhere else.");
+    putchar('\n');
+  } else if (!o->quiet) {
+    printf("Made the store %s under the key %s.\n", o->arguments[0], o->store_key.uri);
+    tool_text_styled(stdout, STYLE_HEAD,
+                     "Without that key the store is lost; name it with --key whenever you open it.");
+    putchar('\n');
+  }
+}
+
+int tool_init_run(const options *o) {
+  char keyring[4096];
+  bool local = is_local(o->store_key.uri);
+  /* Asked before anything is made: a keyring that cannot be named is no place for a root key. */
+  if (local && nacre_keyring_path(o->store_key.uri == NULL ? "local:" : o->store_key.uri, keyring,
+                                  sizeof keyring) != NACRE_OK) {
+    return tool_fail_last(o);
+  }
+  nacre_store_options store_options = tool_store_options(o);
+  store_options.create = true;
+  store_options.must_not_exist = true;
+  session a = {0};
+  if (nacre_open(o->arguments[0], &store_options, &a.store) != NACRE_OK) return tool_fail_last(o);
+  int status = tool_session_close(o, &a, TOOL_DONE);
+  if (status == TOOL_DONE) tell(o, local ? keyring : NULL);
+  return status;
+}

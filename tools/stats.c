@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stats: `nacre stats`: what a store's tables hold now.
+ */
+#include "exit_status.h"
+#include "failure.h"
+#include "render_json.h"
+#include "render_text.h"
+#include "store_access.h"
+
+/* The counters of flushes, merges, writes and the cache begin when a table is opened: this command has
+ * just opened it, so they would only ever say zero and are left out. */
+static void stats_text(const char *name, const nacre_stats *s) {
+  char a[TOOL_UNIT_TEXT_BYTES], b[TOOL_UNIT_TEXT_BYTES];
+  tool_text_styled(stdout, STYLE_HEAD, name);
+  putchar('\n');
+  tool_text_field("segments", "%s in %s runs", tool_text_count(a, s->segments), tool_text_count(b, s->runs));
+  tool_text_field("segment size", "%s", tool_text_size(a, s->segment_bytes, true));
+  tool_text_field("segment entries", "%s", tool_text_count(a, s->segment_entries));
+  tool_text_field("logs", "%s", tool_text_count(a, s->logs));
+  tool_text_field("log size", "%s", tool_text_size(a, s->log_bytes, true));
+  tool_text_field("memtable", "%s entries, %s", tool_text_count(a, s->memtable_entries),
+                  tool_text_size(b, s->memtable_bytes, false));
+  tool_text_field("last sequence", "%s", tool_text_count(a, s->last_sequence));
+  tool_text_field("manifest", "epoch %s, commit %s", tool_text_count(a, s->manifest_epoch),
+                  tool_text_count(b, s->manifest_sequence));
+}
+
+static json_t *stats_json(const char *name, const nacre_stats *s) {
+  json_t *object = json_object();
+  tool_json_set_text(object, "table", name);
+  tool_json_set_number(object, "runs", s->runs);
+  tool_json_set_number(object, "segments", s->segments);
+  tool_json_set_number(object, "segment_bytes", s->segment_bytes);
+  tool_json_set_number(object, "segment_entries", s->segment_entries);
+  tool_json_set_number(object, "logs", s->logs);
+  tool_json_set_number(object, "log_bytes", s->log_bytes);
+  tool_json_set_number(object, "memtable_entries", s->memtable_entries);
+  tool_json_set_number(object, "memtable_bytes", s->memtable_bytes);
+  tool_json_set_number(object, "last_sequence", s->last_sequence);
+  tool_json_set_number(object, "manifest_epoch", s->manifest_epoch);
+  tool_json_set_number(object, "manifest_sequence", s->manifest_sequence);
+  return object;
+}
+
+static int one(const options *o, session *a, const char *name) {
+  nacre_stats stats;
+  int status = tool_session_table(o, ACCESS_READ, name, a);
+  if (status != TOOL_DONE) return status;
+  if (nacre_table_stats(a->table, &stats) != NACRE_OK) {
+    status = tool_fail_last(o);
+  } else if (o->json) {
+    tool_json_line(stats_json(name, &stats), stdout);
+  } else {
+    stats_text(name, &stats);
+  }
+  if (nacre_table_close(a->table) != NACRE_OK && status == TOOL_DONE) status = tool_fail_last(o);
+  a->table = NULL;
+  return status;
+}
+
+int tool_stats_run(const options *o) {
+  session a;
+  nacre_table_infos *infos = NULL;
+  int status = tool_store_open(o, ACCESS_READ, &a);
+  if (status != TOOL_DONE) return status;
+  if (o->argument_count == 2) return tool_session_close(o, &a, one(o, &a, o->arguments[1]));
+  if (nacre_table_list(a.store, &infos) != NACRE_OK) status = tool_fail_last(o);
+  /* A table that does not open is told, and the others are still shown. */
+  for (size_t i = 0; infos != NULL && i < nacre_table_infos_count(infos); i++) {
+    int told = one(o, &a, nacre_table_infos_at(infos, i)->name);
+    if (status == TOOL_DONE) status = told;
+  }
+  nacre_table_infos_free(infos);
+  return tool_session_close(o, &a, status);
+}
