@@ -275,14 +275,20 @@ static nacre_status write_whole(const nc_dir *dir, const char *name, nacre_slice
   return status;
 }
 
+nacre_status nc_dir_write_file(const nc_dir *dir, const char *name, nacre_slice bytes, nacre_error *err) {
+  /* A crash leaves the file, perhaps in part; the next attempt begins anew. */
+  nacre_error why;
+  nacre_status status = nc_dir_remove(dir, name, &why);
+  if (status != NACRE_OK && status != NACRE_NOT_FOUND) return nc_fail_with(err, &why);
+  status = write_whole(dir, name, bytes, err);
+  if (status != NACRE_OK) nc_ignore(nc_dir_remove(dir, name, NULL));
+  return status;
+}
+
 nacre_status nc_dir_replace_file(const nc_dir *dir, const char *temporary, const char *name,
                                  nacre_slice bytes, nacre_error *err) {
-  /* A crash before the rename leaves the temporary, perhaps in part; the next attempt begins anew. */
-  nacre_error why;
-  nacre_status status = nc_dir_remove(dir, temporary, &why);
-  if (status != NACRE_OK && status != NACRE_NOT_FOUND) return nc_fail_with(err, &why);
-  status = write_whole(dir, temporary, bytes, err);
-  if (status == NACRE_OK) status = nc_dir_rename(dir, temporary, name, err);
+  NC_TRY(nc_dir_write_file(dir, temporary, bytes, err));
+  nacre_status status = nc_dir_rename(dir, temporary, name, err);
   if (status != NACRE_OK) nc_ignore(nc_dir_remove(dir, temporary, NULL));
   return status;
 }

@@ -66,6 +66,8 @@ NC_MUST_CHECK nacre_status nc_dir_read_file(const nc_dir *dir, const char *name,
 /* The same, into memory of the file's size (at least one byte), which the caller frees. */
 NC_MUST_CHECK nacre_status nc_dir_load_file(const nc_dir *dir, const char *name, size_t size_max, uint8_t **ret_bytes,
                                             size_t *ret_size, nacre_error *err);
+/* Writes a small file anew, whatever stood there, and syncs it. On failure it is removed. */
+NC_MUST_CHECK nacre_status nc_dir_write_file(const nc_dir *dir, const char *name, nacre_slice bytes, nacre_error *err);
 /* Writes `temporary` anew, syncs it and renames it over `name`. The caller syncs the directory. */
 NC_MUST_CHECK nacre_status nc_dir_replace_file(const nc_dir *dir, const char *temporary, const char *name,
                                                nacre_slice bytes, nacre_error *err);

@@ -76,12 +76,24 @@ static int dir_handle(int fd, nacre_io_dir **ret_dir) {
   return code;
 }
 
+/* Makes the name of a directory durable. */
+static int sync_parent(int fd) {
+  int parent = open_at(fd, "..", DIR_FLAGS, 0);
+  if (parent < 0) return errno;
+  int error = fsync(parent) == 0 ? 0 : errno;
+  close(parent);
+  return error;
+}
+
 static int dir_open(void *context, const char *path, bool create, nacre_io_dir **ret_dir) {
   (void)context;
+  if (create && mkdir(path, 0700) != 0 && errno != EEXIST) return errno;
   int fd = open_at(AT_FDCWD, path, DIR_FLAGS, 0);
-  if (fd < 0 && errno == ENOENT && create) {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) return errno;
-    fd = open_at(AT_FDCWD, path, DIR_FLAGS, 0);
+  /* Also when it was there: whoever made it may have died before the sync. */
+  int error = create && fd >= 0 ? sync_parent(fd) : 0;
+  if (error != 0) {
+    close(fd);
+    return error;
   }
   return dir_handle(fd, ret_dir);
 }
@@ -271,19 +283,31 @@ static int lock_description(int fd, bool exclusive) {
   return 0;
 }
 
+/* Whether the name still leads to the file that was locked: another holder may have removed it in between. */
+static bool lock_is_named(int dir, const char *name, int fd) {
+  struct stat locked, named;
+  return fstat(fd, &locked) == 0 && fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         locked.st_ino == named.st_ino && locked.st_dev == named.st_dev;
+}
+
+static int lock_once(nacre_io_dir *dir, const char *name, bool exclusive, int *ret_fd) {
+  int code = open_regular(dir->fd, name, exclusive ? O_RDWR | O_CREAT : O_RDONLY, ret_fd);
+  if (code != 0) return code;
+  code = lock_description(*ret_fd, exclusive);
+  if (code == 0 && !lock_is_named(dir->fd, name, *ret_fd)) code = ESTALE;
+  if (code != 0) close(*ret_fd);
+  return code;
+}
+
 static int lock_take(void *context, nacre_io_dir *dir, const char *name, bool exclusive,
                      nacre_io_lock **ret_lock) {
   (void)context;
   void *handle;
-  int fd;
-  int code = open_regular(dir->fd, name, exclusive ? O_RDWR | O_CREAT : O_RDONLY, &fd);
-  if (code != 0) return code;
-  code = lock_description(fd, exclusive);
-  if (code != 0) {
-    close(fd);
-    return code;
-  }
-  code = handle_of(fd, &handle);
+  int fd, code;
+  do {
+    code = lock_once(dir, name, exclusive, &fd);
+  } while (code == ESTALE);
+  if (code == 0) code = handle_of(fd, &handle);
   if (code == 0) *ret_lock = handle;
   return code;
 }

@@ -69,6 +69,7 @@ struct nc_heap {
   size_t fresh_left;
   large *larges;
   atomic_uint_least64_t bytes;
+  const volatile uint32_t *parent; /* a word of the first chunk: 1, and 0 in a child, where chunks are wiped */
 };
 
 void nc_wipe(void *memory, size_t size) {
@@ -209,9 +210,19 @@ nacre_status nc_heap_create(nc_heap **ret_heap, nacre_error *err) {
     free(heap);
     return nc_fail(err, NC_E_NO_MEMORY, NULL);
   }
+  uint32_t *word = nc_heap_alloc(heap, sizeof *word);
+  if (word == NULL) {
+    nc_heap_destroy(heap);
+    return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  }
+  *word = 1;
+  heap->parent = word;
+  atomic_store(&heap->bytes, 0); /* the word is the heap's own */
   *ret_heap = heap;
   return NACRE_OK;
 }
+
+bool nc_heap_forked(const nc_heap *heap) { return *heap->parent == 0; }
 
 /* A leak of secrets is a defect of the caller: told where it can be mended, made harmless where it cannot. */
 static void check_empty(nc_heap *heap) {

@@ -19,6 +19,8 @@ void nc_heap_destroy(nc_heap *heap);
 void *nc_heap_alloc(nc_heap *heap, size_t size);
 /* Wipes and takes back; `size` as it was asked for. NULL is harmless. */
 void nc_heap_free(nc_heap *heap, void *memory, size_t size);
+/* True in a child of the process that made the heap: what it held is gone there, and it must not be used. */
+bool nc_heap_forked(const nc_heap *heap);
 /* Grows (never shrinks): copies, wipes the old. NULL: no memory, and the old stays as it was. */
 void *nc_heap_grow(nc_heap *heap, void *memory, size_t old_size, size_t new_size);
 uint64_t nc_heap_bytes(const nc_heap *heap); /* handed out now */

@@ -205,11 +205,7 @@ static nacre_status decode_expected(const uint8_t *frame, size_t size, uint8_t e
     return nc_fail_at(err, NC_E_FRAME_LENGTH, 0, "%zu bytes instead of %zu",
                       nc_frame_size(ret_header->ciphertext_size), size);
   }
-  if (ret_header->type != expected_type) {
-    return nc_fail_at(err, NC_E_FRAME_TYPE, 0, "%s instead of %s", nc_frame_type_name(ret_header->type),
-                      nc_frame_type_name(expected_type));
-  }
-  return NACRE_OK;
+  return nc_frame_expect(ret_header, (nc_frame_type)expected_type, err);
 }
 
 nacre_status nc_open_frame(nc_open_ctx *ctx, uint8_t *frame, size_t size, uint8_t expected_type,

@@ -15,6 +15,8 @@ void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const 
 }
 
 void nc_table_note_result(nacre_table *t, nacre_error *slot, nacre_status status, const nacre_error *err) {
+  nacre_error unknown = {.status = status, .offset = NACRE_NONE};
+  if (err == NULL) err = &unknown; /* a caller that wanted the status only */
   pthread_mutex_lock(&t->state_lock);
   nacre_status before = slot->status;
   if (status == NACRE_OK) {
@@ -61,8 +63,7 @@ void nc_table_run_flush(void *table) {
   nacre_error err;
   begin_job(t, &t->flush_queued);
   /* A failure is noted in the table and met by the next write, which tries again. */
-  nacre_status ignored = nc_table_flush_immutables(t, &err);
-  (void)ignored;
+  nc_ignore(nc_table_flush_immutables(t, &err));
   end_job(t);
 }
 
@@ -71,13 +72,52 @@ void nc_table_run_merge(void *table) {
   nacre_error err;
   begin_job(t, &t->merge_queued);
   /* A failure is noted in the table; the next flush tries again. */
-  nacre_status ignored = nc_table_merge_all_due(t, &err);
-  (void)ignored;
+  nc_ignore(nc_table_merge_all_due(t, &err));
   end_job(t);
+}
+
+/* ---- the memory budget ---------------------------------------------------------------------------------------------------------- */
+
+/* A table at work is passed over: its own writers see to its memtable, and a worker that waited for them could keep from them the
+ * flush that they wait for. */
+void nc_table_run_relief(void *table) {
+  nacre_table *t = table;
+  begin_job(t, &t->relief_queued);
+  if (pthread_mutex_trylock(&t->write_lock) == 0) {
+    if (!t->read_only && nc_memtable_entries(t->active) > 0 && nc_table_prepare_locked(t, NULL) == NACRE_OK &&
+        nc_memtable_entries(t->active) > 0) {
+      nc_ignore(nc_table_rotate_locked(t, NULL));
+    }
+    pthread_mutex_unlock(&t->write_lock);
+  }
+  end_job(t);
+}
+
+static size_t active_bytes(nacre_table *t) {
+  pthread_mutex_lock(&t->state_lock);
+  size_t bytes = t->read_only ? 0 : nc_memtable_bytes(t->view->memtables[0]);
+  pthread_mutex_unlock(&t->state_lock);
+  return bytes;
+}
+
+bool nc_table_relieve_other(nacre_table *t) {
+  nacre_table *largest = t;
+  pthread_mutex_lock(&t->shared->tables_lock);
+  size_t most = active_bytes(t);
+  for (nacre_table *other = t->shared->tables; other != NULL; other = other->next_shared) {
+    size_t bytes = other == t ? 0 : active_bytes(other);
+    if (bytes <= most) continue;
+    most = bytes;
+    largest = other;
+  }
+  /* Under the lock, so that the table cannot leave before it counts the job. */
+  if (largest != t) schedule(largest, &largest->relief_queued, &largest->relief_job);
+  pthread_mutex_unlock(&t->shared->tables_lock);
+  return largest != t;
 }
 
 void nc_table_wait_jobs(nacre_table *t) {
   pthread_mutex_lock(&t->state_lock);
-  while (t->flush_queued || t->merge_queued || t->jobs_running > 0) pthread_cond_wait(&t->changed, &t->state_lock);
+  while (t->flush_queued || t->merge_queued || t->relief_queued || t->jobs_running > 0) pthread_cond_wait(&t->changed, &t->state_lock);
   pthread_mutex_unlock(&t->state_lock);
 }

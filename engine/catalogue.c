@@ -6,9 +6,13 @@
 
 #include <stdlib.h>
 
-static nacre_status decode_item(nacre_slice key, nacre_slice value, nc_catalogue_item **ret_item, nacre_error *err) {
-  nc_catalogue_item *item = calloc(1, sizeof *item + value.size);
+#include "last_error.h"
+
+static nacre_status decode_item(nc_heap *heap, nacre_slice key, nacre_slice value, nc_catalogue_item **ret_item,
+                                nacre_error *err) {
+  nc_catalogue_item *item = nc_heap_alloc(heap, sizeof *item + value.size);
   if (item == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  item->heap = heap;
   memcpy(item->bytes, value.data, value.size);
   item->size = value.size;
   nacre_status status = nc_catalogue_key_decode(key, &item->table, err);
@@ -23,14 +27,20 @@ static nacre_status decode_item(nacre_slice key, nacre_slice value, nc_catalogue
   return status;
 }
 
-static nacre_status collect(nacre_iter *it, nc_catalogue_item **ret_items, nacre_error *err) {
+/* The public iterator tells its errors to the thread; they are passed on to where this floor wants them. */
+static nacre_status told(nacre_status status, nacre_error *err) {
+  if (status != NACRE_OK && err != NULL && err != nc_thread_error()) *err = *nc_thread_error();
+  return status;
+}
+
+static nacre_status collect(nc_heap *heap, nacre_iter *it, nc_catalogue_item **ret_items, nacre_error *err) {
   nc_catalogue_item *items = NULL, **end = &items;
   nacre_status status = NACRE_OK;
   for (nacre_iter_first(it); nacre_iter_valid(it) && status == NACRE_OK; nacre_iter_next(it)) {
-    status = decode_item(nacre_iter_key(it), nacre_iter_value(it), end, err);
+    status = decode_item(heap, nacre_iter_key(it), nacre_iter_value(it), end, err);
     if (status == NACRE_OK) end = &(*end)->next;
   }
-  if (status == NACRE_OK) status = nacre_iter_status(it);
+  if (status == NACRE_OK) status = told(nacre_iter_status(it), err);
   if (status == NACRE_OK) {
     *ret_items = items;
   } else {
@@ -41,8 +51,8 @@ static nacre_status collect(nacre_iter *it, nc_catalogue_item **ret_items, nacre
 
 nacre_status nc_catalogue_list(nacre_table *catalogue, nc_catalogue_item **ret_items, nacre_error *err) {
   nacre_iter *it;
-  NC_TRY(nacre_iter_open(catalogue, NULL, &it));
-  nacre_status status = collect(it, ret_items, err);
+  NC_TRY(told(nacre_iter_open(catalogue, NULL, &it), err));
+  nacre_status status = collect(catalogue->shared->env->heap, it, ret_items, err);
   nacre_iter_close(it);
   return status;
 }
@@ -50,8 +60,7 @@ nacre_status nc_catalogue_list(nacre_table *catalogue, nc_catalogue_item **ret_i
 void nc_catalogue_free(nc_catalogue_item *items) {
   for (nc_catalogue_item *next; items != NULL; items = next) {
     next = items->next;
-    nc_wipe(items->bytes, items->size); /* names are user data */
-    free(items);
+    nc_heap_free(items->heap, items, sizeof *items + items->size);
   }
 }
 

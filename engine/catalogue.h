@@ -15,6 +15,7 @@
 /* One record with the bytes that it points into. */
 typedef struct nc_catalogue_item {
   struct nc_catalogue_item *next;
+  nc_heap *heap; /* names are user data: the item lies in private memory */
   nc_uuid table;
   nc_catalogue_record record;
   size_t size;

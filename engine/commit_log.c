@@ -31,8 +31,7 @@ nacre_status nc_log_create(const nc_dir *dir, const nc_uuid *table, const nc_kek
   if (status == NACRE_OK) status = nc_sealed_writer_sync(log->writer, err);
   if (status != NACRE_OK) {
     if (log->writer != NULL) {
-      nacre_status ignored = nc_dir_remove(dir, name, NULL); /* nothing names it; an orphan if it stays */
-      (void)ignored;
+      nc_ignore(nc_dir_remove(dir, name, NULL)); /* nothing names it; an orphan if it stays */
     }
     nc_log_unref(log);
     return status;
@@ -67,9 +66,15 @@ static nacre_status append(nc_log *log, nc_frame_type type, nacre_slice record, 
   return NACRE_OK;
 }
 
-nacre_status nc_log_start(nc_log *log, const nc_log *predecessor, uint64_t next_sequence, nc_log_position synced,
-                          nacre_error *err) {
-  nc_log_record record = {.first_sequence = next_sequence, .synced = synced};
+static nc_log_record record_of(const nc_log_moment *moment) {
+  return (nc_log_record){.first_sequence = moment->next_sequence,
+                         .synced = moment->synced,
+                         .manifest = moment->manifest,
+                         .manifest_sequence = moment->manifest_sequence};
+}
+
+nacre_status nc_log_start(nc_log *log, const nc_log *predecessor, const nc_log_moment *moment, nacre_error *err) {
+  nc_log_record record = record_of(moment);
   if (predecessor != NULL) {
     record.predecessor.present = true;
     record.predecessor.file = predecessor->name.file;
@@ -80,7 +85,7 @@ nacre_status nc_log_start(nc_log *log, const nc_log *predecessor, uint64_t next_
   uint8_t bytes[NC_LOG_RECORD_FIXED_BYTES_MAX];
   NC_TRY(append(log, NC_FRAME_LOG_START, nc_slice(bytes, nc_log_record_encode(&record, NC_FRAME_LOG_START, bytes)), err));
   log->started = true;
-  log->last_sequence = next_sequence - 1;
+  log->last_sequence = moment->next_sequence - 1;
   return NACRE_OK;
 }
 
@@ -90,12 +95,8 @@ nacre_status nc_log_append_group(nc_log *log, nacre_slice record, uint64_t last_
   return NACRE_OK;
 }
 
-nacre_status nc_log_append_mark(nc_log *log, nc_frame_type type, uint64_t next_sequence, nc_log_position synced,
-                                const nc_uuid *manifest, uint64_t manifest_sequence, nacre_error *err) {
-  nc_log_record record = {.first_sequence = next_sequence,
-                          .synced = synced,
-                          .manifest = *manifest,
-                          .manifest_sequence = manifest_sequence};
+nacre_status nc_log_append_mark(nc_log *log, nc_frame_type type, const nc_log_moment *moment, nacre_error *err) {
+  nc_log_record record = record_of(moment);
   uint8_t bytes[NC_LOG_RECORD_FIXED_BYTES_MAX];
   uint64_t before = log->end;
   NC_TRY(append(log, type, nc_slice(bytes, nc_log_record_encode(&record, (uint8_t)type, bytes)), err));

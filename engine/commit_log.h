@@ -36,14 +36,21 @@ NC_MUST_CHECK nacre_status nc_log_found(const nc_log_name *name, uint64_t end, u
 void nc_log_ref(nc_log *log);
 void nc_log_unref(nc_log *log); /* the last one closes the file */
 
+/* What the frames of a log say of the rest of the table. */
+typedef struct nc_log_moment {
+  uint64_t next_sequence;
+  nc_log_position synced;
+  nc_uuid manifest;
+  uint64_t manifest_sequence; /* of its newest durable commit */
+} nc_log_moment;
+
 /* Appends the first frame. */
-NC_MUST_CHECK nacre_status nc_log_start(nc_log *log, const nc_log *predecessor, uint64_t next_sequence,
-                                        nc_log_position synced, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_log_start(nc_log *log, const nc_log *predecessor, const nc_log_moment *moment,
+                                        nacre_error *err);
 /* Appends a whole group record (nc_log_record_encode, then the operations). */
 NC_MUST_CHECK nacre_status nc_log_append_group(nc_log *log, nacre_slice record, uint64_t last_sequence, nacre_error *err);
 /* Appends a mark, or the final frame. */
-NC_MUST_CHECK nacre_status nc_log_append_mark(nc_log *log, nc_frame_type type, uint64_t next_sequence,
-                                              nc_log_position synced, const nc_uuid *manifest, uint64_t manifest_sequence,
+NC_MUST_CHECK nacre_status nc_log_append_mark(nc_log *log, nc_frame_type type, const nc_log_moment *moment,
                                               nacre_error *err);
 static inline bool nc_log_failed(const nc_log *log) { return log->writer != NULL && nc_sealed_writer_failed(log->writer); }
 static inline nc_log_position nc_log_tail(const nc_log *log) { return (nc_log_position){log->name.number, log->end}; }

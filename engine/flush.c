@@ -72,8 +72,8 @@ nacre_status nc_table_flush_immutables(nacre_table *t, nacre_error *err) {
   pthread_mutex_lock(&t->flush_lock);
   bool any = immutables_left(t) > 0;
   while (status == NACRE_OK && immutables_left(t) > 0) status = flush_oldest(t, err);
+  if (any) nc_table_note_result(t, &t->flush_error, status, err); /* under the lock: results are noted in their order */
   pthread_mutex_unlock(&t->flush_lock);
-  if (any) nc_table_note_result(t, &t->flush_error, status, err);
   if (status == NACRE_OK && any) nc_table_schedule_merge(t);
   return status;
 }

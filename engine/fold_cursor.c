@@ -51,6 +51,10 @@ static nacre_status keep(nc_fold *f, bool *ret_keep, bool *ret_new_key, nacre_er
   size_t stretch = stretch_of(f, entry->sequence);
   bool same = f->has_key && nc_slice_equal(nc_slice(f->key, f->key_size), entry->key);
   *ret_keep = false;
+  if (f->has_key && nc_entry_compare(nc_slice(f->key, f->key_size), f->sequence, entry->key, entry->sequence) > 0) {
+    return nc_fail(err, NC_E_SEGMENT_ORDER, "an entry comes after one that it belongs before");
+  }
+  f->sequence = entry->sequence;
   if (same && stretch == f->stretch) return NACRE_OK; /* a newer version hides it from everybody */
   if (!same) NC_TRY(remember_key(f, entry->key, err));
   f->stretch = stretch;

@@ -20,6 +20,7 @@ typedef struct nc_fold {
   uint8_t *key; /* the key last looked at */
   size_t key_size, key_capacity;
   bool has_key;
+  uint64_t sequence; /* and its sequence */
   size_t stretch; /* of the last version of it that was kept or hidden */
 } nc_fold;
 

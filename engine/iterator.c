@@ -110,7 +110,7 @@ static void drop_value(nacre_iter *it) {
 }
 
 void nacre_iter_close(nacre_iter *it) {
-  if (it == NULL || nc_env_forked(it->table->shared->env)) return;
+  if (it == NULL || nc_table_forked(it->table)) return;
   nacre_table *t = it->table;
   drop_value(it);
   nc_cursor_close(it->merge);
@@ -225,7 +225,7 @@ static nacre_status move_prev(nacre_iter *it, nacre_error *err) {
 /* False in a child, where nothing may be touched: the iterator is invalid and says why. */
 static bool may_move(nacre_iter *it, nacre_error *err) {
   if (it == NULL) return false;
-  if (!nc_env_forked(it->table->shared->env)) return true;
+  if (!nc_table_forked(it->table)) return true;
   it->valid = false;
   it->status = nc_fail(err, NC_E_FORKED, NULL);
   return false;

@@ -47,8 +47,7 @@ static nacre_status find_keys(nc_shared *shared, const nc_dir *dir, const reques
   } else {
     status = keys_by_name(shared, dir, catalogue, q, ret_keys, err);
   }
-  nacre_status ignored = nc_table_unload(catalogue, NULL); /* read-only: there is nothing to end */
-  (void)ignored;
+  nc_ignore(nc_table_unload(catalogue, NULL)); /* read-only: there is nothing to end */
   return status;
 }
 

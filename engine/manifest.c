@@ -89,7 +89,8 @@ static nacre_status fill_manifest(nc_sealed_writer *writer, nc_heap *heap, const
   return status;
 }
 
-static nacre_status write_current(const nc_dir *dir, const nc_table_keys *keys, const nc_header_slot *manifest,
+/* Everything of a new CURRENT but its name. */
+static nacre_status prepare_current(const nc_dir *dir, const nc_table_keys *keys, const nc_header_slot *manifest,
                                   nacre_error *err) {
   const nc_kek *kek = nc_table_keys_active(keys);
   const nc_kek_pin *pin = nc_kek_describe(kek);
@@ -103,7 +104,13 @@ static nacre_status write_current(const nc_dir *dir, const nc_table_keys *keys, 
   uint8_t bytes[NC_CURRENT_BYTES];
   nc_current_encode(&current, bytes);
   NC_TRY(nc_table_keys_current_mac(keys, kek, nc_slice(bytes, NC_CURRENT_MAC_OFFSET), bytes + NC_CURRENT_MAC_OFFSET, err));
-  return nc_dir_replace_file(dir, NC_CURRENT_TEMPORARY, NC_CURRENT_NAME, nc_slice(bytes, sizeof bytes), err);
+  return nc_dir_write_file(dir, NC_CURRENT_TEMPORARY, nc_slice(bytes, sizeof bytes), err);
+}
+
+/* From here on CURRENT may name the new manifest, whatever the calls answer. */
+static nacre_status name_manifest(const nc_dir *dir, nacre_error *err) {
+  NC_TRY(nc_dir_rename(dir, NC_CURRENT_TEMPORARY, NC_CURRENT_NAME, err));
+  return nc_dir_sync(dir, err);
 }
 
 nacre_status nc_manifest_create(const nc_dir *dir, const nc_table_keys *keys, const nc_manifest_base *base,
@@ -118,15 +125,14 @@ nacre_status nc_manifest_create(const nc_dir *dir, const nc_table_keys *keys, co
   nacre_status status = fill_manifest(writer, dir->env->heap, base, err);
   /* The manifest's own name must be durable before CURRENT speaks of it. */
   if (status == NACRE_OK) status = nc_dir_sync(dir, err);
+  if (status == NACRE_OK) status = prepare_current(dir, keys, nc_sealed_writer_header(writer), err);
   if (status != NACRE_OK) {
     nc_sealed_writer_close(writer);
-    nacre_status ignored = nc_dir_remove(dir, name, NULL); /* nothing names it; an orphan if it stays */
-    (void)ignored;
+    nc_ignore(nc_dir_remove(dir, name, NULL)); /* nothing names it; an orphan if it stays */
     return status;
   }
   *ret_unnamed = false;
-  status = write_current(dir, keys, nc_sealed_writer_header(writer), err);
-  if (status == NACRE_OK) status = nc_dir_sync(dir, err);
+  status = name_manifest(dir, err);
   if (status != NACRE_OK) {
     nc_sealed_writer_close(writer); /* the file stays: CURRENT may name it */
     return status;

@@ -25,7 +25,8 @@ typedef struct nc_manifest_content {
   nc_uuid file;
   uint64_t number, epoch;
   uint64_t sequence;   /* of the last whole commit */
-  uint64_t torn_bytes; /* of a last commit that was never synced */
+  uint64_t torn_bytes; /* of a last commit that was never synced, */
+  uint64_t torn_offset;  /* and where it stands */
   nc_table_state state;
   nc_segment_record *segments;
   size_t segment_count, segment_capacity;

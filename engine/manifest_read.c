@@ -155,6 +155,7 @@ static nacre_status judge_tail(nc_scan *scan, uint64_t offset, nc_manifest_conte
   NC_TRY(nc_scan_search(scan, offset, &result, &frame, err));
   if (result == NC_SCAN_FRAME) return nc_fail_at(err, NC_E_MANIFEST_DAMAGED, offset, NULL);
   c->torn_bytes = scan->end - offset;
+  c->torn_offset = offset;
   return NACRE_OK;
 }
 

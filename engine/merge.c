@@ -91,6 +91,10 @@ static void count_merge(nacre_table *t, nc_segment *const *segments, size_t coun
 
 /* A failed commit may have named them on disk: they stay until a new manifest is durable. */
 static void set_doubtful(nacre_table *t, nc_segment **segments, size_t count) {
+  if (count == 0) {
+    free(segments);
+    return;
+  }
   pthread_mutex_lock(&t->commit_lock);
   bool bad = t->manifest_bad;
   nc_segment **grown = bad ? realloc(t->doubtful, (t->doubtful_count + count) * sizeof(nc_segment *)) : NULL;
@@ -143,8 +147,8 @@ nacre_status nc_table_merge_all_due(nacre_table *t, nacre_error *err) {
   bool merged = true;
   pthread_mutex_lock(&t->merge_lock);
   while (merged && status == NACRE_OK) status = merge_due(t, &merged, err);
-  pthread_mutex_unlock(&t->merge_lock);
   nc_table_note_result(t, &t->merge_error, status, err);
+  pthread_mutex_unlock(&t->merge_lock);
   return status;
 }
 
@@ -168,8 +172,8 @@ nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice 
   }
   nacre_status status = c.count == 0 ? NACRE_OK : merge_runs(t, v, c, err);
   nc_version_unref(v);
-  pthread_mutex_unlock(&t->merge_lock);
   if (c.count > 0) nc_table_note_result(t, &t->merge_error, status, err);
+  pthread_mutex_unlock(&t->merge_lock);
   return status;
 }
 

@@ -60,7 +60,7 @@ void nacre_value_release(nacre_value *value) {
   nc_pin *pin = value->pin;
   nacre_table *t = pin->table;
   *value = (nacre_value){0};
-  if (nc_env_forked(t->shared->env)) return;
+  if (nc_table_forked(t)) return;
   nc_pin_unref(pin); /* before the count: a table that is closed has nothing left to give back */
   atomic_fetch_sub(&t->lent, 1);
 }

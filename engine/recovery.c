@@ -51,6 +51,8 @@ static nacre_status open_log(const history *h, size_t i, nc_sealed_reader **ret_
   return nc_fail_in(err, nc_fail(err, NC_E_LOG_MISSING, NULL), label, 0);
 }
 
+static size_t index_of(const history *h, const nc_log_name *log) { return (size_t)(log - h->r->manifest->logs); }
+
 static void break_at(history *h, size_t log, uint64_t number, uint64_t offset, const char *why) {
   h->broken = true;
   h->broken_log = log;
@@ -103,9 +105,24 @@ static nacre_status replay_group(history *h, const nc_log_record *record, nacre_
 
 /* ---- one log ------------------------------------------------------------------------------------------------------------ */
 
+/* A log that never began may stand between others, for an open may end before it writes. If the predecessor that a log names is
+ * such a one, its frames were there and are gone. */
+static bool break_at_emptied(history *h, size_t i, const nc_log_record *record) {
+  if (!record->predecessor.present) return false;
+  for (size_t k = 0; k < i; k++) {
+    const nc_log_name *log = &h->r->manifest->logs[k];
+    bool began = h->previous != NULL && log->number <= h->previous->number;
+    if (began || !nc_uuid_equal(&log->file, &record->predecessor.file)) continue;
+    break_at(h, k, log->number, NC_FRAMES_OFFSET, "the log ends before the end that its successor recorded");
+    return true;
+  }
+  return false;
+}
+
 /* Whether log i, whose first frame is `record`, continues the one before. */
 static nacre_status check_link(history *h, size_t i, const nc_log_record *record, nacre_error *err) {
   const nc_log_name *log = &h->r->manifest->logs[i];
+  if (break_at_emptied(h, i, record)) return NACRE_OK;
   if (h->previous == NULL) {
     if (record->first_sequence > h->r->manifest->state.last_sequence + 1) {
       return nc_fail(err, NC_E_LOG_GAP, "log %llu begins at %llu", (unsigned long long)log->number,
@@ -121,7 +138,7 @@ static nacre_status check_link(history *h, size_t i, const nc_log_record *record
                    (unsigned long long)h->previous->number);
   }
   if (record->predecessor.end > h->previous_end) {
-    break_at(h, i - 1, h->previous->number, h->previous_end,
+    break_at(h, index_of(h, h->previous), h->previous->number, h->previous_end,
              h->previous_bad ? h->previous_why.text : "the log ends before the end that its successor recorded");
   } else if (record->first_sequence != h->expected) {
     break_at(h, i, log->number, NC_FRAMES_OFFSET, "the log does not begin where the one before it ended");
@@ -167,9 +184,10 @@ static nacre_status walk_frames(history *h, size_t i, nc_scan *scan, uint64_t of
 
 /* A log without a first frame: nothing was ever in it, or its first frame is torn. */
 static void walk_unstarted(history *h, size_t i, nc_scan_result result, const nacre_error *why) {
+  if (result == NC_SCAN_END) return;
   if (h->previous_bad) {
-    break_at(h, i - 1, h->previous->number, h->previous_end, h->previous_why.text);
-  } else if (result == NC_SCAN_BAD) {
+    break_at(h, index_of(h, h->previous), h->previous->number, h->previous_end, h->previous_why.text);
+  } else {
     break_at(h, i, h->r->manifest->logs[i].number, NC_FRAMES_OFFSET, why->text);
   }
 }
@@ -259,27 +277,16 @@ static nacre_status walk_one(history *h, size_t i, nacre_error *err) {
 
 static nacre_status walk_all(history *h, nacre_error *err) {
   size_t count = h->r->manifest->log_count;
-  bool unstarted = false;
-  for (size_t i = 0; i < count && !h->broken; i++) {
-    const nc_log_name *previous = h->previous;
-    NC_TRY(walk_one(h, i, err));
-    bool began = h->previous != previous;
-    if (began && unstarted && !h->broken) {
-      break_at(h, i, h->r->manifest->logs[i].number, NC_FRAMES_OFFSET, "a log before this one never began");
-    }
-    unstarted = unstarted || !began;
-  }
+  for (size_t i = 0; i < count && !h->broken; i++) NC_TRY(walk_one(h, i, err));
   if (!h->broken && h->previous_bad) {
-    size_t last = count;
-    while (last > 0 && h->r->manifest->logs[last - 1].number != h->previous->number) last--;
-    break_at(h, last - 1, h->previous->number, h->previous_end, h->previous_why.text);
+    break_at(h, index_of(h, h->previous), h->previous->number, h->previous_end, h->previous_why.text);
   }
   return h->broken ? judge_break(h, err) : NACRE_OK;
 }
 
 static nacre_status check_manifest(const history *h, nacre_error *err) {
   if (h->manifest_sequence <= h->r->manifest->sequence) return NACRE_OK;
-  return nc_fail(err, NC_E_MANIFEST_ROLLED_BACK, "a log knows of commit %llu, the manifest ends at %llu",
+  return nc_fail(err, h->r->manifest->torn_bytes > 0 ? NC_E_MANIFEST_DAMAGED : NC_E_MANIFEST_ROLLED_BACK, "a log knows of commit %llu, the manifest ends at %llu",
                  (unsigned long long)h->manifest_sequence, (unsigned long long)h->r->manifest->sequence);
 }
 

@@ -55,8 +55,7 @@ void nc_segment_unref(nc_segment *s) {
     char name[NC_FILE_NAME_BYTES];
     nc_segment_name(s->record.number, name);
     /* Left behind when this fails: an orphan, which the next writing open removes. */
-    nacre_status ignored = nc_dir_remove(s->home->dir, name, NULL);
-    (void)ignored;
+    nc_ignore(nc_dir_remove(s->home->dir, name, NULL));
   }
   nc_heap_free(heap, s->keys, s->keys_size);
   pthread_mutex_destroy(&s->open_lock);
@@ -123,38 +122,37 @@ static nacre_status filter_misfit(nc_segment_file *f, nacre_error *err) {
 }
 
 /* Each frame is opened into a buffer of its own and copied to its place among the lines. */
-static nacre_status load_filter_frames(nc_segment *s, nc_segment_file *f, uint8_t *frame, nacre_error *err) {
-  (void)s;
+static nacre_status load_filter_frames(nc_segment_file *f, uint8_t *frame, nacre_error *err) {
   uint64_t offset = f->footer.filter_offset;
-  size_t piece_max = (size_t)NC_FILTER_FRAME_LINES * NC_FILTER_LINE_BYTES;
-  for (size_t at = 0; at < f->filter_size; at += piece_max) {
-    size_t piece = f->filter_size - at < piece_max ? f->filter_size - at : piece_max;
+  uint8_t *to = f->filter;
+  for (uint32_t i = 0; i < f->footer.filter_frames; i++) {
+    size_t piece = (size_t)nc_filter_frame_lines(f->properties.filter_lines, i) * NC_FILTER_LINE_BYTES;
     nc_handle handle = {offset, (uint32_t)nc_frame_size(piece)};
     nacre_slice plaintext;
     NC_TRY(nc_handle_check(handle, nc_sealed_reader_size(f->reader), err));
     NC_TRY(nc_sealed_reader_frame(f->reader, handle, NC_FRAME_FILTER, frame, &plaintext, NULL, err));
     if (plaintext.size != piece) return filter_misfit(f, err);
-    memcpy(f->filter + at, plaintext.data, piece);
+    memcpy(to, plaintext.data, piece);
+    to += piece;
     offset += handle.size;
   }
   return NACRE_OK;
 }
 
 static nacre_status load_filter(nc_segment *s, nc_segment_file *f, nacre_error *err) {
+  const char *label = nc_sealed_reader_label(f->reader);
   uint64_t lines = f->properties.filter_lines;
-  uint64_t frames = (lines + NC_FILTER_FRAME_LINES - 1) / NC_FILTER_FRAME_LINES;
-  if (frames != f->footer.filter_frames || lines > nc_sealed_reader_size(f->reader) / NC_FILTER_LINE_BYTES) {
-    return filter_misfit(f, err);
-  }
+  nacre_status status = nc_filter_check(lines, f->properties.filter_probes, f->footer.filter_frames, err);
+  if (status != NACRE_OK) return nc_fail_in(err, status, label, f->footer.filter_offset);
   if (lines == 0) return NACRE_OK;
+  /* A filter that would not fit the file must not make us ask for memory. */
+  if (lines > nc_sealed_reader_size(f->reader) / NC_FILTER_LINE_BYTES) return filter_misfit(f, err);
   nc_heap *heap = s->home->shared->env->heap;
   f->filter_size = (size_t)lines * NC_FILTER_LINE_BYTES;
   f->filter = nc_heap_alloc(heap, f->filter_size);
-  size_t piece_max = (size_t)NC_FILTER_FRAME_LINES * NC_FILTER_LINE_BYTES;
-  size_t frame_size = nc_frame_size(f->filter_size < piece_max ? f->filter_size : piece_max);
+  size_t frame_size = nc_frame_size((size_t)nc_filter_frame_lines(lines, 0) * NC_FILTER_LINE_BYTES);
   uint8_t *frame = nc_heap_alloc(heap, frame_size);
-  nacre_status status = f->filter == NULL || frame == NULL ? nc_fail(err, NC_E_NO_MEMORY, "the filter")
-                                                           : load_filter_frames(s, f, frame, err);
+  status = f->filter == NULL || frame == NULL ? nc_fail(err, NC_E_NO_MEMORY, "the filter") : load_filter_frames(f, frame, err);
   nc_heap_free(heap, frame, frame_size);
   return status;
 }

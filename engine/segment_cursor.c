@@ -156,19 +156,17 @@ static nacre_status walk_step(walk *w, move m, nacre_error *err) {
   return enter_data(w, m == MOVE_NEXT ? MOVE_FIRST : MOVE_LAST, err);
 }
 
+/* A key of many versions may end one block and fill the next ones, so the seek goes on until a block holds what it looks for. */
 static nacre_status walk_seek(walk *w, nacre_slice key, uint64_t sequence, nacre_error *err) {
   NC_TRY(index_seek(w, key, sequence, err));
-  stand *at = index_stand(w);
-  if (!at->cursor.valid) {
-    stand_leave(&w->data);
-    return NACRE_OK;
+  for (stand *at = index_stand(w); at->cursor.valid;) {
+    NC_TRY(enter(w, at, &w->data, NC_FRAME_DATA, err));
+    NC_TRY(named(w, &w->data, nc_block_seek(&w->data.cursor, key, sequence, err), err));
+    if (w->data.cursor.valid) return NACRE_OK;
+    NC_TRY(index_move(w, MOVE_NEXT, err));
   }
-  NC_TRY(enter(w, at, &w->data, NC_FRAME_DATA, err));
-  NC_TRY(named(w, &w->data, nc_block_seek(&w->data.cursor, key, sequence, err), err));
-  if (w->data.cursor.valid) return NACRE_OK;
-  /* Versions of the block's last key may go on in the next block. */
-  NC_TRY(index_move(w, MOVE_NEXT, err));
-  return enter_data(w, MOVE_FIRST, err);
+  stand_leave(&w->data);
+  return NACRE_OK;
 }
 
 /* ---- point reads --------------------------------------------------------------------------------------------------- */

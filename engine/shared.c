@@ -24,6 +24,7 @@ static nacre_status check_sizes(const nc_shared *s, uint32_t workers, nacre_erro
 nacre_status nc_shared_init(nc_shared *s, const nacre_store_options *options, nacre_error *err) {
   *s = (nc_shared){0};
   pthread_mutex_init(&s->unpackers_lock, NULL);
+  pthread_mutex_init(&s->tables_lock, NULL);
   s->memtable_bytes = or_default(options->memtable_bytes, MEMTABLE_BYTES_DEFAULT);
   s->cache_bytes = options->cache_bytes == NACRE_NONE ? 0 : or_default(options->cache_bytes, CACHE_BYTES_DEFAULT);
   s->memory_bytes_max = options->memory_bytes_max == 0 && s->cache_bytes > MEMORY_BYTES_DEFAULT / 2
@@ -50,6 +51,7 @@ nc_env *nc_shared_give_env(nc_shared *s) {
     nc_heap_free(s->env->heap, u, u->size);
   }
   pthread_mutex_destroy(&s->unpackers_lock);
+  pthread_mutex_destroy(&s->tables_lock);
   *s = (nc_shared){0};
   return env;
 }

@@ -32,6 +32,8 @@ typedef struct nc_shared {
   void *event_arg;
   pthread_mutex_t unpackers_lock;
   nc_unpacker *unpackers; /* idle ones */
+  pthread_mutex_t tables_lock;
+  nacre_table *tables; /* loaded ones, by next_shared */
 } nc_shared;
 
 NC_MUST_CHECK nacre_status nc_shared_init(nc_shared *shared, const nacre_store_options *options, nacre_error *err);

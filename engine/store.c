@@ -116,8 +116,7 @@ static nacre_status make_catalogue(nacre_store *s, nacre_error *err) {
   if (status == NACRE_OK) return NACRE_OK;
   /* A failed create leaves no file behind, as far as the disk still lets us. */
   if (nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, NULL) == NACRE_OK) {
-    nacre_status ignored = nc_dir_remove(&s->dir, NC_LOCK_NAME, NULL);
-    (void)ignored;
+    nc_ignore(nc_dir_remove(&s->dir, NC_LOCK_NAME, NULL));
   }
   return status;
 }
@@ -206,8 +205,7 @@ nacre_status nacre_open(const char *path, const nacre_store_options *options, na
   nacre_status status = open_store(s, path, options, err);
   if (status != NACRE_OK) {
     nacre_error first = *err; /* what follows must not hide it */
-    nacre_status ignored = free_store(s, err);
-    (void)ignored;
+    nc_ignore(free_store(s, err));
     *err = first;
     return status;
   }

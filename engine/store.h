@@ -23,6 +23,8 @@ struct nacre_store {
   nacre_table *catalogue;
   pthread_mutex_t tables_lock;
   nacre_table *tables; /* open ones */
+  bool undo_pending;   /* a creation failed and could not be undone yet: */
+  nc_uuid undo;        /* this table's */
 };
 
 NC_MUST_CHECK nacre_status nc_store_check_options(const nacre_store_options *options, nacre_error *err);

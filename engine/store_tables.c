@@ -107,7 +107,10 @@ static nacre_status open_locked(nacre_store *store, const char *name, const nacr
   NC_TRY(nc_catalogue_find(store->catalogue, name, &item, err));
   nacre_status status = NACRE_OK;
   nacre_table *open = find_open(store, &item->table);
-  if (open != NULL) {
+  bool read_only = store->read_only || o->read_only;
+  if (open != NULL && (open->read_only != read_only || open->mode != o->recovery)) {
+    status = nc_fail(err, NC_E_TABLE_OPEN_OTHERWISE, "\"%.100s\"", name);
+  } else if (open != NULL) {
     open->open_count++;
     *ret_table = open;
   } else {
@@ -209,11 +212,37 @@ static nacre_status make_directory(nacre_store *store, const char *directory, co
   return status == NACRE_OK ? nc_dir_sync(&store->dir, err) : status;
 }
 
-/* Undoes what it can of a creation that failed; the rest is undone by the next writing open. */
-static void undo_creation(nacre_store *store, const nc_uuid *uuid, const char *directory) {
-  if (nc_remove_directory(&store->dir, directory, NULL) != NACRE_OK) return;
-  nacre_status ignored = nc_catalogue_remove(store->catalogue, uuid, NULL);
-  (void)ignored;
+static nacre_status finish_removal(nacre_store *store, const nc_uuid *uuid, nacre_error *err) {
+  char directory[NC_UUID_TEXT_BYTES];
+  nc_uuid_format(uuid, directory);
+  NC_TRY(nc_remove_directory(&store->dir, directory, err));
+  return nc_catalogue_remove(store->catalogue, uuid, err);
+}
+
+/* Undoes a creation that failed. Whether the catalogue says *live* is not known after a failed put, so the tombstone comes before
+ * anything goes. When that fails too (a full disk), the next creation tries again, or the next writing open. */
+static void undo_creation(nacre_store *store, const nc_uuid *uuid, nc_catalogue_record *record) {
+  record->life = NC_TABLE_DROPPED;
+  nacre_status status = nc_catalogue_put(store->catalogue, uuid, record, NULL);
+  if (status == NACRE_OK) status = finish_removal(store, uuid, NULL);
+  store->undo_pending = status != NACRE_OK;
+  if (store->undo_pending) store->undo = *uuid;
+}
+
+static nacre_status find_uuid(nacre_store *store, const nc_uuid *uuid, nc_catalogue_item **ret_item, nacre_error *err) {
+  char name[sizeof NC_UUID_PREFIX + NC_UUID_TEXT_BYTES] = NC_UUID_PREFIX;
+  nc_uuid_format(uuid, name + strlen(NC_UUID_PREFIX));
+  return nc_catalogue_find(store->catalogue, name, ret_item, err);
+}
+
+/* One that somebody has opened since has come to life after all. */
+static void retry_undo(nacre_store *store) {
+  nc_catalogue_item *item;
+  if (!store->undo_pending) return;
+  store->undo_pending = false;
+  if (find_open(store, &store->undo) != NULL || find_uuid(store, &store->undo, &item, NULL) != NACRE_OK) return;
+  undo_creation(store, &store->undo, &item->record);
+  nc_catalogue_free(item);
 }
 
 static nacre_status create_with_keys(nacre_store *store, const nc_uuid *uuid, const char *name, const nacre_table_options *o,
@@ -229,7 +258,7 @@ static nacre_status create_with_keys(nacre_store *store, const nc_uuid *uuid, co
     record.life = NC_TABLE_LIVE;
     status = nc_catalogue_put(store->catalogue, uuid, &record, err);
   }
-  if (status != NACRE_OK) undo_creation(store, uuid, directory);
+  if (status != NACRE_OK) undo_creation(store, uuid, &record);
   return status;
 }
 
@@ -247,6 +276,7 @@ static nacre_status check_name_free(nacre_store *store, const char *name, nacre_
 }
 
 static nacre_status create_locked(nacre_store *store, const char *name, const nacre_table_options *o, nacre_error *err) {
+  retry_undo(store);
   NC_TRY(check_name_free(store, name, err));
   bool own = o->key_count > 0;
   const nacre_key_spec *named = own ? o->keys : store->keys;
@@ -280,13 +310,6 @@ nacre_status nacre_table_create(nacre_store *store, const char *name, const nacr
 }
 
 /* ---- dropping and renaming -------------------------------------------------------------------------------------------------------------- */
-
-static nacre_status finish_removal(nacre_store *store, const nc_uuid *uuid, nacre_error *err) {
-  char directory[NC_UUID_TEXT_BYTES];
-  nc_uuid_format(uuid, directory);
-  NC_TRY(nc_remove_directory(&store->dir, directory, err));
-  return nc_catalogue_remove(store->catalogue, uuid, err);
-}
 
 static nacre_status drop_locked(nacre_store *store, const char *name, nacre_error *err) {
   nc_catalogue_item *item;
@@ -340,14 +363,44 @@ nacre_status nacre_table_rename(nacre_store *store, const char *name, const char
   return status;
 }
 
+/* Whether a table that the catalogue calls unfinished has been written to. Nobody can write before its creation has returned, so the
+ * record that said so has been lost, to rot: what it named must not go with it. */
+static nacre_status has_lived(nacre_store *store, const char *directory, bool *ret_lived, nacre_error *err) {
+  uint8_t bytes[NC_CURRENT_BYTES + 1];
+  size_t size = 0;
+  nc_dir dir;
+  nc_current current;
+  *ret_lived = false;
+  nacre_status status = nc_dir_open_at(&store->dir, directory, &dir, err);
+  if (status == NACRE_NOT_FOUND) return NACRE_OK;
+  NC_TRY(status);
+  status = nc_dir_read_file(&dir, NC_CURRENT_NAME, bytes, sizeof bytes, &size, err);
+  nc_dir_close(&dir);
+  if (status == NACRE_NOT_FOUND) return NACRE_OK;
+  NC_TRY(status);
+  NC_TRY(nc_current_decode(nc_slice(bytes, size), &current, err));
+  *ret_lived = current.epoch > 1; /* a creation writes epoch 1, the first write epoch 2 */
+  return NACRE_OK;
+}
+
+static nacre_status settle_table(nacre_store *store, nc_catalogue_item *item, nacre_error *err) {
+  char directory[NC_UUID_TEXT_BYTES];
+  bool lived = false;
+  nc_uuid_format(&item->table, directory);
+  if (item->record.life == NC_TABLE_CREATING) NC_TRY(has_lived(store, directory, &lived, err));
+  if (!lived) return finish_removal(store, &item->table, err);
+  item->record.life = NC_TABLE_LIVE;
+  return nc_catalogue_put(store->catalogue, &item->table, &item->record, err);
+}
+
 nacre_status nc_store_resume(nacre_store *store, nacre_error *err) {
   nc_catalogue_item *items;
   NC_TRY(nc_catalogue_list(store->catalogue, &items, err));
-  for (const nc_catalogue_item *i = items; i != NULL; i = i->next) {
+  for (nc_catalogue_item *i = items; i != NULL; i = i->next) {
     if (i->record.life == NC_TABLE_LIVE) continue;
     nacre_error why;
     /* What cannot be finished now (a full disk, say) must not keep the store shut: the next open tries again. */
-    if (finish_removal(store, &i->table, &why) != NACRE_OK) {
+    if (settle_table(store, i, &why) != NACRE_OK) {
       nc_table_emit(store->catalogue, NACRE_EVENT_BACKGROUND_ERROR, 0, &why);
     }
   }

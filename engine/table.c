@@ -4,9 +4,10 @@
  *
  * Opening reads CURRENT, the manifest and the live logs, and writes nothing; segments are opened when they are first read.
  */
-#include "table.h"
-
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "orphans.h"
 
 nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_error *err) {
   NC_TRY(nc_table_keys_write(keys, dir, err));
@@ -37,6 +38,7 @@ static void init_locks(nacre_table *t) {
 }
 
 static void free_table(nacre_table *t) {
+  nc_heap *heap = t->shared->env->heap;
   if (t->shared->cache != NULL) nc_cache_forget(t->shared->cache, t);
   nc_manifest_close(&t->manifest);
   nc_log_unref(t->log);
@@ -50,14 +52,14 @@ static void free_table(nacre_table *t) {
   for (size_t i = 0; i < t->doubtful_count; i++) nc_segment_unref(t->doubtful[i]);
   free(t->doubtful);
   nc_view_unref(t->view);
-  nc_heap_free(t->shared->env->heap, t->encode, t->encode_capacity);
+  nc_heap_free(heap, t->encode, t->encode_capacity);
   nc_table_keys_unref(t->keys);
   nc_dir_close(&t->dir);
   pthread_mutex_t *locks[] = {&t->sync_lock,  &t->write_lock,  &t->flush_lock,
                               &t->merge_lock, &t->commit_lock, &t->state_lock};
   for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) pthread_mutex_destroy(locks[i]);
   pthread_cond_destroy(&t->changed);
-  free(t);
+  nc_heap_free(heap, t, sizeof *t);
 }
 
 static nacre_status load_version(nacre_table *t, const nc_manifest_content *content, nc_version **ret_version,
@@ -75,6 +77,32 @@ static nacre_status load_version(nacre_table *t, const nc_manifest_content *cont
   return status;
 }
 
+/* A last commit that was not whole was never acknowledged; but something was being done when the writer died. */
+static void report_torn_manifest(nacre_table *t, nacre_recovery_report *report) {
+  if (t->found_torn_bytes == 0) return;
+  report->clean = false;
+  report->dropped_bytes += t->found_torn_bytes;
+  if (report->reason[0] != '\0') return;
+  char name[NC_FILE_NAME_BYTES];
+  nc_manifest_name(t->found_manifest_number, name);
+  nc_dir_label(&t->dir, name, report->file);
+  report->dropped_offset = t->found_torn_offset;
+  snprintf(report->reason, sizeof report->reason, "the manifest's last commit is torn");
+}
+
+/* Logs that never began hold nothing: this open's manifest leaves them out, and their files go as orphans. */
+static void forget_empty_logs(nacre_table *t) {
+  size_t kept = 0;
+  for (size_t i = 0; i < t->log_count; i++) {
+    if (t->logs[i]->started) {
+      t->logs[kept++] = t->logs[i];
+    } else {
+      nc_log_unref(t->logs[i]);
+    }
+  }
+  t->log_count = kept;
+}
+
 static nacre_status recover(nacre_table *t, const nc_manifest_content *content, nacre_recovery_mode mode,
                             nc_memtable *memtable, nacre_error *err) {
   t->logs = calloc(content->log_count + 1, sizeof(nc_log *));
@@ -84,7 +112,9 @@ static nacre_status recover(nacre_table *t, const nc_manifest_content *content, 
   nacre_status status = nc_recover_logs(&r, err);
   while (t->log_count < content->log_count && t->logs[t->log_count] != NULL) t->log_count++;
   NC_TRY(status);
+  report_torn_manifest(t, &r.report);
   t->recovery = r.report;
+  if (r.report.clean) forget_empty_logs(t);
   atomic_init(&t->visible, r.last_sequence);
   /* What was never cleanly ended may stand in the page cache only; and many logs would make every open slow. */
   t->must_flush = !r.report.clean || t->log_count > NC_LOGS_KEPT_MAX;
@@ -92,7 +122,8 @@ static nacre_status recover(nacre_table *t, const nc_manifest_content *content, 
 }
 
 static void take_content(nacre_table *t, const nc_manifest_content *content) {
-  t->found_manifest = content->file;
+  t->found_torn_bytes = content->torn_bytes;
+  t->found_torn_offset = content->torn_offset;
   t->found_manifest_number = content->number;
   t->epoch = content->epoch;
   t->commit_sequence = content->sequence;
@@ -105,6 +136,23 @@ static nacre_status check_key_generation(const nacre_table *t, const nc_manifest
   return nc_fail_in(err, nc_fail(err, NC_E_KEY_FILE_ROLLED_BACK, "generation %llu, the manifest knows %llu",
                                  (unsigned long long)generation, (unsigned long long)content->state.key_file_generation),
                     t->dir.label, 0);
+}
+
+/* Also for those who only read: a file that the manifest has forgotten may hold what they ask for. */
+static nacre_status check_orphans(nacre_table *t, nacre_recovery_mode mode, nacre_error *err) {
+  nc_orphans orphans;
+  nacre_error why;
+  nacre_status status = nc_orphans_find(t, &orphans, &why);
+  nc_orphans_free(&orphans);
+  bool damage = status == NACRE_CORRUPT || status == NACRE_ROLLED_BACK;
+  if (status == NACRE_OK || !damage || mode != NACRE_RECOVERY_TO_DAMAGE) {
+    return status == NACRE_OK ? NACRE_OK : nc_fail_with(err, &why);
+  }
+  t->recovery.damaged = true;
+  t->recovery.clean = false;
+  snprintf(t->recovery.reason, sizeof t->recovery.reason, "%.*s", (int)sizeof t->recovery.reason - 1, why.text);
+  snprintf(t->recovery.file, sizeof t->recovery.file, "%s", why.file);
+  return NACRE_OK;
 }
 
 static nacre_status load_content(nacre_table *t, const nc_manifest_content *content, nacre_recovery_mode mode,
@@ -120,13 +168,13 @@ static nacre_status load_content(nacre_table *t, const nc_manifest_content *cont
   if (memtable != NULL) nc_pin_unref(nc_memtable_pin(memtable)); /* the view keeps it */
   nc_version_unref(version);
   t->active = memtable;
-  return status;
+  return status == NACRE_OK ? check_orphans(t, mode, err) : status;
 }
 
 nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, nc_table_keys *keys,
                            const nc_table_settings *settings, bool read_only, nacre_recovery_mode mode,
                            nacre_table **ret_table, nacre_error *err) {
-  nacre_table *t = calloc(1, sizeof *t);
+  nacre_table *t = nc_heap_alloc(shared->env->heap, sizeof *t); /* it holds its name: user data */
   if (t == NULL) {
     nc_table_keys_unref(keys);
     nc_dir_close(dir);
@@ -140,9 +188,11 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
   t->keys = keys;
   t->settings = *settings;
   t->read_only = read_only;
+  t->mode = mode;
   t->home = (nc_segment_home){shared, t, &t->dir, t->keys};
   t->flush_job = (nc_job){.run = nc_table_run_flush, .arg = t};
   t->merge_job = (nc_job){.run = nc_table_run_merge, .arg = t};
+  t->relief_job = (nc_job){.run = nc_table_run_relief, .arg = t};
   nc_manifest_content content;
   nacre_status status = nc_manifest_read(&t->dir, t->keys, &content, err);
   if (status == NACRE_OK) status = load_content(t, &content, mode, err);
@@ -151,6 +201,10 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
     free_table(t);
     return status;
   }
+  pthread_mutex_lock(&shared->tables_lock);
+  t->next_shared = shared->tables;
+  shared->tables = t;
+  pthread_mutex_unlock(&shared->tables_lock);
   *ret_table = t;
   return NACRE_OK;
 }
@@ -158,12 +212,24 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
 /* ---- closing ------------------------------------------------------------------------------------------------------------------------ */
 
 static nacre_status end_cleanly(nacre_table *t, nacre_error *err) {
-  if (!t->writing) return NACRE_OK;
   nc_table_wait_jobs(t);
-  return nc_table_end_log(t, err);
+  if (!t->writing) return NACRE_OK;
+  nacre_status status = nc_table_end_log(t, err);
+  nc_table_wait_jobs(t); /* ending a failed log flushes, and a flush may call for a merge */
+  return status;
+}
+
+/* Nobody can ask it for anything any more. */
+static void leave_shared(nacre_table *t) {
+  pthread_mutex_lock(&t->shared->tables_lock);
+  nacre_table **link = &t->shared->tables;
+  while (*link != t) link = &(*link)->next_shared;
+  *link = t->next_shared;
+  pthread_mutex_unlock(&t->shared->tables_lock);
 }
 
 nacre_status nc_table_unload(nacre_table *t, nacre_error *err) {
+  leave_shared(t);
   nacre_status status = end_cleanly(t, err);
   free_table(t);
   return status;
@@ -179,7 +245,7 @@ nacre_status nc_check_reserved(const uint64_t reserved[8], nacre_error *err) {
 
 nacre_status nc_table_check(nacre_table *t, nacre_error *err) {
   if (t == NULL) return nc_fail(err, NC_E_ARGUMENT, "the table is NULL");
-  return nc_env_forked(t->shared->env) ? nc_fail(err, NC_E_FORKED, NULL) : NACRE_OK;
+  return nc_table_forked(t) ? nc_fail(err, NC_E_FORKED, NULL) : NACRE_OK;
 }
 
 nacre_status nc_table_check_writable(nacre_table *t, nacre_error *err) {

@@ -58,6 +58,7 @@ struct nacre_table {
   nc_table_settings settings;
   char name[NACRE_TABLE_NAME_BYTES_MAX + 1]; /* under state_lock; "" for the catalogue */
   bool read_only;
+  nacre_recovery_mode mode;
   uint32_t open_count;         /* under the store's lock */
   nacre_table *next;           /* in the store's list of open tables */
   atomic_uint_fast64_t lent;   /* live iterators, snapshots and values */
@@ -69,6 +70,7 @@ struct nacre_table {
   /* write_lock */
   bool writing;    /* this open has written its own manifest */
   bool must_flush; /* what was replayed, or is in a failed log, must be in a segment before anything is acknowledged */
+  atomic_bool log_failed; /* a sync failed: as must_flush, once the next writer sees it */
   nc_log *log;     /* takes new groups; NULL: none yet */
   nc_memtable *active; /* takes new entries; the view keeps it */
   uint8_t *encode;
@@ -77,8 +79,8 @@ struct nacre_table {
   /* commit_lock */
   nc_manifest manifest;
   bool manifest_bad; /* whether its last commit is on disk is not known: a new manifest comes first */
-  nc_uuid found_manifest; /* the one that was read at the open, and its number, */
-  uint64_t found_manifest_number;
+  uint64_t found_manifest_number; /* of the manifest that was read at the open */
+  uint64_t found_torn_bytes, found_torn_offset; /* of a last commit in it that was not whole */
   uint64_t epoch, commit_sequence; /* of the newest durable commit */
   nc_table_state state;
   nc_log **logs; /* live ones, oldest first; counted */
@@ -97,7 +99,9 @@ struct nacre_table {
   uint32_t jobs_running;
   nacre_error flush_error, merge_error; /* of the last try; status NACRE_OK: it went well */
   nacre_stats counters;                 /* only the counting fields */
-  nc_job flush_job, merge_job;
+  nc_job flush_job, merge_job, relief_job;
+  bool relief_queued;
+  nacre_table *next_shared; /* in the list of all loaded tables; under shared->tables_lock */
 };
 
 /* ---- table.c: life ------------------------------------------------------------------------------------------------------ */
@@ -172,11 +176,19 @@ NC_MUST_CHECK nacre_status nc_table_merge_all_due(nacre_table *t, nacre_error *e
 NC_MUST_CHECK nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice to, nacre_error *err);
 void nc_table_run_flush(void *table); /* the jobs */
 void nc_table_run_merge(void *table);
+void nc_table_run_relief(void *table);
+/* Asks the table with the largest memtable to flush it; false when that is `t` itself. */
+bool nc_table_relieve_other(nacre_table *t);
 bool nc_table_merge_due(nacre_table *t);
 void nc_table_wait_jobs(nacre_table *t);
 void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const nacre_error *error);
 /* Notes how a flush or merge ended, and tells when that changes. */
 void nc_table_note_result(nacre_table *t, nacre_error *slot, nacre_status status, const nacre_error *err);
+
+/* True in a child of the process that opened the table. The table itself lies in memory that is wiped there. */
+static inline bool nc_table_forked(const nacre_table *t) {
+  return t == NULL || t->shared == NULL || nc_env_forked(t->shared->env);
+}
 
 /* ---- checks of public calls ----------------------------------------------------------------------------------------------------- */
 

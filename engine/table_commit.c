@@ -40,8 +40,7 @@ static void drop_doubtful_locked(nacre_table *t) {
 static void remove_manifest(nacre_table *t, uint64_t number) {
   char name[NC_FILE_NAME_BYTES];
   nc_manifest_name(number, name);
-  nacre_status ignored = nc_dir_remove(&t->dir, name, NULL); /* an orphan if it stays */
-  (void)ignored;
+  nc_ignore(nc_dir_remove(&t->dir, name, NULL)); /* an orphan if it stays */
 }
 
 /* A failed attempt keeps the epoch: whichever manifest CURRENT turns out to name, no file is of a later one. */
@@ -204,8 +203,7 @@ nacre_status nc_table_commit(nacre_table *t, const nc_change *change, nacre_erro
   for (size_t i = 0; status == NACRE_OK && i < plan.drop_count; i++) {
     char name[NC_FILE_NAME_BYTES];
     nc_log_name_file(plan.drop[i], name);
-    nacre_status ignored = nc_dir_remove(&t->dir, name, NULL); /* an orphan if it stays */
-    (void)ignored;
+    nc_ignore(nc_dir_remove(&t->dir, name, NULL)); /* an orphan if it stays */
   }
   if (flushed != NULL) nc_pin_unref(nc_memtable_pin(flushed));
   plan_deinit(&plan);

@@ -11,7 +11,8 @@
 
 struct nacre_table_infos {
   size_t count;
-  nacre_table_info *list; /* each name and its key specs are allocations of their own */
+  nacre_table_info *list;
+  nc_heap *names; /* names are user data; the list may outlive the store, so it has a heap of its own */
 };
 
 static nacre_status copy_specs(const nc_catalogue_record *record, nacre_table_info *info, nacre_error *err) {
@@ -29,10 +30,12 @@ static nacre_status copy_specs(const nc_catalogue_record *record, nacre_table_in
   return NACRE_OK;
 }
 
-static nacre_status fill_info(const nc_catalogue_item *item, nacre_table_info *info, nacre_error *err) {
+static nacre_status fill_info(nc_heap *names, const nc_catalogue_item *item, nacre_table_info *info, nacre_error *err) {
   const nc_catalogue_record *record = &item->record;
-  info->name = strndup(record->name.data, record->name.size);
-  if (info->name == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  char *name = nc_heap_alloc(names, record->name.size + 1); /* zero: terminated */
+  if (name == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  memcpy(name, record->name.data, record->name.size);
+  info->name = name;
   nc_uuid_format(&item->table, info->uuid);
   nc_uuid_format(&record->current.id, info->kek_id);
   info->kek_version = record->current.version;
@@ -50,12 +53,13 @@ static int by_name(const void *a, const void *b) {
 static nacre_status fill_infos(const nc_catalogue_item *items, nacre_table_infos *infos, nacre_error *err) {
   size_t count = 0;
   for (const nc_catalogue_item *i = items; i != NULL; i = i->next) count += i->record.life == NC_TABLE_LIVE;
+  NC_TRY(nc_heap_create(&infos->names, err));
   infos->list = calloc(count + 1, sizeof *infos->list);
   if (infos->list == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   for (const nc_catalogue_item *i = items; i != NULL; i = i->next) {
     if (i->record.life != NC_TABLE_LIVE) continue;
     infos->count++;
-    NC_TRY(fill_info(i, &infos->list[infos->count - 1], err));
+    NC_TRY(fill_info(infos->names, i, &infos->list[infos->count - 1], err));
   }
   qsort(infos->list, infos->count, sizeof *infos->list, by_name);
   return NACRE_OK;
@@ -88,10 +92,12 @@ const nacre_table_info *nacre_table_infos_at(const nacre_table_infos *infos, siz
 void nacre_table_infos_free(nacre_table_infos *infos) {
   if (infos == NULL) return;
   for (size_t i = 0; infos->list != NULL && i < infos->count; i++) {
-    free((void *)(uintptr_t)infos->list[i].name);
+    char *name = (char *)(uintptr_t)infos->list[i].name;
+    if (name != NULL) nc_heap_free(infos->names, name, strlen(name) + 1);
     nc_key_specs_free((nacre_key_spec *)(uintptr_t)infos->list[i].keys, infos->list[i].key_count);
   }
   free(infos->list);
+  nc_heap_destroy(infos->names);
   free(infos);
 }
 

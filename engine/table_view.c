@@ -72,7 +72,7 @@ nacre_status nacre_snapshot_take(nacre_table *table, nacre_snapshot **ret_snapsh
 }
 
 void nacre_snapshot_release(nacre_snapshot *snapshot) {
-  if (snapshot == NULL || nc_env_forked(snapshot->table->shared->env)) return;
+  if (snapshot == NULL || nc_table_forked(snapshot->table)) return;
   nacre_table *t = snapshot->table;
   pthread_mutex_lock(&t->state_lock);
   nacre_snapshot **link = &t->snapshots;

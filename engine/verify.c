@@ -159,7 +159,8 @@ static nacre_status verify_logs(nc_verifier *v, nacre_error *err) {
 
 /* ---- keys, CURRENT, manifest ------------------------------------------------------------------------------------------------------------- */
 
-static nacre_status verify_manifest_file(nc_verifier *v, const nc_current *current, nacre_error *err) {
+static nacre_status verify_manifest_file(nc_verifier *v, const nc_current *current, uint64_t *ret_size,
+                                         nacre_error *err) {
   char name[NC_FILE_NAME_BYTES];
   nc_manifest_name(current->manifest_number, name);
   nc_sealed_reader *reader;
@@ -168,7 +169,7 @@ static nacre_status verify_manifest_file(nc_verifier *v, const nc_current *curre
   uint64_t size = nc_sealed_reader_size(reader);
   nacre_status status = nc_sealed_reader_check_header(reader, err);
   nc_sealed_reader_close(reader);
-  progress(v, size);
+  *ret_size = size;
   return status;
 }
 
@@ -177,11 +178,13 @@ static nacre_status verify_manifest(nc_verifier *v, nacre_error *err) {
   nacre_table *t = v->table;
   nc_current current;
   nc_manifest_content content = {0};
+  uint64_t size = 0;
   pthread_mutex_lock(&t->commit_lock);
   nacre_status status = nc_current_read(&t->dir, t->keys, &current, err);
   if (status == NACRE_OK) status = nc_manifest_read(&t->dir, t->keys, &content, err);
-  if (status == NACRE_OK) status = verify_manifest_file(v, &current, err);
+  if (status == NACRE_OK) status = verify_manifest_file(v, &current, &size, err);
   pthread_mutex_unlock(&t->commit_lock);
+  progress(v, size); /* the callback runs without a lock */
   nc_manifest_content_deinit(&content);
   return nc_verify_note(v, status, err);
 }

@@ -56,11 +56,18 @@ static nc_log *predecessor_of(nacre_table *t, const nc_log *log) {
   return found;
 }
 
+static nc_log_moment log_moment(nacre_table *t) {
+  uint64_t epoch;
+  nc_log_moment moment = {.next_sequence = atomic_load(&t->visible) + 1, .synced = synced_position(t)};
+  nc_table_moment(t, &epoch, &moment.manifest, &moment.manifest_sequence);
+  return moment;
+}
+
 static nacre_status start_log(nacre_table *t, nacre_error *err) {
   if (t->log->started) return NACRE_OK;
   nc_log *predecessor = predecessor_of(t, t->log);
-  uint64_t next = atomic_load(&t->visible) + 1;
-  nacre_status status = nc_log_start(t->log, predecessor, next, synced_position(t), err);
+  nc_log_moment moment = log_moment(t);
+  nacre_status status = nc_log_start(t->log, predecessor, &moment, err);
   nc_log_unref(predecessor);
   return status;
 }
@@ -144,9 +151,18 @@ static nacre_status flush_all(nacre_table *t, nacre_error *err) {
   return nc_table_commit(t, &change, err);
 }
 
+/* Any live log that has failed, the one that takes new groups or an older one. */
+static bool any_log_failed(nacre_table *t) {
+  bool failed = false;
+  pthread_mutex_lock(&t->commit_lock);
+  for (size_t i = 0; i < t->log_count; i++) failed = failed || nc_log_failed(t->logs[i]);
+  pthread_mutex_unlock(&t->commit_lock);
+  return failed;
+}
+
 /* A sound log to append to: the one there is, or a new one, after what must be flushed has been. */
 static nacre_status ensure_log(nacre_table *t, nacre_error *err) {
-  if (t->log != NULL && nc_log_failed(t->log)) t->must_flush = true;
+  if (atomic_exchange(&t->log_failed, false) || (t->log != NULL && nc_log_failed(t->log))) t->must_flush = true;
   if (t->must_flush) {
     NC_TRY(flush_all(t, err));
     nc_log_unref(t->log);
@@ -175,6 +191,7 @@ static nacre_status make_room(nacre_table *t, nacre_error *err) {
   const nc_memtable *active = t->active;
   bool full = nc_memtable_bytes(active) >= t->shared->memtable_bytes;
   if (nc_memtable_entries(active) == 0 || (!full && !over_budget(t))) return NACRE_OK;
+  if (!full && nc_table_relieve_other(t)) return NACRE_OK;
   await_merges(t);
   return nc_table_rotate_locked(t, err);
 }
@@ -238,6 +255,7 @@ static void insert_group(nacre_table *t, const group *g, uint64_t first_sequence
 static nacre_status append_group(nacre_table *t, const group *g, nc_log_position *ret_end, nacre_error *err) {
   uint64_t first_sequence = atomic_load(&t->visible) + 1;
   nacre_slice record;
+  if (g->count > NC_SEQUENCE_MAX - first_sequence) return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL);
   NC_TRY(nc_table_prepare_locked(t, err));
   NC_TRY(start_log(t, err));
   NC_TRY(encode_group(t, g, first_sequence, &record, err));
@@ -254,18 +272,17 @@ static nacre_status append_group(nacre_table *t, const group *g, nc_log_position
 
 /* ---- syncing ------------------------------------------------------------------------------------------------------------------------- */
 
-/* The logs with bytes between `from` and `to`, counted, oldest first. */
-static nacre_status logs_to_sync(nacre_table *t, nc_log_position from, nc_log_position to, nc_log ***ret_logs,
-                                 size_t *ret_count, nacre_error *err) {
+/* The logs that hold bytes behind `synced`, counted, oldest first. Needs write_lock: the newest log's end belongs to writers. */
+static nacre_status logs_to_sync_locked(nacre_table *t, nc_log_position synced, nc_log ***ret_logs, size_t *ret_count,
+                                        nacre_error *err) {
   size_t count = 0;
   nacre_status status = NACRE_OK;
   pthread_mutex_lock(&t->commit_lock);
-  nc_log **list = calloc(t->log_count + 1, sizeof *list);
+  nc_log **list = calloc(t->log_count + 1, sizeof(nc_log *));
   if (list == NULL) status = nc_fail(err, NC_E_NO_MEMORY, NULL);
   for (size_t i = 0; list != NULL && i < t->log_count; i++) {
     nc_log *log = t->logs[i];
-    bool within = log->name.number <= to.number && nc_log_position_compare(nc_log_tail(log), from) > 0;
-    if (log->writer == NULL || !log->started || !within) continue;
+    if (log->writer == NULL || !log->started || nc_log_position_compare(nc_log_tail(log), synced) <= 0) continue;
     nc_log_ref(log);
     list[count++] = log;
   }
@@ -282,71 +299,80 @@ static nc_log_position log_tail(nacre_table *t) {
 /* A mark says in the log what a sync achieved; it need not be durable itself. That it could not be written is not the failure of
  * the sync: the log is failed then, and the next write sees to it. */
 static void append_mark(nacre_table *t) {
-  uint64_t epoch, commit;
-  nc_uuid manifest;
-  nc_table_moment(t, &epoch, &manifest, &commit);
   pthread_mutex_lock(&t->write_lock);
   if (t->log != NULL && t->log->started && !nc_log_failed(t->log)) {
-    nacre_status ignored = nc_log_append_mark(t->log, NC_FRAME_LOG_MARK, atomic_load(&t->visible) + 1, synced_position(t),
-                                              &manifest, commit, NULL);
-    (void)ignored;
+    nc_log_moment moment = log_moment(t);
+    nc_ignore(nc_log_append_mark(t->log, NC_FRAME_LOG_MARK, &moment, NULL));
   }
   pthread_mutex_unlock(&t->write_lock);
 }
 
-/* Older logs first: no newer log may vouch for what an older one has not made durable. */
-static nacre_status sync_logs(nacre_table *t, nc_log_position to, nacre_error *err) {
+/* Makes everything durable that has been appended by now, whoever did: older logs first, for no newer log may vouch for what
+ * an older one has not made durable. Needs sync_lock. */
+static nacre_status sync_logs_locked(nacre_table *t, nacre_error *err) {
   nc_log **logs;
   size_t count;
-  NC_TRY(logs_to_sync(t, synced_position(t), to, &logs, &count, err));
-  nacre_status status = NACRE_OK;
+  pthread_mutex_lock(&t->write_lock);
+  nc_log_position tail = log_tail(t);
+  nacre_status status = logs_to_sync_locked(t, synced_position(t), &logs, &count, err);
+  pthread_mutex_unlock(&t->write_lock);
+  NC_TRY(status);
   for (size_t i = 0; i < count; i++) {
     if (status == NACRE_OK) status = nc_sealed_writer_sync(logs[i]->writer, err);
     nc_log_unref(logs[i]);
   }
   free(logs);
-  if (status != NACRE_OK) return status;
+  NC_TRY(status);
   pthread_mutex_lock(&t->state_lock);
-  if (nc_log_position_compare(to, t->synced) > 0) t->synced = to;
+  if (nc_log_position_compare(tail, t->synced) > 0) t->synced = tail;
   t->counters.syncs++;
   pthread_mutex_unlock(&t->state_lock);
   return NACRE_OK;
 }
 
-static nacre_status sync_to(nacre_table *t, nc_log_position position, nacre_error *err) {
+/* What was replayed after an unclean end, or stands in a failed log, is made durable by flushing it. */
+static nacre_status settle_log_locked(nacre_table *t, nacre_error *err) {
+  return any_log_failed(t) || t->must_flush ? nc_table_prepare_locked(t, err) : NACRE_OK;
+}
+
+/* After a failed sync the kernel may have dropped what the log held, so a segment must hold it, at once; the caller is told of
+ * the failure all the same. When this fails too, the next write tries again before it is acknowledged. */
+static void rescue_failed_log(nacre_table *t) {
+  pthread_mutex_lock(&t->write_lock);
+  nc_ignore(settle_log_locked(t, NULL));
+  pthread_mutex_unlock(&t->write_lock);
+}
+
+static nacre_status sync_to(nacre_table *t, nc_log_position position, bool mark, nacre_error *err) {
   nacre_status status = NACRE_OK;
   pthread_mutex_lock(&t->sync_lock);
   if (nc_log_position_compare(synced_position(t), position) < 0) {
-    pthread_mutex_lock(&t->write_lock);
-    nc_log_position tail = log_tail(t); /* one sync covers everybody who has appended by now */
-    pthread_mutex_unlock(&t->write_lock);
-    status = sync_logs(t, tail, err);
-    if (status == NACRE_OK) append_mark(t);
+    status = sync_logs_locked(t, err);
+    if (status != NACRE_OK) atomic_store(&t->log_failed, true);
+    if (status == NACRE_OK && mark) append_mark(t);
   }
   pthread_mutex_unlock(&t->sync_lock);
+  if (status != NACRE_OK) rescue_failed_log(t);
   return status;
 }
 
-nacre_status nc_table_sync(nacre_table *t, nacre_error *err) {
-  nacre_status status = NACRE_OK;
+static nacre_status sync_table(nacre_table *t, bool mark, nacre_error *err) {
   pthread_mutex_lock(&t->write_lock);
-  /* What a failed log holds is made durable by flushing it. */
-  if (t->log != NULL && nc_log_failed(t->log)) status = ensure_log(t, err);
+  nacre_status status = settle_log_locked(t, err);
   nc_log_position tail = log_tail(t);
-  bool nothing = t->log == NULL || !t->log->started;
   pthread_mutex_unlock(&t->write_lock);
-  return nothing || status != NACRE_OK ? status : sync_to(t, tail, err);
+  return status == NACRE_OK ? sync_to(t, tail, mark, err) : status;
 }
 
-/* Sync, final frame, sync again: the final frame vouches for what stands before it, which the first sync made durable. */
+nacre_status nc_table_sync(nacre_table *t, nacre_error *err) { return sync_table(t, true, err); }
+
+/* Sync, final frame, sync again: the final frame vouches for all that stands before it, so nothing, no mark either, may come
+ * between the first sync and it. */
 nacre_status nc_table_end_log(nacre_table *t, nacre_error *err) {
-  NC_TRY(nc_table_sync(t, err));
+  NC_TRY(sync_table(t, false, err));
   if (t->log == NULL || !t->log->started) return NACRE_OK;
-  uint64_t epoch, commit;
-  nc_uuid manifest;
-  nc_table_moment(t, &epoch, &manifest, &commit);
-  nc_log_position synced = synced_position(t);
-  NC_TRY(nc_log_append_mark(t->log, NC_FRAME_LOG_FINAL, atomic_load(&t->visible) + 1, synced, &manifest, commit, err));
+  nc_log_moment moment = log_moment(t);
+  NC_TRY(nc_log_append_mark(t->log, NC_FRAME_LOG_FINAL, &moment, err));
   return nc_sealed_writer_sync(t->log->writer, err);
 }
 
@@ -357,8 +383,7 @@ static nacre_status write_group(nacre_table *t, const group *g, bool sync, nacre
   pthread_mutex_lock(&t->write_lock);
   nacre_status status = append_group(t, g, &end, err);
   pthread_mutex_unlock(&t->write_lock);
-  if (status == NACRE_OK && sync) status = sync_to(t, end, err);
-  return status;
+  return status == NACRE_OK && sync ? sync_to(t, end, true, err) : status;
 }
 
 static nacre_status write_single(nacre_table *t, const nc_entry *entry, bool sync, nacre_error *err) {
@@ -405,6 +430,7 @@ nacre_status nacre_write(nacre_table *table, const nacre_batch *batch, const nac
   nacre_error *err = nc_thread_error();
   NC_TRY(check_write(table, options, err));
   if (batch == NULL) return nc_fail(err, NC_E_ARGUMENT, "the batch is NULL");
+  if (nc_batch_forked(batch)) return nc_fail(err, NC_E_FORKED, "the batch");
   bool sync = options != NULL && options->sync;
   group g = {.operations = nc_batch_operations(batch), .count = nacre_batch_count(batch)};
   g.bytes = g.operations.size;

@@ -33,13 +33,13 @@ nacre_status nacre_batch_create(nacre_batch **ret_batch) {
 }
 
 void nacre_batch_clear(nacre_batch *b) {
-  if (b == NULL) return;
+  if (b == NULL || nc_heap_forked(b->heap)) return;
   nc_wipe(b->data, b->size);
   b->size = b->count = 0;
 }
 
 void nacre_batch_destroy(nacre_batch *b) {
-  if (b == NULL) return;
+  if (b == NULL || nc_heap_forked(b->heap)) return;
   nc_heap_free(b->heap, b->data, b->capacity);
   nc_heap_destroy(b->heap);
   free(b);
@@ -48,6 +48,8 @@ void nacre_batch_destroy(nacre_batch *b) {
 size_t nacre_batch_count(const nacre_batch *b) { return b == NULL ? 0 : b->count; }
 size_t nacre_batch_bytes(const nacre_batch *b) { return b == NULL ? 0 : b->size; }
 nacre_slice nc_batch_operations(const nacre_batch *b) { return (nacre_slice){b->data, b->size}; }
+
+bool nc_batch_forked(const nacre_batch *b) { return nc_heap_forked(b->heap); }
 
 static nacre_status reserve(nacre_batch *b, size_t more, nacre_error *err) {
   if (more > NACRE_BATCH_BYTES_MAX - b->size) return nc_fail(err, NC_E_BATCH_TOO_LARGE, NULL);
@@ -66,6 +68,7 @@ static nacre_status add(nacre_batch *b, nc_kind kind, nacre_slice key, nacre_sli
   if (b == NULL || key.data == NULL || (value.data == NULL && value.size != 0)) {
     return nc_fail(err, NC_E_ARGUMENT, "the batch, the key or the value is NULL");
   }
+  if (nc_heap_forked(b->heap)) return nc_fail(err, NC_E_FORKED, "the batch");
   size_t size;
   NC_TRY(nc_operation_size(kind, key, value, &size, err));
   NC_TRY(reserve(b, size, err));

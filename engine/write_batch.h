@@ -8,5 +8,7 @@
 #include <nacre/nacre.h>
 
 nacre_slice nc_batch_operations(const nacre_batch *batch);
+/* True in a child of the process that filled it: its bytes are gone there. */
+bool nc_batch_forked(const nacre_batch *batch);
 
 #endif

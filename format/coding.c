@@ -154,7 +154,7 @@ bool nc_read_zeros(nc_reader *r, size_t size) {
 
 nacre_slice nc_read_string(nc_reader *r) {
   uint64_t size = nc_read_varint(r);
-  if (size > nc_reader_left(r)) {
+  if (size > nc_reader_left(r)) { /* before the cast, which could lose bits of it */
     r->failed = true;
     size = 0;
   }

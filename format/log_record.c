@@ -25,13 +25,12 @@ size_t nc_log_record_encode(const nc_log_record *record, uint8_t type, uint8_t *
   nc_write_varint(&w, record->count);
   nc_write_varint(&w, record->synced.number);
   nc_write_varint(&w, record->synced.offset);
-  if (type == NC_FRAME_LOG_START) {
-    encode_predecessor(&w, record);
-  } else if (type != NC_FRAME_LOG_GROUP) {
-    assert(type == NC_FRAME_LOG_MARK || type == NC_FRAME_LOG_FINAL);
+  if (type != NC_FRAME_LOG_GROUP) {
+    assert(type == NC_FRAME_LOG_START || type == NC_FRAME_LOG_MARK || type == NC_FRAME_LOG_FINAL);
     nc_write_bytes(&w, record->manifest.bytes, NC_UUID_BYTES);
     nc_write_varint(&w, record->manifest_sequence);
   }
+  if (type == NC_FRAME_LOG_START) encode_predecessor(&w, record);
   assert(!w.failed);
   return w.size;
 }
@@ -41,30 +40,27 @@ static bool offset_sound(uint64_t offset) {
   return offset % NC_FRAME_ALIGN == 0 && offset <= NC_FILE_BYTES_MAX;
 }
 
+static bool decode_predecessor(nc_reader *r, nc_log_record *record) {
+  uint8_t present = nc_read_u8(r);
+  record->predecessor.present = present == 1;
+  if (!record->predecessor.present) return present == 0;
+  nc_read_copy(r, record->predecessor.file.bytes, NC_UUID_BYTES);
+  record->predecessor.number = nc_read_varint(r);
+  record->predecessor.end = nc_read_varint(r);
+  record->predecessor.last_sequence = nc_read_varint(r);
+  return offset_sound(record->predecessor.end);
+}
+
 /* What follows the head; false when it cannot be. */
 static bool decode_rest(nc_reader *r, uint8_t type, nc_log_record *record) {
-  switch (type) {
-    case NC_FRAME_LOG_START: {
-      uint8_t present = nc_read_u8(r);
-      record->predecessor.present = present == 1;
-      if (!record->predecessor.present) return present == 0;
-      nc_read_copy(r, record->predecessor.file.bytes, NC_UUID_BYTES);
-      record->predecessor.number = nc_read_varint(r);
-      record->predecessor.end = nc_read_varint(r);
-      record->predecessor.last_sequence = nc_read_varint(r);
-      return offset_sound(record->predecessor.end);
-    }
-    case NC_FRAME_LOG_GROUP:
-      record->operations = nc_read_bytes(r, nc_reader_left(r));
-      return record->operations.size != 0;
-    case NC_FRAME_LOG_MARK:
-    case NC_FRAME_LOG_FINAL:
-      nc_read_copy(r, record->manifest.bytes, NC_UUID_BYTES);
-      record->manifest_sequence = nc_read_varint(r);
-      return true;
-    default:
-      return false;
+  if (type == NC_FRAME_LOG_GROUP) {
+    record->operations = nc_read_bytes(r, nc_reader_left(r));
+    return record->operations.size != 0;
   }
+  if (type != NC_FRAME_LOG_START && type != NC_FRAME_LOG_MARK && type != NC_FRAME_LOG_FINAL) return false;
+  nc_read_copy(r, record->manifest.bytes, NC_UUID_BYTES);
+  record->manifest_sequence = nc_read_varint(r);
+  return type != NC_FRAME_LOG_START || decode_predecessor(r, record);
 }
 
 /* A group holds sequences first .. first + count - 1; any other record holds none, and its first is the next to come. */

@@ -7,9 +7,11 @@
  * where count is the number of operations in it (last sequence = first + count - 1; 0 for all but groups, whose first is then
  * the next sequence to come), and (synced log, synced offset) is a position before which everything, older logs
  * included, was durable when the frame was made. Then, by frame type:
- *   start  u8 has predecessor · UUID · varint number · varint end · varint last sequence   (the rest only if it has one)
+ *   start  manifest · u8 has predecessor · UUID · varint number · varint end · varint last sequence  (the rest only if it has one)
  *   group  the operations (batch.h)
- *   mark, final  UUID of the manifest · varint manifest sequence
+ *   mark, final  manifest
+ * with manifest = UUID of the manifest · varint its newest durable commit. So every log that holds anything proves that the commit
+ * that named it was durable: a manifest that was cut below it is found out.
  */
 #ifndef NC_LOG_RECORD_H
 #define NC_LOG_RECORD_H
@@ -37,8 +39,8 @@ typedef struct nc_log_record {
     nc_uuid file;
     uint64_t number, end, last_sequence;
   } predecessor;              /* start */
-  nc_uuid manifest;           /* mark, final */
-  uint64_t manifest_sequence; /* mark, final */
+  nc_uuid manifest;           /* start, mark, final */
+  uint64_t manifest_sequence; /* start, mark, final */
   nacre_slice operations;     /* group: points into the decoded bytes */
 } nc_log_record;
 

@@ -72,14 +72,14 @@ build() {
     fi
     echo "$options" >"$dir.options"
   fi
-  if ! ninja -C "$dir" -j "$jobs" >"$log" 2>&1; then
-    grep -vE '^\[[0-9]+/[0-9]+\]' "$log" | tail -60
+  if ! ninja -C "$dir" -j "$jobs" -k 0 >"$log" 2>&1; then
+    grep -vE '^\[[0-9]+/[0-9]+\]' "$log" | sed -n '/^FAILED/,$p' | head -80
     return 1
   fi
 }
 
-# Adds up what the test programs counted: Criterion's synthesis lines, the closing lines of the others; one that
-# counts nothing is one test. A program that ends badly has at least one failure. Prints "passed failed", then one
+# Adds up what the test programs counted: the closing lines of Criterion, Python's unittest and the plain programs;
+# one that counts nothing is one test. A program that ends badly has at least one failure. Prints "passed failed", then one
 # line a failed program.
 count() {
   python3 - "$1" <<'PYTHON'
@@ -87,6 +87,7 @@ import json, re, sys
 
 criterion = re.compile(r"Synthesis: Tested: .*?(\d+).*?Passing: .*?(\d+).*?Failing: .*?(\d+).*?Crashing: .*?(\d+)")
 plain = re.compile(r"^(\d+) passed, (\d+) failed", re.M)
+unittest = re.compile(r"^Ran (\d+) tests? in .*?^(?:OK|FAILED)([^\n]*)", re.M | re.S)
 colour = re.compile(r"\x1b\[[0-9;]*m")
 passed = failed = 0
 bad = []
@@ -104,6 +105,10 @@ with open(sys.argv[1], encoding="utf-8") as log:
         for passing, failing in plain.findall(text):
             program_passed += int(passing)
             program_failed += int(failing)
+        for ran, ending in unittest.findall(text):
+            bad_ones = sum(map(int, re.findall(r"(?:failures|errors|unexpected successes)=(\d+)", ending)))
+            program_passed += int(ran) - bad_ones
+            program_failed += bad_ones
         if good and program_passed + program_failed == 0:
             program_passed = 1
         if not good and program_failed == 0:
@@ -129,7 +134,7 @@ run() {
       select+=(--timeout-multiplier 6)
       ;;
   esac
-  ASAN_OPTIONS="log_path=$reports/asan:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1" \
+  ASAN_OPTIONS="log_path=$reports/asan:detect_leaks=1:detect_stack_use_after_return=1" \
     LSAN_OPTIONS="log_path=$reports/lsan" \
     UBSAN_OPTIONS="log_path=$reports/ubsan:print_stacktrace=1" \
     TSAN_OPTIONS="log_path=$reports/tsan:halt_on_error=0" \

@@ -57,3 +57,9 @@ const char *tool_bytes_text(bytes *b) {
   b->data[b->size] = 0;
   return (const char *)b->data;
 }
+
+void tool_text_fit(char *to, size_t capacity, const char *from) {
+  size_t size = strnlen(from, capacity - 1);
+  memcpy(to, from, size);
+  to[size] = 0;
+}

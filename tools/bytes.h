@@ -28,6 +28,9 @@ nacre_slice tool_bytes_slice(const bytes *b);
 /* The content as a C string; the buffer stays as it was. */
 const char *tool_bytes_text(bytes *b);
 
+/* Copies a text into an array, cut where it does not fit: for the names of files in errors. */
+void tool_text_fit(char *to, size_t capacity, const char *from);
+
 static inline nacre_slice tool_slice(const void *data, size_t size) { return (nacre_slice){data, size}; }
 
 #endif

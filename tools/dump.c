@@ -20,26 +20,6 @@
 #include "render_text.h"
 #include "store_access.h"
 
-void tool_emit_uuid(emit *e, const char *name, const nc_uuid *uuid) {
-  char text[NC_UUID_TEXT_BYTES];
-  nc_uuid_format(uuid, text);
-  tool_emit_text(e, name, text);
-}
-
-const char *tool_kind_name(unsigned kind) {
-  if (kind == NC_KIND_PUT) return "put";
-  return kind == NC_KIND_DELETE ? "delete" : "unknown";
-}
-
-void tool_dump_entry(dump *d, nacre_slice key, uint64_t sequence, unsigned kind, nacre_slice value) {
-  tool_emit_begin(&d->emit, "entries");
-  tool_emit_number(&d->emit, "sequence", sequence);
-  tool_emit_text(&d->emit, "kind", tool_kind_name(kind));
-  tool_emit_bytes(&d->emit, "key", key);
-  if (kind == NC_KIND_PUT) tool_emit_bytes(&d->emit, "value", value);
-  tool_emit_end(&d->emit);
-}
-
 static void show_fault(dump *d, const nacre_error *fault) {
   d->fault_count++;
   if (d->o->json) {

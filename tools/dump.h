@@ -33,8 +33,7 @@ nacre_status tool_dump_log(dump *d, uint8_t type, nacre_slice plaintext, nacre_e
 nacre_status tool_dump_manifest(dump *d, nacre_slice plaintext, nacre_error *err);
 
 void tool_emit_uuid(emit *e, const char *name, const nc_uuid *uuid);
-const char *tool_kind_name(unsigned kind);
-/* A put or delete: sequence, kind, key and, of a put, value. */
-void tool_dump_entry(dump *d, nacre_slice key, uint64_t sequence, unsigned kind, nacre_slice value);
+/* One put or delete, as an item of "entries". */
+void tool_dump_entry(dump *d, const nc_entry *entry);
 
 #endif

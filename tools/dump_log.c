@@ -15,7 +15,8 @@ static nacre_status show_operations(dump *d, const nc_log_record *record, nacre_
   for (uint64_t sequence = record->first_sequence;; sequence++) {
     NC_TRY(nc_batch_read(&r, &entry, &more, err));
     if (!more) return NACRE_OK;
-    tool_dump_entry(d, entry.key, sequence, entry.kind, entry.value);
+    entry.sequence = sequence;
+    tool_dump_entry(d, &entry);
   }
 }
 
@@ -30,7 +31,7 @@ nacre_status tool_dump_log(dump *d, uint8_t type, nacre_slice plaintext, nacre_e
   }
   tool_emit_number(&d->emit, "synced_log", record.synced.number);
   tool_emit_number(&d->emit, "synced_offset", record.synced.offset);
-  if (type == NC_FRAME_LOG_MARK || type == NC_FRAME_LOG_FINAL) {
+  if (type != NC_FRAME_LOG_GROUP) {
     tool_emit_uuid(&d->emit, "manifest", &record.manifest);
     tool_emit_number(&d->emit, "manifest_sequence", record.manifest_sequence);
   }

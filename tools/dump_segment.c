@@ -3,7 +3,6 @@
  * dump_segment: what the frames of a segment say: data and index blocks, filter, properties, footer.
  */
 #include "block.h"
-#include "catalogue_record.h"
 #include "dump.h"
 #include "footer.h"
 #include "index.h"
@@ -70,41 +69,6 @@ static nacre_status unpack(dump *d, nacre_slice packed, nacre_slice *ret_raw, na
   return NACRE_OK;
 }
 
-static const char *life_name(nc_table_life life) {
-  switch (life) {
-    case NC_TABLE_CREATING:
-      return "creating";
-    case NC_TABLE_LIVE:
-      return "live";
-    case NC_TABLE_DROPPED:
-      return "dropped";
-  }
-  return "unknown";
-}
-
-/* The catalogue's entries are records about tables; one that is none is shown as the bytes that it is. */
-static void show_entry(dump *d, const nc_entry *entry) {
-  nc_catalogue_record record;
-  nc_uuid table;
-  nacre_error ignored;
-  bool decoded = d->catalogue && entry->kind == NC_KIND_PUT &&
-                 nc_catalogue_key_decode(entry->key, &table, &ignored) == NACRE_OK &&
-                 nc_catalogue_record_decode(entry->value, &record, &ignored) == NACRE_OK;
-  if (!decoded) {
-    tool_dump_entry(d, entry->key, entry->sequence, entry->kind, entry->value);
-    return;
-  }
-  tool_emit_begin(&d->emit, "entries");
-  tool_emit_number(&d->emit, "sequence", entry->sequence);
-  tool_emit_text(&d->emit, "kind", tool_kind_name(entry->kind));
-  tool_emit_uuid(&d->emit, "table", &table);
-  tool_emit_bytes(&d->emit, "name", record.name);
-  tool_emit_text(&d->emit, "state", life_name(record.life));
-  tool_emit_uuid(&d->emit, "kek_id", &record.current.id);
-  tool_emit_number(&d->emit, "kek_version", record.current.version);
-  tool_emit_end(&d->emit);
-}
-
 static nacre_status show_index_entry(dump *d, const nc_entry *entry, nacre_error *err) {
   nc_handle handle;
   NC_TRY(nc_handle_decode(entry->value, &handle, err));
@@ -141,7 +105,7 @@ static nacre_status show_block(dump *d, uint8_t type, nacre_slice packed, nacre_
     if (type == NC_FRAME_INDEX) {
       NC_TRY(show_index_entry(d, &c.entry, err));
     } else {
-      show_entry(d, &c.entry);
+      tool_dump_entry(d, &c.entry);
     }
     NC_TRY(nc_block_next(&c, err));
   }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "exit_status.h"
 #include "render_json.h"
 #include "render_text.h"
@@ -36,7 +37,7 @@ int tool_fail_last(const options *o) {
 
 static nacre_error own_error(nacre_status status, const char *file) {
   nacre_error error = {.status = status, .offset = NACRE_NONE};
-  if (file != NULL) (void)snprintf(error.file, sizeof error.file, "%s", file);
+  if (file != NULL) tool_text_fit(error.file, sizeof error.file, file);
   return error;
 }
 

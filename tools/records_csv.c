@@ -180,9 +180,12 @@ static void add_csv_field(bytes *to, nacre_slice field) {
     return;
   }
   tool_bytes_add_byte(to, '"');
-  for (size_t i = 0; i < field.size; i++) {
-    if (p[i] == '"') tool_bytes_add_byte(to, '"');
-    tool_bytes_add_byte(to, p[i]);
+  for (size_t i = 0; i < field.size;) {
+    const uint8_t *mark = memchr(p + i, '"', field.size - i);
+    size_t size = mark == NULL ? field.size - i : (size_t)(mark - (p + i)) + 1;
+    tool_bytes_add(to, p + i, size);
+    if (mark != NULL) tool_bytes_add_byte(to, '"');
+    i += size;
   }
   tool_bytes_add_byte(to, '"');
 }

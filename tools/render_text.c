@@ -72,12 +72,21 @@ const char *tool_text_seconds(char text[TOOL_UNIT_TEXT_BYTES], uint64_t ns) {
   return text;
 }
 
+const char *tool_text_from(char text[TOOL_UNIT_TEXT_BYTES], uint64_t offset) {
+  text[0] = 0;
+  if (offset != NACRE_NONE) {
+    (void)snprintf(text, TOOL_UNIT_TEXT_BYTES, " from offset %llu on", (unsigned long long)offset);
+  }
+  return text;
+}
+
 void tool_text_error(const nacre_error *error, FILE *to) {
   fputs(error->text[0] != 0 ? error->text : nacre_status_name(error->status), to);
-  bool offset = error->offset != NACRE_NONE;
-  if (error->file[0] != 0 && offset) {
+  bool offset = error->offset != NACRE_NONE,
+       file = error->file[0] != 0 && strstr(error->text, error->file) == NULL;
+  if (file && offset) {
     fprintf(to, " [file %s, offset %llu]", error->file, (unsigned long long)error->offset);
-  } else if (error->file[0] != 0) {
+  } else if (file) {
     fprintf(to, " [file %s]", error->file);
   } else if (offset) {
     fprintf(to, " [offset %llu]", (unsigned long long)error->offset);

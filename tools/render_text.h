@@ -21,6 +21,8 @@ const char *tool_text_size(char text[TOOL_UNIT_TEXT_BYTES], uint64_t size, bool 
 const char *tool_text_count(char text[TOOL_UNIT_TEXT_BYTES], uint64_t count);  /* "12,345" */
 const char *tool_text_time(char text[TOOL_UNIT_TEXT_BYTES], uint64_t unix_ms); /* "2024-05-01 12:34:56 UTC" */
 const char *tool_text_seconds(char text[TOOL_UNIT_TEXT_BYTES], uint64_t ns);   /* "1.25 s" */
+/* " from offset 17 on"; nothing where there is no offset (NACRE_NONE). */
+const char *tool_text_from(char text[TOOL_UNIT_TEXT_BYTES], uint64_t offset);
 
 /* An error as a sentence, with the file and offset that it is about. */
 void tool_text_error(const nacre_error *error, FILE *to);
@@ -28,8 +30,7 @@ void tool_text_error(const nacre_error *error, FILE *to);
 /* "name  value" with the names in one column. */
 void tool_text_field(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A table whose columns are as wide as their widest cell. Add cells row after row; the first row is the
- * head. */
+/* A table whose columns are as wide as their widest cell. Add cells row by row; the first row is the head. */
 typedef struct text_table {
   size_t columns, cells, capacity;
   char **cell;

@@ -14,7 +14,8 @@ static void stats_text(const char *name, const nacre_stats *s) {
   char a[TOOL_UNIT_TEXT_BYTES], b[TOOL_UNIT_TEXT_BYTES];
   tool_text_styled(stdout, STYLE_HEAD, name);
   putchar('\n');
-  tool_text_field("segments", "%s in %s runs", tool_text_count(a, s->segments), tool_text_count(b, s->runs));
+  tool_text_field("segments", "%s (in runs: %s)", tool_text_count(a, s->segments),
+                  tool_text_count(b, s->runs));
   tool_text_field("segment size", "%s", tool_text_size(a, s->segment_bytes, true));
   tool_text_field("segment entries", "%s", tool_text_count(a, s->segment_entries));
   tool_text_field("logs", "%s", tool_text_count(a, s->logs));

@@ -28,10 +28,10 @@ static void warn_of_recovery(const options *o, const char *name, nacre_table *ta
   nacre_recovery_report report;
   if (nacre_table_recovery(table, &report) != NACRE_OK || report.clean) return;
   if (report.dropped_bytes == 0 && report.dropped_offset == NACRE_NONE) return;
-  char size[TOOL_UNIT_TEXT_BYTES];
-  tool_warn(o, "table %s did not end cleanly: %s of %s from offset %llu on were dropped (%s)%s", name,
+  char size[TOOL_UNIT_TEXT_BYTES], where[TOOL_UNIT_TEXT_BYTES];
+  tool_warn(o, "table %s did not end cleanly: %s of %s%s were dropped (%s)%s", name,
             tool_text_size(size, report.dropped_bytes, false), report.file,
-            (unsigned long long)report.dropped_offset, report.reason,
+            tool_text_from(where, report.dropped_offset), report.reason,
             report.maybe_synced ? "; part of it may have been synced" : "");
 }
 

@@ -28,6 +28,9 @@ static size_t printable_size(const uint8_t *p, size_t left) {
 static void escape_byte(bytes *to, uint8_t byte) {
   char text[8];
   switch (byte) {
+    case '\\':
+      tool_bytes_add_text(to, "\\\\");
+      return;
     case '\t':
       tool_bytes_add_text(to, "\\t");
       return;
@@ -43,20 +46,23 @@ static void escape_byte(bytes *to, uint8_t byte) {
   }
 }
 
+/* How many of the first bytes are ASCII that stands for itself: most of most text, copied at once. */
+static size_t plain_run(const uint8_t *p, size_t left) {
+  size_t size = 0;
+  while (size < left && p[size] >= 0x20 && p[size] < 0x7f && p[size] != '\\') size++;
+  return size;
+}
+
 void tool_text_escape(bytes *to, nacre_slice from) {
   const uint8_t *p = from.data;
   for (size_t i = 0; i < from.size;) {
-    if (p[i] == '\\') {
-      tool_bytes_add_text(to, "\\\\");
-      i++;
-      continue;
-    }
-    size_t size = printable_size(p + i, from.size - i);
-    if (size == 0) {
-      escape_byte(to, p[i++]);
-    } else {
+    size_t size = plain_run(p + i, from.size - i);
+    if (size == 0 && p[i] != '\\') size = printable_size(p + i, from.size - i);
+    if (size > 0) {
       tool_bytes_add(to, p + i, size);
       i += size;
+    } else {
+      escape_byte(to, p[i++]);
     }
   }
 }
@@ -71,10 +77,11 @@ static int hex_digit(uint8_t c) {
 const char *tool_text_unescape(bytes *to, nacre_slice from) {
   const uint8_t *p = from.data;
   for (size_t i = 0; i < from.size; i++) {
-    if (p[i] != '\\') {
-      tool_bytes_add_byte(to, p[i]);
-      continue;
-    }
+    const uint8_t *escape = memchr(p + i, '\\', from.size - i);
+    size_t plain = escape == NULL ? from.size - i : (size_t)(escape - (p + i));
+    tool_bytes_add(to, p + i, plain);
+    i += plain;
+    if (escape == NULL) break;
     if (++i == from.size) return "it ends in a lone backslash (\\\\ stands for one)";
     if (p[i] == 't') {
       tool_bytes_add_byte(to, '\t');

@@ -36,11 +36,11 @@ void tool_verify_note(verify_report *r, const char *format, ...) {
 }
 
 void tool_verify_note_torn(verify_report *r, const char *table, const nacre_recovery_report *recovery) {
-  tool_verify_note(
-      r, "table %s did not end cleanly: %llu bytes of %s from offset %llu on hold no whole write (%s)%s",
-      table, (unsigned long long)recovery->dropped_bytes, recovery->file,
-      (unsigned long long)recovery->dropped_offset, recovery->reason,
-      recovery->maybe_synced ? "; part of them may have been synced" : "");
+  char where[TOOL_UNIT_TEXT_BYTES];
+  tool_verify_note(r, "table %s did not end cleanly: %llu bytes of %s%s hold no whole write (%s)%s", table,
+                   (unsigned long long)recovery->dropped_bytes, recovery->file,
+                   tool_text_from(where, recovery->dropped_offset), recovery->reason,
+                   recovery->maybe_synced ? "; part of them may have been synced" : "");
 }
 
 void tool_verify_free(verify_report *r) {

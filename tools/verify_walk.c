@@ -65,7 +65,7 @@ static void check_number(walk *w, const char *name) {
 static void fault_at(verify_report *r, const char *label, nc_error_id id, const char *particulars) {
   nacre_error err;
   (void)nc_fail(&err, id, "%s", particulars);
-  (void)snprintf(err.file, sizeof err.file, "%s", label);
+  tool_text_fit(err.file, sizeof err.file, label);
   tool_verify_fault(r, &err);
 }
 

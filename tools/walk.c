@@ -108,7 +108,7 @@ int tool_walk_open(walk *w, int dir_fd, const char *path, const char *label, boo
   w->fd = fd;
   w->size = (uint64_t)info.st_size;
   w->search_budget = w->size > NC_FILE_BYTES_MAX ? NACRE_NONE : w->size * WALK_SEARCH_FACTOR;
-  (void)snprintf(w->label, sizeof w->label, "%s", label);
+  tool_text_fit(w->label, sizeof w->label, label);
   w->window = tool_alloc(WALK_WINDOW_BYTES);
   w->kind = kind_of(w, path);
   uint64_t number = 0;

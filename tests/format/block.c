@@ -277,15 +277,16 @@ Test(block, survives_every_flipped_bit_and_every_cut) {
 Test(block, survives_random_bytes) {
   random_source random = random_begin();
   for (int i = 0; i < 20000; i++) {
-    size_t size = 8 + (size_t)random_below(&random, 60);
-    uint8_t *bytes = malloc(size);
-    for (size_t at = 0; at < size; at++)
-      bytes[at] = (uint8_t)random_below(&random, random_below(&random, 4) ? 6 : 256);
-    nc_put_u32(bytes + size - 8, 1);
-    if (size >= 12) nc_put_u32(bytes + size - 12, 0);
+    uint8_t bytes[72];
+    size_t entries = 1 + (size_t)random_below(&random, sizeof bytes - 12);
+    for (size_t at = 1; at < entries; at++)
+      bytes[at] = (uint8_t)random_below(&random, random_below(&random, 4) != 0 ? 6 : 256);
     bytes[0] = 0;
-    survives_every_move(nc_slice(bytes, size));
-    free(bytes);
+    memcpy(bytes + entries, "\0\0\0\0\x01\0\0\0", 8);
+    nc_put_u32(bytes + entries + 8, (uint32_t)random_below(&random, entries + 1));
+    void *exact = exact_copy(nc_slice(bytes, entries + 12));
+    survives_every_move(nc_slice(exact, entries + 12));
+    free(exact);
   }
 }
 
@@ -413,6 +414,53 @@ Test(block, a_seek_sees_order_broken_where_it_looks) {
   nc_block_cursor_init(&c, &block, key_buffer);
   assert_refused(nc_block_seek(&c, text("kc"), 1, &err), NC_E_BLOCK_ORDER);
   cr_assert(!c.valid);
+}
+
+/* A restart point inside a value, where an entry of its own seems to begin. */
+Test(block, a_walk_back_refuses_restarts_between_entries) {
+  nacre_error err;
+  static const char bytes[] =
+      "\x00\x01\x05\x09"
+      "a"
+      "\x00\x01\x03\x09z"
+      "\x00\x01\x00\x09"
+      "b"
+      "\x00\x00\x00\x00\x05\x00\x00\x00\x02\x00\x00\x00" LONGEST_2;
+  nc_block block;
+  uint8_t key_buffer[2];
+  nc_block_cursor c;
+  assert_ok(nc_block_open(nc_slice(bytes, sizeof bytes - 1), &block, NULL));
+  nc_block_cursor_init(&c, &block, key_buffer);
+  assert_ok(nc_block_first(&c, NULL));
+  assert_ok(nc_block_next(&c, NULL));
+  cr_assert(c.valid && c.at == 10);
+  assert_refused(nc_block_prev(&c, &err), NC_E_BLOCK_ENTRY);
+  cr_assert(!c.valid);
+}
+
+Test(block, a_seek_refuses_an_entry_that_shares_more_than_there_is) {
+  nacre_error err;
+  static const char bytes[] =
+      "\x00\x01\x00\x09k"
+      "\x02\x00\x00\x09" ONE_RESTART LONGEST_2;
+  nc_block block;
+  uint8_t key_buffer[2];
+  nc_block_cursor c;
+  assert_ok(nc_block_open(nc_slice(bytes, sizeof bytes - 1), &block, NULL));
+  nc_block_cursor_init(&c, &block, key_buffer);
+  assert_refused(nc_block_seek(&c, text("kk"), 1, &err), NC_E_BLOCK_ENTRY);
+}
+
+Test(block, a_value_of_any_size_is_refused_rather_than_wrapped) {
+  uint8_t work[64], *last_key = malloc(NACRE_KEY_BYTES_MAX);
+  nc_block_builder b;
+  nc_block_begin(&b, work, sizeof work, last_key);
+  for (size_t less = 0; less < 64; less++) {
+    nc_entry entry = {text("k"), 1, NC_KIND_PUT, nc_slice(work, SIZE_MAX - less)};
+    cr_assert(!nc_block_add(&b, &entry));
+  }
+  cr_assert_eq(nc_block_size(&b), NC_BLOCK_TRAILER_BYTES);
+  free(last_key);
 }
 
 Test(block, a_cursor_between_entries_stays_invalid) {

@@ -69,6 +69,17 @@ Test(compress, bytes_that_do_not_shrink_stay_as_they_are) {
   }
 }
 
+Test(compress, a_saving_under_an_eighth_is_none) {
+  random_source random = random_begin();
+  uint8_t raw[4096] = {0};
+  random_fill(&random, raw, 3700); /* the rest is zeros: 9 % to save */
+  cr_assert_eq(round_trip(NC_PACK_LZ4, raw, sizeof raw), NC_PACK_NONE);
+  cr_assert_eq(round_trip(NC_PACK_ZSTD, raw, sizeof raw), NC_PACK_NONE);
+  memset(raw + 3300, 0, 400); /* 19 % */
+  cr_assert_eq(round_trip(NC_PACK_LZ4, raw, sizeof raw), NC_PACK_LZ4);
+  cr_assert_eq(round_trip(NC_PACK_ZSTD, raw, sizeof raw), NC_PACK_ZSTD);
+}
+
 Test(compress, one_workspace_serves_many_blocks) {
   nc_compress_workspace ws = workspace(false);
   random_source random = random_begin();

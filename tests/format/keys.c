@@ -193,6 +193,53 @@ Test(key_file, refuses_more_than_the_limits) {
   free(file);
 }
 
+Test(key_file, refuses_another_total_size_and_a_byte_that_is_not_zero) {
+  uint8_t bytes[2048];
+  nc_key_file *file = sample_file();
+  size_t size = encode(file, bytes, sizeof bytes);
+  cr_assert(decodes_resealed(nc_slice(bytes, size)));
+  for (size_t at = 10; at < 16; at++) {
+    bytes[at] ^= 1;
+    cr_assert(!decodes_resealed(nc_slice(bytes, size)), "byte %zu", at);
+    bytes[at] ^= 1;
+  }
+  free(file);
+}
+
+/* One version with so many wraps of one byte each. */
+static nacre_status decode_wraps(uint32_t wraps, nacre_error *err) {
+  size_t capacity = 200 + (size_t)wraps * 8;
+  uint8_t *bytes = calloc(1, capacity);
+  nc_writer w = nc_writer_over(bytes, capacity);
+  nc_write_bytes(&w, "\x89NACKE\r\n\x01\x00\x00\x00", 12);
+  nc_write_zeros(&w, 4 + 8 + NC_UUID_BYTES);
+  nc_write_varint(&w, 1);
+  nc_write_zeros(&w, NC_UUID_BYTES + 4);
+  nc_write_u8(&w, NC_KEY_ACTIVE);
+  nc_write_zeros(&w, 8 + NC_COMMITMENT_BYTES);
+  nc_write_varint(&w, wraps);
+  for (uint32_t i = 0; i < wraps; i++)
+    nc_write_bytes(&w,
+                   "\x00\x01u\x00\x00\x00\x01"
+                   "c",
+                   8);
+  nc_write_varint(&w, 1);
+  nc_write_zeros(&w, NC_UUID_BYTES + NC_MAC_BYTES);
+  nc_put_u32(bytes + 12, (uint32_t)w.size + 4);
+  nc_write_u32(&w, nc_crc32c(0, bytes, w.size));
+  cr_assert(!w.failed);
+  nacre_status status = decode(nc_slice(bytes, w.size), err);
+  free(bytes);
+  return status;
+}
+
+Test(key_file, refuses_a_wrap_too_many) {
+  nacre_error err;
+  assert_ok(decode_wraps(NC_KEY_WRAPS_MAX, &err));
+  assert_refused(decode_wraps(NC_KEY_WRAPS_MAX + 1, &err), NC_E_KEY_FILE_LIMIT);
+  assert_refused(decode_wraps(0, &err), NC_E_KEY_FILE_SHAPE);
+}
+
 Test(key_file, holds_as_many_wraps_as_it_may) {
   nc_key_file *file = sample_file();
   file->version_count = NC_KEY_VERSIONS_MAX;
@@ -254,6 +301,26 @@ Test(keyring, refuses_counts_that_do_not_fit) {
     nc_put_u32(bytes + size - 4, nc_crc32c(0, bytes, size - 4));
     assert_refused(nc_keyring_decode(nc_slice(bytes, size), &decoded, &err), NC_E_KEYRING_SHAPE);
   }
+}
+
+Test(keyring, refuses_a_byte_that_is_not_zero) {
+  uint8_t bytes[NC_KEYRING_BYTES_MAX];
+  nc_keyring ring = sample_ring(1);
+  size_t size = nc_keyring_encode(&ring, bytes);
+  bytes[11] = 1;
+  nc_put_u32(bytes + size - 4, nc_crc32c(0, bytes, size - 4));
+  cr_assert(!decodes_ring(nc_slice(bytes, size)));
+}
+
+Test(keyring, refuses_a_key_too_many_though_it_is_there) {
+  static uint8_t bytes[NC_KEYRING_BYTES_MAX + 56];
+  nacre_error err;
+  nc_keyring ring = sample_ring(NC_KEYRING_KEYS_MAX), *decoded = malloc(sizeof *decoded);
+  (void)nc_keyring_encode(&ring, bytes);
+  nc_put_u32(bytes + 12, NC_KEYRING_KEYS_MAX + 1);
+  nc_put_u32(bytes + sizeof bytes - 4, nc_crc32c(0, bytes, sizeof bytes - 4));
+  assert_refused(nc_keyring_decode(nc_slice(bytes, sizeof bytes), decoded, &err), NC_E_KEYRING_SHAPE);
+  free(decoded);
 }
 
 Test(keyring, takes_no_key_too_many) {
@@ -356,6 +423,29 @@ Test(catalogue, refuses_fields_out_of_range) {
   cr_assert(!accepted(&r));
   r.name.size--;
   cr_assert(accepted(&r));
+}
+
+/* A record of so many one-byte specs, with `has_pending` as given. */
+static bool accepts_specs(uint8_t has_pending, uint32_t specs) {
+  uint8_t bytes[512];
+  nc_writer w = nc_writer_over(bytes, sizeof bytes);
+  nc_write_u8(&w, NC_TABLE_LIVE);
+  nc_write_string(&w, text("t"));
+  nc_write_zeros(&w, 8 + 1 + 1 + 1); /* created, compression, block bytes, filter bits */
+  nc_write_zeros(&w, NC_UUID_BYTES + 4 + NC_COMMITMENT_BYTES);
+  nc_write_u8(&w, has_pending);
+  if (has_pending == 1) nc_write_zeros(&w, NC_UUID_BYTES + 4 + NC_COMMITMENT_BYTES);
+  nc_write_varint(&w, 1);
+  nc_write_varint(&w, specs);
+  for (uint32_t i = 0; i < specs; i++) nc_write_bytes(&w, "\x01u\x00\x00", 4);
+  cr_assert(!w.failed);
+  return decodes_record(nc_slice(bytes, w.size));
+}
+
+Test(catalogue, refuses_a_spec_too_many_and_half_a_pending_key) {
+  cr_assert(accepts_specs(0, NACRE_KEY_SPECS_MAX) && accepts_specs(1, 0));
+  cr_assert(!accepts_specs(0, NACRE_KEY_SPECS_MAX + 1));
+  cr_assert(!accepts_specs(2, 0));
 }
 
 Test(catalogue, keys_come_back) {

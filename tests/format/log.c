@@ -12,6 +12,10 @@
 
 static nc_log_record sample(uint8_t type) {
   nc_log_record record = {.first_sequence = 500, .synced = {7, 8192 + 160}};
+  if (type != NC_FRAME_LOG_GROUP) {
+    record.manifest = uuid_of(0x77);
+    record.manifest_sequence = 31;
+  }
   if (type == NC_FRAME_LOG_START) {
     record.predecessor.present = true;
     record.predecessor.number = 6;
@@ -20,9 +24,6 @@ static nc_log_record sample(uint8_t type) {
     record.predecessor.file = uuid_of(0x66);
   } else if (type == NC_FRAME_LOG_GROUP) {
     record.count = 2;
-  } else {
-    record.manifest = uuid_of(0x77);
-    record.manifest_sequence = 31;
   }
   return record;
 }
@@ -171,6 +172,23 @@ Test(batch, names_each_refusal) {
   assert_refused(nc_batch_check(text("\x02\x01k"), 2, &err), NC_E_BATCH_COUNT);
   assert_refused(nc_batch_check(text("\x02\x81\x80\x04"), 1, &err),
                  NC_E_BATCH_SHAPE); /* a key over the limit */
+}
+
+Test(batch, refuses_a_key_beyond_the_limit_though_it_is_there) {
+  nacre_error err;
+  for (size_t size = NACRE_KEY_BYTES_MAX; size <= NACRE_KEY_BYTES_MAX + 1; size++) {
+    uint8_t *bytes = calloc(1, 4 + size);
+    nc_writer w = nc_writer_over(bytes, 4 + size);
+    nc_write_u8(&w, NC_KIND_DELETE);
+    nc_write_varint(&w, size);
+    nc_write_zeros(&w, size);
+    cr_assert(!w.failed);
+    if (size > NACRE_KEY_BYTES_MAX)
+      assert_refused(nc_batch_check(nc_slice(bytes, w.size), 1, &err), NC_E_BATCH_SHAPE);
+    else
+      assert_ok(nc_batch_check(nc_slice(bytes, w.size), 1, &err));
+    free(bytes);
+  }
 }
 
 Test(batch, refuses_operations_beyond_the_limits) {

@@ -164,6 +164,44 @@ Test(manifest_edit, refuses_impossible_segments) {
   assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);
 }
 
+Test(manifest_edit, refuses_numbers_out_of_range) {
+  nacre_error err;
+  uint8_t bytes[64];
+  size_t count;
+  nc_table_state state = {.next_file_number = 1, .last_sequence = NC_SEQUENCE_MAX};
+  for (int over = 0; over < 2; over++, state.last_sequence++) {
+    nc_writer w = nc_writer_over(bytes, sizeof bytes);
+    nc_edit_begin(&w, 1, 0);
+    nc_edit_add_state(&w, &state);
+    nacre_status status = read_all(nc_slice(bytes, w.size), &count, &err);
+    if (over == 0)
+      assert_ok(status);
+    else
+      assert_refused(status, NC_E_EDIT_SHAPE);
+  }
+}
+
+/* A level of 2^32 + 1, which would pass for 1. */
+Test(manifest_edit, refuses_a_level_that_does_not_fit) {
+  nacre_error err;
+  uint8_t bytes[1024];
+  size_t count;
+  nc_segment_record s = sample_segment();
+  nc_writer w = nc_writer_over(bytes, sizeof bytes);
+  nc_edit_begin(&w, 1, 0);
+  nc_edit_add_segment(&w, &s);
+  const size_t level_at = 2 + 2 + 1 + 16 + 16 + 3 + 16 + 32 + 1; /* begun, tag and size, fields before it */
+  cr_assert(bytes[2] == NC_EDIT_SEGMENT_ADD && bytes[level_at - 1] == 4 && bytes[level_at] == 1);
+  memmove(bytes + level_at + 5, bytes + level_at + 1, w.size - level_at - 1);
+  cr_assert_eq(nc_put_varint(bytes + level_at, ((uint64_t)1 << 32) + 1), 5);
+  bytes[3] = (uint8_t)(bytes[3] + 4);
+  assert_refused(read_all(nc_slice(bytes, w.size + 4), &count, &err), NC_E_EDIT_SHAPE);
+  cr_assert_lt(bytes[3], 0x80);
+  bytes[level_at + 4] = 0x0F; /* 2^32 - 1 with the bits that are set below */
+  memset(bytes + level_at, 0xFF, 4);
+  assert_ok(read_all(nc_slice(bytes, w.size + 4), &count, &err));
+}
+
 Test(manifest_edit, names_each_refusal) {
   nacre_error err;
   size_t count;

@@ -258,6 +258,8 @@ Test(footer, refuses_what_does_not_fit_the_file) {
   assert_refused(decode_footer(&f, &err), NC_E_FOOTER_SHAPE);
   f = sample_footer(), f.filter_offset = 8;
   assert_refused(decode_footer(&f, &err), NC_E_FOOTER_SHAPE);
+  f = sample_footer(), f.filter_offset = FILE_SIZE - 128; /* the footer itself */
+  assert_refused(decode_footer(&f, &err), NC_E_FOOTER_SHAPE);
   f = sample_footer(), f.filter_frames = 0;
   assert_refused(decode_footer(&f, &err), NC_E_FOOTER_SHAPE);
   f = sample_footer(), f.properties.size = 4096;
@@ -265,6 +267,16 @@ Test(footer, refuses_what_does_not_fit_the_file) {
   f = sample_footer(), f.index_root.offset = FILE_SIZE - 128; /* the footer itself */
   f.index_root.size = 128;
   assert_refused(decode_footer(&f, &err), NC_E_HANDLE_RANGE);
+}
+
+Test(footer, refuses_bytes_that_are_not_zero) {
+  uint8_t bytes[NC_FOOTER_BYTES];
+  nc_footer footer = sample_footer();
+  for (size_t at = 80; at < NC_FOOTER_BYTES; at++) {
+    nc_footer_encode(&footer, bytes);
+    bytes[at] = 1;
+    cr_assert(!decodes_footer(nc_slice(bytes, sizeof bytes)));
+  }
 }
 
 /* --- properties ---------------------------------------------------------------------------------------------------- */

@@ -230,13 +230,31 @@ static bool write_extras(const visit *v, uint32_t count) {
 
 /* ---- stores -------------------------------------------------------------------------------------------- */
 
-/* The one table of the history that may bear this name now; the history's table count when there is none. */
-static uint32_t table_named(const history *h, const store_bounds *bounds, const char *name) {
-  uint32_t i = 0;
-  while (i < h->table_count &&
-         (bounds->tables[i].there == PRESENCE_ABSENT || strcmp(h->tables[i].name, name) != 0))
-    i++;
-  return i;
+static bool is_empty(nacre_store *store, const char *name) {
+  nacre_table *table = NULL;
+  nacre_iter *iter = NULL;
+  if (nacre_table_open(store, name, NULL, &table) != NACRE_OK) return true;
+  bool empty = true;
+  if (nacre_iter_open(table, NULL, &iter) == NACRE_OK) {
+    nacre_iter_first(iter);
+    empty = !nacre_iter_valid(iter);
+  }
+  nacre_iter_close(iter);
+  return nacre_table_close(table) != NACRE_OK || empty;
+}
+
+/* The table of the history that bears this name; the history's table count when there is none. When a table
+ * was about to be dropped and its successor about to be created, the one that holds something is the older.
+ */
+static uint32_t table_named(nacre_store *store, const store_bounds *bounds, const history *h,
+                            const char *name) {
+  uint32_t newer = (uint32_t)h->table_count, older = newer;
+  for (uint32_t i = 0; i < h->table_count; i++) {
+    if (bounds->tables[i].there == PRESENCE_ABSENT || strcmp(h->tables[i].name, name) != 0) continue;
+    older = newer;
+    newer = i;
+  }
+  return older < h->table_count && !is_empty(store, name) ? older : newer;
 }
 
 static bool check_names(nacre_store *store, const history *h, store_bounds *bounds, const char *label) {
@@ -246,9 +264,12 @@ static bool check_names(nacre_store *store, const history *h, store_bounds *boun
   if (!check_status(nacre_table_list(store, &infos), &v, "list the tables")) return false;
   for (size_t i = 0; i < nacre_table_infos_count(infos); i++) {
     const char *name = nacre_table_infos_at(infos, i)->name;
-    uint32_t table = table_named(h, bounds, name);
+    uint32_t table = table_named(store, bounds, h, name);
     ok = CHECK(table < h->table_count, "%s: table \"%s\" was dropped, or never made", label, name) && ok;
-    if (table < h->table_count) seen[table] = true;
+    if (table < h->table_count) {
+      ok = CHECK(!seen[table], "%s: there are two tables \"%s\"", label, name) && ok;
+      seen[table] = true;
+    }
   }
   nacre_table_infos_free(infos);
   for (uint32_t i = 0; i < h->table_count; i++) {

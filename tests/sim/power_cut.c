@@ -26,10 +26,11 @@ enum {
   QUEUE_JOBS = 64,
   THREADS_MAX = 16,
   TRIES_PER_OPERATION = 16, /* images whose like was there already count as tries */
-  READ_ONLY_ONE_IN = 6,     /* images that are first looked at read-only */
-  NESTED_ONE_IN = 5,        /* images from which nested ones are taken */
+  RANDOM_POLICIES = SIM_POLICY_COUNT - SIM_KEEP_PREFIX,
+  READ_ONLY_ONE_IN = 6, /* images that are first looked at read-only */
+  NESTED_ONE_IN = 8,    /* images from which nested ones are taken */
   NESTED_OPERATION_ONE_IN = 12,
-  NESTED_MAX = 5,
+  NESTED_MAX = 3,
   DEPTH_MAX = 3,
   EXTRAS = 3,
   FAILURES_ENOUGH = 200
@@ -119,10 +120,9 @@ static void before_operation(void *arg, uint64_t operation) {
       test_failures() > FAILURES_ENOUGH)
     return;
   uint64_t due = c->goal * (operation + 1) / c->expected_operations;
-  take_image(c, operation, SIM_KEEP_NONE, 0);
-  take_image(c, operation, SIM_KEEP_ALL, 0);
   for (unsigned i = 0; i < TRIES_PER_OPERATION && images_taken(c) < due; i++) {
-    uint64_t policy = SIM_KEEP_PREFIX + test_random_below(&c->random, SIM_POLICY_COUNT - SIM_KEEP_PREFIX);
+    uint64_t policy =
+        i < SIM_KEEP_PREFIX ? i : SIM_KEEP_PREFIX + test_random_below(&c->random, RANDOM_POLICIES);
     take_image(c, operation, (sim_policy)policy, test_random_next(&c->random));
   }
 }

@@ -57,16 +57,25 @@ nacre_status runner_close(runner *r) {
   return first == NACRE_OK ? status : first;
 }
 
-/* Run again after a failure, a create or a drop may find that the first attempt went through after all. */
+/* The catalogue is one history too: what is created durably follows on what was dropped before. */
+static void confirm_drops(runner *r, const char *name, uint32_t before) {
+  for (uint32_t i = 0; i < before; i++)
+    if (strcmp(r->history->tables[i].name, name) == 0) r->progress[i].there = PRESENCE_ABSENT;
+}
+
+/* Run again after a failure, a create or a drop may find that the first attempt went through after all. Of a
+ * drop that is no acknowledgement yet. */
 static nacre_status create_table(runner *r, uint32_t table) {
+  const char *name = r->history->tables[table].name;
   bool again = r->progress[table].there == PRESENCE_CREATING;
   r->progress[table].there = PRESENCE_CREATING;
   nacre_table_options options = {.compression = (nacre_compression)(table % 4), .block_bytes = 1024};
-  nacre_status status =
-      nacre_table_create(r->store, r->history->tables[table].name, &options, &r->tables[table]);
-  if (status == NACRE_EXISTS && again) status = open_table(r, table);
-  if (status == NACRE_OK) r->progress[table].there = PRESENCE_PRESENT;
-  return status;
+  nacre_status status = nacre_table_create(r->store, name, &options, &r->tables[table]);
+  if (status == NACRE_EXISTS && again) return open_table(r, table);
+  if (status != NACRE_OK) return status;
+  r->progress[table].there = PRESENCE_PRESENT;
+  confirm_drops(r, name, table);
+  return NACRE_OK;
 }
 
 static nacre_status drop_table(runner *r, uint32_t table) {
@@ -75,7 +84,7 @@ static nacre_status drop_table(runner *r, uint32_t table) {
   bool again = r->progress[table].there == PRESENCE_DROPPING;
   r->progress[table].there = PRESENCE_DROPPING;
   status = nacre_table_drop(r->store, r->history->tables[table].name);
-  if (status == NACRE_NOT_FOUND && again) status = NACRE_OK;
+  if (status == NACRE_NOT_FOUND && again) return NACRE_OK;
   if (status == NACRE_OK) r->progress[table].there = PRESENCE_ABSENT;
   return status;
 }

@@ -134,6 +134,11 @@ static int walk(sim_disk *disk, const char *path, size_t size, sim_inode **ret_i
   return 0;
 }
 
+static void sync_names(sim_inode *dir) {
+  sim_names_share(&dir->stable_names, &dir->names);
+  dir->change_count = 0;
+}
+
 static int sim_dir_open(void *context, const char *path, bool create, nacre_io_dir **ret_dir) {
   sim_disk *disk = context;
   sim_inode *inode = NULL;
@@ -154,6 +159,7 @@ static int sim_dir_open(void *context, const char *path, bool create, nacre_io_d
   error = begin(disk, SIM_MKDIR, &fault);
   if (error == 0) error = walk(disk, path, parent_size, &parent);
   if (error == 0) error = add_name(disk, parent, name, true, &inode);
+  if (error == 0) sync_names(parent); /* a directory made by its path is durable on return (nacre_io.h) */
   if (error == 0) *ret_dir = dir_handle(disk, inode);
   return end(disk, error);
 }
@@ -234,10 +240,7 @@ static int sim_dir_list(void *context, nacre_io_dir *dir,
 static int sim_dir_sync(void *context, nacre_io_dir *dir) {
   bool fault;
   int error = begin(context, SIM_DIR_SYNC, &fault);
-  if (error == 0) {
-    sim_names_share(&dir->inode->stable_names, &dir->inode->names);
-    dir->inode->change_count = 0;
-  }
+  if (error == 0) sync_names(dir->inode);
   return end(context, error);
 }
 

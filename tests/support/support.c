@@ -158,7 +158,11 @@ void test_value_make(uint8_t *bytes, size_t size, uint64_t owner, uint64_t key, 
   static const char words[] =
       "the tide brought mother of pearl and took the sand away again, as tides will do; ";
   test_random random = {test_mix(test_mix(owner, key), version)};
-  size_t text = size / 2;
-  for (size_t i = 0; i < text; i++) bytes[i] = (uint8_t)words[(i + version) % (sizeof words - 1)];
+  size_t text = size / 2, from = version % (sizeof words - 1);
+  for (size_t at = 0; at < text; from = 0) {
+    size_t part = sizeof words - 1 - from < text - at ? sizeof words - 1 - from : text - at;
+    memcpy(bytes + at, words + from, part);
+    at += part;
+  }
   test_random_fill(&random, bytes + text, size - text);
 }

@@ -19,6 +19,7 @@ import tempfile
 import unittest
 
 NACRE = ""
+TEMPLATES = ""  # stores that several tests begin with
 SEED = int(os.environ.get("NACRE_TEST_SEED", "20240611"))
 
 DONE, FAILED, USAGE, NOT_FOUND, DAMAGED, NO_KEY, BUSY, NO_SPACE = range(8)
@@ -66,9 +67,23 @@ class Case(unittest.TestCase):
         done = self.run_nacre(*words, "--json", status=status)
         return json.loads(done.stderr.splitlines()[-1])["error"]
 
-    def make(self, table="t"):
+    def make(self):
+        """A store with the empty table "t", made once and then copied: a store depends on no path."""
+        self.from_template("empty", self.make_empty)
+
+    def make_empty(self):
         self.run_nacre("init", self.store)
-        self.run_nacre("table", "create", self.store, table)
+        self.run_nacre("table", "create", self.store, "t")
+
+    def from_template(self, name, build):
+        template = os.path.join(TEMPLATES, name)
+        if not os.path.exists(template):
+            build()
+            shutil.copytree(self.store, os.path.join(template, "store"))
+            shutil.copy2(self.path("keyring"), os.path.join(template, "keyring"))
+        else:
+            shutil.copytree(os.path.join(template, "store"), self.store)
+            shutil.copy2(os.path.join(template, "keyring"), self.path("keyring"))
 
     def put(self, key, value, *more):
         self.run_nacre("put", self.store, "t", key, value, *more)
@@ -235,7 +250,8 @@ class Basics(Case):
 
 class Tables(Case):
     def test_create_list_info_rename_drop(self):
-        self.make("one")
+        self.run_nacre("init", self.store)
+        self.run_nacre("table", "create", self.store, "one")
         self.run_nacre("table", "create", self.store, "two", "--compression", "none", "--block-bytes", "8192",
                        "--filter-bits", "0")
         listed = self.json("table", "list", self.store)["tables"]
@@ -769,13 +785,16 @@ class Inside(Case):
 
     def setUp(self):
         super().setUp()
-        self.make()
         self.records = {f"key {i:05}".encode(): f"value {i} ".encode() * 20 for i in range(3000)}
+        self.from_template("filled", self.make_filled)
+        self.uuid = self.table_uuid()
+
+    def make_filled(self):
+        self.make()
         self.load(self.records)
         self.run_nacre("flush", self.store, "t")
         self.put("in the log", "and nowhere else")
         self.run_nacre("delete", self.store, "t", "key 00007")
-        self.uuid = self.table_uuid()
 
     def inspect(self, path, status=DONE, *more):
         return self.json("inspect", path, *more, status=status)
@@ -1097,7 +1116,7 @@ class Terminal(Case):
 
 
 def main():
-    global NACRE
+    global NACRE, TEMPLATES
     if len(sys.argv) < 2:
         sys.exit("usage: cli_test.py NACRE [TEST...]")
     NACRE = os.path.abspath(sys.argv[1])
@@ -1107,7 +1126,8 @@ def main():
     module = sys.modules[__name__]
     names = sys.argv[2:]
     suite = loader.loadTestsFromNames(names, module) if names else loader.loadTestsFromModule(module)
-    result = unittest.TextTestRunner(verbosity=1, stream=sys.stdout).run(suite)
+    with tempfile.TemporaryDirectory(prefix="nacre-cli-templates-") as TEMPLATES:
+        result = unittest.TextTestRunner(verbosity=1, stream=sys.stdout).run(suite)
     failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
     print(f"{result.testsRun - failed - len(result.skipped)} passed, {failed} failed")
     sys.exit(1 if failed else 0)

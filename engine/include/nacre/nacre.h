@@ -144,8 +144,8 @@ typedef struct nacre_table_open_options {
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_create(nacre_store *store, const char *name,
                                                            const nacre_table_options *options, nacre_table **ret_table);
 
-/* Opens a table by name, or by "uuid:" and its UUID. Opening twice returns the same, counted, handle; the options of the
- * first hold. Logs are replayed in memory; nothing is written before the first write.
+/* Opens a table by name, or by "uuid:" and its UUID. Opening twice returns the same, counted, handle; NACRE_BUSY when it is open
+ * with another read_only or recovery. Logs are replayed in memory; nothing is written before the first write.
  * Errors: NACRE_NOT_FOUND, NACRE_KEY_*, NACRE_CORRUPT, NACRE_TAMPERED, NACRE_ROLLED_BACK, NACRE_IO. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_open(nacre_store *store, const char *name,
                                                          const nacre_table_open_options *options,

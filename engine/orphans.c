@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orphans: see orphans.h; format/README.md, "Manifest".
+ */
+#include "orphans.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "frame_scan.h"
+
+/* "<20 digits>.<log|seg|man>", as Nacre writes it and in no other way. */
+static bool parse_name(const char *name, uint64_t *ret_number, nc_file_type *ret_type) {
+  if (strlen(name) != 24 || name[20] != '.') return false;
+  uint64_t number = 0;
+  for (int i = 0; i < 20; i++) {
+    if (name[i] < '0' || name[i] > '9' || number > UINT64_MAX / 16) return false;
+    number = number * 10 + (uint64_t)(name[i] - '0');
+  }
+  static const struct {
+    const char *suffix;
+    nc_file_type type;
+  } kinds[] = {{"seg", NC_FILE_SEGMENT}, {"log", NC_FILE_LOG}, {"man", NC_FILE_MANIFEST}};
+  for (size_t i = 0; i < 3; i++) {
+    if (strcmp(name + 21, kinds[i].suffix) != 0) continue;
+    *ret_number = number;
+    *ret_type = kinds[i].type;
+    return true;
+  }
+  return false;
+}
+
+static bool is_named(const nacre_table *t, uint64_t number, nc_file_type type) {
+  if (type == NC_FILE_MANIFEST) return number == t->found_manifest_number;
+  for (size_t i = 0; type == NC_FILE_LOG && i < t->log_count; i++) {
+    if (t->logs[i]->name.number == number) return true;
+  }
+  const nc_version *v = t->view->version;
+  for (size_t i = 0; type == NC_FILE_SEGMENT && i < v->segment_count; i++) {
+    if (nc_segment_describe(v->segments[i])->number == number) return true;
+  }
+  return false;
+}
+
+typedef struct listing {
+  nacre_table *table;
+  nc_orphans *orphans;
+} listing;
+
+static nacre_status visit(void *arg, const char *name, nacre_io_kind kind, nacre_error *err) {
+  listing *l = arg;
+  uint64_t number;
+  nc_file_type type;
+  if (kind != NACRE_IO_REGULAR) return NACRE_OK;
+  if (!parse_name(name, &number, &type)) return NACRE_OK;
+  if (number > l->orphans->highest) l->orphans->highest = number;
+  if (is_named(l->table, number, type)) return NACRE_OK;
+  nc_orphan *f = calloc(1, sizeof *f);
+  if (f == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  snprintf(f->name, sizeof f->name, "%s", name);
+  f->number = number;
+  f->type = type;
+  f->next = l->orphans->list;
+  l->orphans->list = f;
+  return NACRE_OK;
+}
+
+/* A cut that left half a commit behind is damage; one at a commit's border is what putting back an older copy looks like. */
+static nacre_status knows_more(const nacre_table *t, const char *what, uint64_t sequence, nacre_error *err) {
+  return nc_fail(err, t->found_torn_bytes > 0 ? NC_E_MANIFEST_DAMAGED : NC_E_MANIFEST_ROLLED_BACK,
+                 "%s knows of commit %" PRIu64 ", the manifest ends at %" PRIu64, what, sequence, t->commit_sequence);
+}
+
+/* A file that was being made when its maker died ends anywhere, and so reads as damaged. Any other failure (the disk, memory, a key
+ * that is not held) says nothing of the file, which may be the one that would prove a rollback: it is spared. */
+static bool readable(nc_orphan *f, nacre_status status) {
+  f->spared = f->spared || (status != NACRE_OK && status != NACRE_CORRUPT);
+  return status == NACRE_OK;
+}
+
+/* The footer of an unnamed segment says under which manifest commit it was made. One without a footer was never finished. */
+static nacre_status check_segment(nacre_table *t, nc_orphan *f, nc_sealed_reader *reader, nacre_error *err) {
+  uint8_t frame[NC_FOOTER_BYTES + 64];
+  uint64_t size = nc_sealed_reader_size(reader);
+  size_t footer_size = nc_frame_size(NC_FOOTER_BYTES);
+  if (size < NC_FRAMES_OFFSET + footer_size || size % NC_FRAME_ALIGN != 0) return NACRE_OK;
+  nacre_slice plaintext;
+  nc_footer footer;
+  nc_handle handle = {size - footer_size, (uint32_t)footer_size};
+  if (!readable(f, nc_sealed_reader_frame(reader, handle, NC_FRAME_FOOTER, frame, &plaintext, NULL, NULL))) return NACRE_OK;
+  if (nc_footer_decode(plaintext, size, &footer, NULL) != NACRE_OK) return NACRE_OK;
+  return footer.manifest_sequence <= t->commit_sequence ? NACRE_OK
+                                                        : knows_more(t, "a segment", footer.manifest_sequence, err);
+}
+
+/* The first frame of an unnamed log says which commit had named a log by then. */
+static nacre_status check_first_frame(nacre_table *t, nc_orphan *f, nc_scan *scan, nacre_error *err) {
+  nc_scan_result result;
+  nc_scan_frame frame;
+  nacre_slice plaintext;
+  nc_log_record record;
+  if (!readable(f, nc_scan_at(scan, NC_FRAMES_OFFSET, &result, &frame, NULL, NULL))) return NACRE_OK;
+  if (result != NC_SCAN_FRAME || frame.type != NC_FRAME_LOG_START) return NACRE_OK;
+  if (!readable(f, nc_scan_open(scan, &frame, &plaintext, NULL))) return NACRE_OK;
+  if (nc_log_record_decode(plaintext, frame.type, &record, NULL) != NACRE_OK) return NACRE_OK;
+  return record.manifest_sequence <= t->commit_sequence ? NACRE_OK
+                                                        : knows_more(t, "a log", record.manifest_sequence, err);
+}
+
+static nacre_status check_log(nacre_table *t, nc_orphan *f, nc_sealed_reader *reader, nacre_error *err) {
+  nc_scan scan;
+  nc_scan_init(&scan, t->shared->env->heap, reader, NACRE_NONE);
+  nacre_status status = check_first_frame(t, f, &scan, err);
+  nc_scan_deinit(&scan);
+  return status;
+}
+
+static nacre_status check_orphan(nacre_table *t, nc_orphan *f, nacre_error *err) {
+  nc_sealed_reader *reader;
+  nacre_error why;
+  /* A manifest that CURRENT never came to name is of the next epoch; nothing else can be. */
+  nc_sealed_expect expect = {.epoch_max = t->epoch + (f->type == NC_FILE_MANIFEST ? 1 : 0)};
+  nacre_status status = nc_sealed_reader_open(&t->dir, f->name, t->keys, &expect, &reader, &why);
+  if (status == NACRE_ROLLED_BACK) return nc_fail_with(err, &why);
+  if (!readable(f, status)) return NACRE_OK;
+  if (f->type == NC_FILE_SEGMENT) status = check_segment(t, f, reader, err);
+  if (f->type == NC_FILE_LOG) status = check_log(t, f, reader, err);
+  status = nc_fail_in(err, status, nc_sealed_reader_label(reader), 0);
+  nc_sealed_reader_close(reader);
+  return status;
+}
+
+nacre_status nc_orphans_find(nacre_table *t, nc_orphans *ret_orphans, nacre_error *err) {
+  *ret_orphans = (nc_orphans){0};
+  listing l = {t, ret_orphans};
+  NC_TRY(nc_dir_list(&t->dir, visit, &l, err));
+  for (nc_orphan *f = ret_orphans->list; f != NULL; f = f->next) NC_TRY(check_orphan(t, f, err));
+  return NACRE_OK;
+}
+
+void nc_orphans_free(nc_orphans *orphans) {
+  for (nc_orphan *f = orphans->list, *next; f != NULL; f = next) {
+    next = f->next;
+    free(f);
+  }
+  *orphans = (nc_orphans){0};
+}
+
+static bool named_files_are_whole(nacre_table *t) {
+  const nc_version *v = t->view->version;
+  for (size_t i = 0; i < v->segment_count; i++) {
+    if (nc_segment_open(v->segments[i], NULL) != NACRE_OK) return false;
+  }
+  return true; /* the logs were read when the table was opened */
+}
+
+void nc_orphans_remove(nacre_table *t, const nc_orphans *orphans) {
+  if (orphans->list != NULL && !named_files_are_whole(t)) return;
+  for (const nc_orphan *f = orphans->list; f != NULL; f = f->next) {
+    if (!f->spared) nc_ignore(nc_dir_remove(&t->dir, f->name, NULL));
+  }
+}

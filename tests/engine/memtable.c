@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * memtable: order, moves, reads at a sequence, reserves, large entries.
+ */
+#include "memtable.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fixture.h"
+
+static nc_env *env;
+static atomic_uint_fast64_t budget;
+static nacre_error err;
+
+static nc_memtable *make(size_t chunk_bytes) {
+  nc_memtable *m;
+  if (env == NULL) must(nc_env_create(NULL, &env, &err));
+  must(nc_memtable_create(env, NULL, chunk_bytes, &budget, &m, &err));
+  return m;
+}
+
+static void done(nc_memtable *m) {
+  nc_pin_unref(nc_memtable_pin(m));
+  cr_assert_eq(atomic_load(&budget), 0);
+  nc_env_destroy(env);
+  env = NULL;
+}
+
+static void add(nc_memtable *m, nacre_slice key, uint64_t sequence, nc_kind kind, nacre_slice value) {
+  nc_entry entry = {key, sequence, kind, value};
+  must(nc_memtable_reserve(m, 1, key.size + value.size, &err));
+  nc_memtable_add(m, &entry);
+}
+
+static void put(nc_memtable *m, const char *key, uint64_t sequence, const char *value) {
+  add(m, text(key), sequence, NC_KIND_PUT, text(value));
+}
+
+static bool reads(nc_memtable *m, const char *key, uint64_t sequence, const char *value) {
+  nc_entry entry;
+  if (!nc_memtable_get(m, text(key), sequence, &entry)) return value == NULL;
+  return value != NULL && entry.sequence <= sequence && slice_is(entry.value, value);
+}
+
+Test(memtable, an_empty_one_has_nothing) {
+  nc_memtable *m = make(1 << 16);
+  nc_cursor *c;
+  must(nc_memtable_cursor(m, &c, &err));
+  must(nc_cursor_first(c, &err));
+  cr_expect_not(c->valid);
+  must(nc_cursor_last(c, &err));
+  cr_expect_not(c->valid);
+  must(nc_cursor_seek(c, text(""), NC_SEQUENCE_MAX, &err));
+  cr_expect_not(c->valid);
+  must(nc_cursor_seek_before(c, text("x"), 0, &err));
+  cr_expect_not(c->valid);
+  cr_expect(reads(m, "", NC_SEQUENCE_MAX, NULL));
+  nc_cursor_close(c);
+  done(m);
+}
+
+Test(memtable, get_sees_the_newest_version_at_or_before_a_sequence) {
+  nc_memtable *m = make(1 << 16);
+  put(m, "key", 10, "ten");
+  put(m, "key", 20, "twenty");
+  put(m, "key", 15, "fifteen");
+  put(m, "kez", 12, "other");
+  cr_expect(reads(m, "key", 9, NULL));
+  cr_expect(reads(m, "key", 10, "ten"));
+  cr_expect(reads(m, "key", 14, "ten"));
+  cr_expect(reads(m, "key", 15, "fifteen"));
+  cr_expect(reads(m, "key", 19, "fifteen"));
+  cr_expect(reads(m, "key", NC_SEQUENCE_MAX, "twenty"));
+  cr_expect(reads(m, "ke", NC_SEQUENCE_MAX, NULL));
+  cr_expect(reads(m, "keyy", NC_SEQUENCE_MAX, NULL));
+  done(m);
+}
+
+Test(memtable, a_delete_is_an_entry) {
+  nc_memtable *m = make(1 << 16);
+  put(m, "key", 1, "value");
+  add(m, text("key"), 2, NC_KIND_DELETE, text(""));
+  nc_entry entry;
+  cr_assert(nc_memtable_get(m, text("key"), 5, &entry));
+  cr_expect_eq(entry.kind, NC_KIND_DELETE);
+  cr_expect_eq(nc_memtable_entries(m), 2);
+  done(m);
+}
+
+/* Keys that share their first eight bytes, end within them, or hold zeros there. */
+Test(memtable, keys_order_as_bytes_whatever_their_first_eight_bytes) {
+  static const struct {
+    const char *bytes;
+    size_t size;
+  } ordered[] = {{"", 0},
+                 {"\0", 1},
+                 {"\0\0", 2},
+                 {"\0\0\0\0\0\0\0\0", 8},
+                 {"\0\0\0\0\0\0\0\0\0", 9},
+                 {"\0\1", 2},
+                 {"a", 1},
+                 {"a\0", 2},
+                 {"a\0\0\0\0\0\0\0", 8},
+                 {"a\0\0\0\0\0\0\0\0", 9},
+                 {"abcdefgh", 8},
+                 {"abcdefgh\0", 9},
+                 {"abcdefgha", 9},
+                 {"abcdefgi", 8},
+                 {"\x7f", 1},
+                 {"\x80", 1},
+                 {"\xff", 1},
+                 {"\xff\xff\xff\xff\xff\xff\xff\xff", 8},
+                 {"\xff\xff\xff\xff\xff\xff\xff\xff\xff", 9}};
+  enum { COUNT = sizeof ordered / sizeof ordered[0] };
+  nc_memtable *m = make(1 << 16);
+  for (size_t i = 0; i < COUNT; i++) {
+    size_t j = i * 7 % COUNT;
+    add(m, nc_slice(ordered[j].bytes, ordered[j].size), j + 1, NC_KIND_PUT, text("v"));
+  }
+  nc_cursor *c;
+  must(nc_memtable_cursor(m, &c, &err));
+  must(nc_cursor_first(c, &err));
+  for (size_t i = 0; i < COUNT; i++) {
+    cr_assert(c->valid);
+    cr_expect_eq(c->entry.sequence, i + 1);
+    must(nc_cursor_next(c, &err));
+  }
+  cr_expect_not(c->valid);
+  must(nc_cursor_last(c, &err));
+  for (size_t i = COUNT; i-- > 0;) {
+    cr_assert(c->valid);
+    cr_expect_eq(c->entry.sequence, i + 1);
+    must(nc_cursor_prev(c, &err));
+  }
+  cr_expect_not(c->valid);
+  nc_cursor_close(c);
+  done(m);
+}
+
+Test(memtable, what_was_reserved_is_there_to_the_last_byte) {
+  nc_memtable *m = make(1 << 12);
+  for (size_t count = 1; count <= 300; count += 23) {
+    size_t before = nc_memtable_bytes(m);
+    must(nc_memtable_reserve(m, count, count * 9, &err));
+    size_t reserved = nc_memtable_bytes(m);
+    cr_expect(reserved >= before);
+    for (size_t i = 0; i < count; i++) {
+      char key[8];
+      snprintf(key, sizeof key, "%03zu-%03zu", count, i);
+      nc_entry entry = {nc_slice(key, 7), count * 1000 + i, NC_KIND_PUT, nc_slice("xy", 2)};
+      nc_memtable_add(m, &entry);
+    }
+    cr_expect_eq(nc_memtable_bytes(m), reserved, "adding what was reserved allocates nothing");
+  }
+  cr_expect_eq(atomic_load(&budget), nc_memtable_bytes(m));
+  done(m);
+}
+
+Test(memtable, holds_the_longest_key_and_a_large_value) {
+  nc_memtable *m = make(1 << 12);
+  uint8_t *key = test_alloc(NACRE_KEY_BYTES_MAX), *value = test_alloc(10 << 20);
+  memset(key, 'k', NACRE_KEY_BYTES_MAX);
+  test_value_make(value, 10 << 20, 1, 2, 3);
+  add(m, nc_slice(key, NACRE_KEY_BYTES_MAX), 1, NC_KIND_PUT, nc_slice(value, 10 << 20));
+  add(m, nc_slice(key, NACRE_KEY_BYTES_MAX - 1), 2, NC_KIND_PUT, text("shorter"));
+  nc_entry entry;
+  cr_assert(nc_memtable_get(m, nc_slice(key, NACRE_KEY_BYTES_MAX), 9, &entry));
+  cr_expect(nc_slice_equal(entry.value, nc_slice(value, 10 << 20)));
+  cr_expect(nc_slice_equal(entry.key, nc_slice(key, NACRE_KEY_BYTES_MAX)));
+  cr_assert(nc_memtable_get(m, nc_slice(key, NACRE_KEY_BYTES_MAX - 1), 9, &entry));
+  cr_expect(slice_is(entry.value, "shorter"));
+  free(key);
+  free(value);
+  done(m);
+}
+
+Test(memtable, a_cursor_keeps_the_memtable) {
+  nc_memtable *m = make(1 << 12);
+  put(m, "key", 1, "value");
+  nc_cursor *c;
+  must(nc_memtable_cursor(m, &c, &err));
+  nc_pin_unref(nc_memtable_pin(m));
+  must(nc_cursor_first(c, &err));
+  cr_expect(c->valid && slice_is(c->entry.value, "value"));
+  cr_expect_eq(c->pin, nc_memtable_pin(m));
+  nc_cursor_close(c);
+  cr_expect_eq(atomic_load(&budget), 0);
+  nc_env_destroy(env);
+}
+
+/* ---- against a sorted array ------------------------------------------------------------------------------------------- */
+
+enum { RANDOM_ENTRIES = 1500 };
+typedef struct item {
+  char key[16];
+  uint64_t sequence;
+} item;
+
+static int by_order(const void *a, const void *b) {
+  const item *x = a, *y = b;
+  return nc_entry_compare(text(x->key), x->sequence, text(y->key), y->sequence);
+}
+
+static bool stands_at(const nc_cursor *c, const item *items, size_t i) {
+  if (i >= RANDOM_ENTRIES) return !c->valid;
+  return c->valid && slice_is(c->entry.key, items[i].key) && c->entry.sequence == items[i].sequence;
+}
+
+Test(memtable, agrees_with_a_sorted_array) {
+  test_random random = {test_seed("memtable", 11)};
+  static item items[RANDOM_ENTRIES];
+  nc_memtable *m = make(1 << 14);
+  for (size_t i = 0; i < RANDOM_ENTRIES; i++) {
+    snprintf(items[i].key, sizeof items[i].key, "key%llu",
+             (unsigned long long)test_random_below(&random, 400));
+    items[i].sequence = i + 1;
+    put(m, items[i].key, items[i].sequence, "v");
+  }
+  qsort(items, RANDOM_ENTRIES, sizeof items[0], by_order);
+  nc_cursor *c;
+  must(nc_memtable_cursor(m, &c, &err));
+  for (int round = 0; round < 3000; round++) {
+    item wanted = {.sequence = test_random_below(&random, RANDOM_ENTRIES + 2)};
+    snprintf(wanted.key, sizeof wanted.key, "key%llu", (unsigned long long)test_random_below(&random, 420));
+    size_t at = 0;
+    while (at < RANDOM_ENTRIES && by_order(&items[at], &wanted) < 0) at++;
+    must(nc_cursor_seek(c, text(wanted.key), wanted.sequence, &err));
+    cr_assert(stands_at(c, items, at));
+    if (!c->valid) continue;
+    must(nc_cursor_prev(c, &err));
+    cr_assert(stands_at(c, items, at == 0 ? RANDOM_ENTRIES : at - 1));
+    if (!c->valid) continue;
+    must(nc_cursor_next(c, &err));
+    cr_assert(stands_at(c, items, at));
+    must(nc_cursor_seek_before(c, text(wanted.key), wanted.sequence, &err));
+    cr_assert(stands_at(c, items, at - 1));
+  }
+  nc_cursor_close(c);
+  done(m);
+}

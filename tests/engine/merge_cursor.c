@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * merge_cursor: several sorted arrays as one, in both directions, against that one.
+ */
+#include "merge_cursor.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fakes.h"
+#include "fixture.h"
+
+enum { CHILDREN = 5, ENTRIES = 300 };
+static nacre_error err;
+static fake_entry all[ENTRIES], parts[CHILDREN][ENTRIES];
+static size_t part_count[CHILDREN];
+
+/* Spreads random entries over the children; each sequence stands once. */
+static void deal(test_random *random, size_t children, uint64_t keys) {
+  memset(part_count, 0, sizeof part_count);
+  for (size_t i = 0; i < ENTRIES; i++) {
+    fake_entry *e = &all[i];
+    snprintf(e->key, sizeof e->key, "%llu", (unsigned long long)test_random_below(random, keys));
+    e->sequence = i + 1;
+    e->kind = NC_KIND_PUT;
+    size_t child = test_random_below(random, children);
+    parts[child][part_count[child]++] = *e;
+  }
+  qsort(all, ENTRIES, sizeof all[0], fake_order);
+  for (size_t c = 0; c < CHILDREN; c++) qsort(parts[c], part_count[c], sizeof all[0], fake_order);
+}
+
+static nc_cursor *merge(fake_limit *limits) {
+  nc_cursor *children[CHILDREN], *merged;
+  for (size_t c = 0; c < CHILDREN; c++) {
+    children[c] = fake_cursor(parts[c], part_count[c], limits == NULL ? NULL : &limits[c]);
+  }
+  must(nc_merge_cursor(children, CHILDREN, &merged, &err));
+  return merged;
+}
+
+static bool stands_at(const nc_cursor *c, size_t i) {
+  if (i >= ENTRIES) return !c->valid;
+  return c->valid && c->entry.sequence == all[i].sequence && slice_is(c->entry.key, all[i].key);
+}
+
+Test(merge_cursor, of_nothing_is_empty) {
+  nc_cursor *c;
+  must(nc_merge_cursor(NULL, 0, &c, &err));
+  must(nc_cursor_first(c, &err));
+  cr_expect_not(c->valid);
+  must(nc_cursor_last(c, &err));
+  cr_expect_not(c->valid);
+  must(nc_cursor_seek(c, text("x"), 1, &err));
+  cr_expect_not(c->valid);
+  nc_cursor_close(c);
+}
+
+Test(merge_cursor, passes_over_empty_children) {
+  test_random random = {1};
+  deal(&random, 1, 50);
+  nc_cursor *c = merge(NULL);
+  must(nc_cursor_first(c, &err));
+  for (size_t i = 0; i < ENTRIES; i++) {
+    cr_assert(stands_at(c, i));
+    must(nc_cursor_next(c, &err));
+  }
+  cr_expect_not(c->valid);
+  nc_cursor_close(c);
+}
+
+/* A random walk with turns, checked at every step. */
+static void walk(test_random *random, nc_cursor *c) {
+  size_t at = ENTRIES; /* the end */
+  for (int step = 0; step < 2000; step++) {
+    uint64_t what = test_random_below(random, 20);
+    if (at >= ENTRIES || what == 0) {
+      fake_entry wanted = {.sequence = test_random_below(random, ENTRIES + 2)};
+      snprintf(wanted.key, sizeof wanted.key, "%llu", (unsigned long long)test_random_below(random, 50));
+      for (at = 0; at < ENTRIES && fake_order(&all[at], &wanted) < 0;) at++;
+      if (what % 2 == 0) {
+        must(nc_cursor_seek(c, text(wanted.key), wanted.sequence, &err));
+      } else {
+        must(nc_cursor_seek_before(c, text(wanted.key), wanted.sequence, &err));
+        at = at == 0 ? ENTRIES : at - 1;
+      }
+    } else if (what == 1) {
+      must(nc_cursor_first(c, &err));
+      at = 0;
+    } else if (what == 2) {
+      must(nc_cursor_last(c, &err));
+      at = ENTRIES - 1;
+    } else if (what < 12) {
+      must(nc_cursor_next(c, &err));
+      at++;
+    } else {
+      must(nc_cursor_prev(c, &err));
+      at = at == 0 ? ENTRIES : at - 1;
+    }
+    cr_assert(stands_at(c, at), "step %d, entry %zu", step, at);
+  }
+}
+
+Test(merge_cursor, agrees_with_a_sorted_array_in_both_directions) {
+  test_random random = {test_seed("merge_cursor", 21)};
+  for (int round = 0; round < 20; round++) {
+    deal(&random, 1 + test_random_below(&random, CHILDREN), 1 + test_random_below(&random, 60));
+    nc_cursor *c = merge(NULL);
+    walk(&random, c);
+    nc_cursor_close(c);
+  }
+}
+
+Test(merge_cursor, a_childs_error_ends_the_move_and_leaves_it_invalid) {
+  test_random random = {3};
+  deal(&random, CHILDREN, 40);
+  for (int moves = 0; moves < 60; moves++) {
+    fake_limit limits[CHILDREN] = {{-1, 0}, {-1, 0}, {moves, 0}, {-1, 0}, {-1, 0}};
+    nc_cursor *c = merge(limits);
+    nc_error_clear(&err);
+    nacre_status status = moves % 2 == 0 ? nc_cursor_first(c, &err) : nc_cursor_last(c, &err);
+    size_t seen = 0;
+    while (status == NACRE_OK && c->valid && seen <= ENTRIES) {
+      seen++;
+      status = moves % 2 == 0 ? nc_cursor_next(c, &err) : nc_cursor_prev(c, &err);
+    }
+    if ((size_t)moves <= part_count[2]) {
+      cr_assert_eq(status, NACRE_CORRUPT, "after %d moves", moves);
+      cr_expect_eq(err.id, NC_E_SEGMENT_INDEX);
+    }
+    cr_expect_not(c->valid);
+    limits[2].moves = -1;
+    must(nc_cursor_first(c, &err));
+    cr_expect(stands_at(c, 0), "it can be moved to an edge again");
+    nc_cursor_close(c);
+    for (size_t i = 0; i < CHILDREN; i++) cr_expect_eq(limits[i].closed, 1);
+  }
+}
+
+Test(merge_cursor, an_error_in_a_turn_leaves_it_invalid) {
+  test_random random = {4};
+  deal(&random, CHILDREN, 40);
+  fake_limit limits[CHILDREN] = {{-1, 0}, {-1, 0}, {-1, 0}, {-1, 0}, {-1, 0}};
+  nc_cursor *c = merge(limits);
+  must(nc_cursor_seek(c, text("2"), 1000, &err));
+  for (size_t i = 0; i < CHILDREN; i++) limits[i].moves = 0;
+  must_fail(nc_cursor_prev(c, &err), NC_E_SEGMENT_INDEX);
+  cr_expect_not(c->valid);
+  nc_cursor_close(c);
+}

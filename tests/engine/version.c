@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * version: runs and their order, what may lie in one run, which segment may hold a key, and a cursor along a run.
+ */
+#include "version.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "segments.h"
+
+static floor_fixture f;
+static nacre_error err;
+
+static void setup(void) { floor_open(&f); }
+static void teardown(void) { floor_close(&f); }
+TestSuite(version, .init = setup, .fini = teardown);
+
+/* A segment that is only named: its file is never opened. */
+static nc_segment *named(uint64_t number, uint64_t run, const char *smallest, const char *largest) {
+  nc_segment_record record = {.number = number,
+                              .run = run,
+                              .size = 100 * number,
+                              .level = (uint32_t)number,
+                              .entries = 1,
+                              .smallest = text(smallest),
+                              .largest = text(largest)};
+  return segment_of(&f, &record);
+}
+
+static void release(nc_segment **list, size_t count) {
+  for (size_t i = 0; i < count; i++) nc_segment_unref(list[i]);
+}
+
+static uint64_t number_of(const nc_segment *s) { return s == NULL ? 0 : nc_segment_describe(s)->number; }
+
+Test(version, of_nothing_has_no_runs) {
+  nc_version *v;
+  must(nc_version_create(NULL, NULL, 0, NULL, 0, &v, &err));
+  cr_expect_eq(v->run_count, 0);
+  cr_expect_eq(v->segment_count, 0);
+  nc_version_unref(v);
+}
+
+Test(version, newer_runs_come_first_and_segments_by_key) {
+  nc_segment *s[] = {named(1, 5, "m", "p"), named(2, 9, "a", "z"), named(3, 5, "a", "c"),
+                     named(4, 7, "b", "b"), named(5, 5, "d", "k")};
+  nc_version *v;
+  must(nc_version_create(NULL, s, 5, NULL, 0, &v, &err));
+  release(s, 5);
+  cr_assert_eq(v->run_count, 3);
+  cr_expect(v->runs[0].id == 9 && v->runs[1].id == 7 && v->runs[2].id == 5);
+  cr_assert_eq(v->runs[2].count, 3);
+  cr_expect_eq(number_of(v->runs[2].segments[0]), 3);
+  cr_expect_eq(number_of(v->runs[2].segments[1]), 5);
+  cr_expect_eq(number_of(v->runs[2].segments[2]), 1);
+  cr_expect_eq(v->runs[2].bytes, 900);
+  cr_expect_eq(v->runs[2].level, 5, "the highest of its segments");
+  nc_version_unref(v);
+}
+
+Test(version, a_run_does_not_overlap_itself) {
+  static const char *const bad[][4] = {
+      {"a", "c", "c", "d"}, {"a", "c", "b", "b"}, {"a", "z", "b", "c"}, {"", "", "", "a"}};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    nc_segment *s[] = {named(1, 5, bad[i][0], bad[i][1]), named(2, 5, bad[i][2], bad[i][3])};
+    nc_version *v;
+    must_fail(nc_version_create(NULL, s, 2, NULL, 0, &v, &err), NC_E_SEGMENT_OVERLAP);
+    release(s, 2);
+    nc_segment *apart[] = {named(1, 5, bad[i][0], bad[i][1]), named(2, 6, bad[i][2], bad[i][3])};
+    must(nc_version_create(NULL, apart, 2, NULL, 0, &v, &err));
+    release(apart, 2);
+    nc_version_unref(v);
+  }
+}
+
+Test(version, a_prefix_ends_before_what_it_begins) {
+  nc_segment *s[] = {named(1, 5, "a", "b"), named(2, 5, "b\x01", "c")};
+  nc_version *v;
+  must(nc_version_create(NULL, s, 2, NULL, 0, &v, &err));
+  release(s, 2);
+  nc_version_unref(v);
+}
+
+Test(version, follows_from_another_without_what_is_removed) {
+  nc_segment *s[] = {named(1, 5, "a", "b"), named(2, 6, "a", "b"), named(3, 7, "a", "b")};
+  nc_version *first, *second;
+  must(nc_version_create(NULL, s, 3, NULL, 0, &first, &err));
+  nc_segment *merged = named(4, 6, "a", "b");
+  must(nc_version_create(first, &merged, 1, s, 2, &second, &err));
+  nc_segment_unref(merged);
+  release(s, 3);
+  cr_assert_eq(second->run_count, 2);
+  cr_expect_eq(number_of(second->segments[0]), 3);
+  cr_expect_eq(number_of(second->segments[1]), 4);
+  cr_expect_eq(first->segment_count, 3, "a version never changes");
+  nc_version_unref(first);
+  nc_version_unref(second);
+}
+
+Test(version, finds_the_one_segment_that_may_hold_a_key) {
+  nc_segment *s[] = {named(1, 5, "b", "d"), named(2, 5, "f", "f"), named(3, 5, "h", "k")};
+  nc_version *v;
+  must(nc_version_create(NULL, s, 3, NULL, 0, &v, &err));
+  release(s, 3);
+  static const struct {
+    const char *key;
+    uint64_t number;
+  } cases[] = {{"", 0},   {"a", 0}, {"b", 1}, {"c", 1},  {"d", 1}, {"d\x01", 0}, {"e", 0},   {"f", 2},
+               {"fa", 0}, {"g", 0}, {"h", 3}, {"ha", 3}, {"k", 3}, {"ka", 0},    {"\x7f", 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    cr_expect_eq(number_of(nc_run_find(&v->runs[0], text(cases[i].key))), cases[i].number, "%s",
+                 cases[i].key);
+  }
+  nc_version_unref(v);
+}
+
+Test(version, finds_the_empty_key) {
+  nc_segment *s = named(1, 5, "", "");
+  nc_version *v;
+  must(nc_version_create(NULL, &s, 1, NULL, 0, &v, &err));
+  nc_segment_unref(s);
+  cr_expect_eq(number_of(nc_run_find(&v->runs[0], text(""))), 1);
+  cr_expect_eq(number_of(nc_run_find(&v->runs[0], text("a"))), 0);
+  nc_version_unref(v);
+}
+
+/* ---- a cursor along a run ---------------------------------------------------------------------------------------------- */
+
+enum { PIECES = 4 };
+
+/* One list cut into the segments of one run, between keys. */
+static nc_version *cut(const entry_list *list) {
+  nc_segment *pieces[PIECES];
+  for (size_t i = 0, from = 0; i < PIECES; i++) {
+    size_t to = i + 1 == PIECES ? list->count : list->count * (i + 1) / PIECES;
+    while (to < list->count && nc_slice_equal(list->entries[to].key, list->entries[to - 1].key)) to++;
+    entry_list part = {.entries = list->entries + from, .count = to - from};
+    nc_segment_params params = segment_params(&f);
+    params.number = i + 1;
+    nc_segment_record record;
+    segment_write(&f, &params, &part, &record);
+    record.run = 3;
+    pieces[i] = segment_of(&f, &record);
+    from = to;
+  }
+  nc_version *v;
+  must(nc_version_create(NULL, pieces, PIECES, NULL, 0, &v, &err));
+  release(pieces, PIECES);
+  return v;
+}
+
+static size_t place_of(const entry_list *list, nacre_slice key, uint64_t sequence) {
+  size_t at = 0;
+  while (at < list->count &&
+         nc_entry_compare(list->entries[at].key, list->entries[at].sequence, key, sequence) < 0) {
+    at++;
+  }
+  return at;
+}
+
+static bool stands_at(const nc_cursor *c, const entry_list *list, size_t i) {
+  if (i >= list->count) return !c->valid;
+  return c->valid && c->entry.sequence == list->entries[i].sequence &&
+         nc_slice_equal(c->entry.key, list->entries[i].key);
+}
+
+Test(version, a_run_cursor_passes_the_borders_of_segments) {
+  test_random random = {test_seed("version", 61)};
+  entry_list list = {0};
+  list_random(&list, &random, 600, 300, 20);
+  nc_version *v = cut(&list);
+  nc_cursor *c;
+  must(nc_run_cursor(&v->runs[0], false, &c, &err));
+  must(nc_cursor_first(c, &err));
+  for (size_t i = 0; i <= list.count; i++) {
+    cr_assert(stands_at(c, &list, i));
+    if (c->valid) must(nc_cursor_next(c, &err));
+  }
+  must(nc_cursor_last(c, &err));
+  for (size_t i = list.count; i-- > 0;) {
+    cr_assert(stands_at(c, &list, i));
+    must(nc_cursor_prev(c, &err));
+  }
+  cr_expect_not(c->valid);
+  for (size_t i = 0; i < list.count; i++) {
+    /* Behind every version of a key: over the border where the key is the last of a segment. */
+    size_t at = place_of(&list, list.entries[i].key, 0);
+    must(nc_cursor_seek(c, list.entries[i].key, 0, &err));
+    cr_assert(stands_at(c, &list, at));
+    must(nc_cursor_seek_before(c, list.entries[i].key, list.entries[i].sequence, &err));
+    cr_assert(stands_at(c, &list, i == 0 ? list.count : i - 1));
+    if (!c->valid) continue;
+    must(nc_cursor_next(c, &err));
+    cr_assert(stands_at(c, &list, i));
+  }
+  must(nc_cursor_seek(c, text("zzz"), NC_SEQUENCE_MAX, &err));
+  cr_expect_not(c->valid);
+  must(nc_cursor_seek_before(c, text("zzz"), NC_SEQUENCE_MAX, &err));
+  cr_expect(stands_at(c, &list, list.count - 1));
+  nc_cursor_close(c);
+  nc_version_unref(v);
+  list_free(&list);
+}
