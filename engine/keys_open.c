@@ -56,7 +56,10 @@ static nacre_status find_keys_in(nc_shared *shared, const request *q, nc_table_k
   nacre_status status = nc_dir_open(shared->env, q->path, false, &dir, err);
   if (status == NACRE_NOT_FOUND) return nc_fail(err, NC_E_STORE_MISSING, "%.200s", q->path);
   NC_TRY(status);
-  for (int i = 0; i < TRIES; i++) {
+  bool is_store = false;
+  status = nc_store_is_there(&dir, &is_store, err);
+  if (status == NACRE_OK && !is_store) status = nc_fail(err, NC_E_STORE_MISSING, "%.200s", q->path);
+  for (int i = 0; i < TRIES && is_store; i++) {
     status = find_keys(shared, &dir, q, ret_keys, err);
     if (status != NACRE_CORRUPT && status != NACRE_ROLLED_BACK) break;
   }

@@ -190,8 +190,12 @@ void nc_memtable_add(nc_memtable *m, const nc_entry *entry) {
   atomic_fetch_add_explicit(&m->entries, 1, memory_order_relaxed);
 }
 
+/* The link is loaded anew after the search, so a newer version of the key may have been put there in between: it is passed. */
 static node *find_at_or_after(const nc_memtable *m, nacre_slice key, uint64_t sequence) {
-  return load_next(m, find_before(m, key_prefix(key), key, sequence, NULL), 0);
+  uint64_t prefix = key_prefix(key);
+  node *n = load_next(m, find_before(m, prefix, key, sequence, NULL), 0);
+  while (n != NULL && node_compare(n, prefix, key, sequence) < 0) n = load_next(m, n, 0);
+  return n;
 }
 
 bool nc_memtable_get(const nc_memtable *m, nacre_slice key, uint64_t sequence, nc_entry *ret_entry) {

@@ -110,6 +110,7 @@ static void set_doubtful(nacre_table *t, nc_segment **segments, size_t count) {
 
 static nacre_status merge_runs(nacre_table *t, nc_version *v, choice c, nacre_error *err) {
   nc_build build = plan(t, v, c);
+  NC_TRY(nc_table_settle_manifest(t, err));
   nc_cursor *cursor;
   NC_TRY(open_inputs(v, c, &cursor, err));
   nc_segment **made = NULL;

@@ -95,6 +95,13 @@ static nacre_status look(void *arg, const char *name, nacre_io_kind kind, nacre_
   return NACRE_OK;
 }
 
+nacre_status nc_store_is_there(const nc_dir *dir, bool *ret_is, nacre_error *err) {
+  content c = {0};
+  NC_TRY(nc_dir_list(dir, look, &c, err));
+  *ret_is = c.catalogue;
+  return NACRE_OK;
+}
+
 static nacre_status make_catalogue_in(nacre_store *s, nacre_error *err) {
   nc_uuid uuid;
   NC_TRY(nc_random_uuid(&uuid, err));
@@ -114,8 +121,10 @@ static nacre_status make_catalogue(nacre_store *s, nacre_error *err) {
   NC_TRY(nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, err));
   nacre_status status = make_catalogue_in(s, err);
   if (status == NACRE_OK) return NACRE_OK;
-  /* A failed create leaves no file behind, as far as the disk still lets us. */
-  if (nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, NULL) == NACRE_OK) {
+  /* A failed create leaves no file behind, as far as the disk still lets us; the last thing that can fail is the sync of the new
+   * name. */
+  if (nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, NULL) == NACRE_OK &&
+      nc_remove_directory(&s->dir, NC_CATALOGUE_DIRECTORY, NULL) == NACRE_OK) {
     nc_ignore(nc_dir_remove(&s->dir, NC_LOCK_NAME, NULL));
   }
   return status;

@@ -44,6 +44,8 @@ NC_MUST_CHECK nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *st
 NC_MUST_CHECK nacre_status nc_open_table_keys(const nc_kms *kms, const nc_dir *store_dir, const nc_catalogue_item *item,
                                               const nacre_key_spec *more, size_t more_count, const char *region,
                                               nc_dir *ret_dir, nc_table_keys **ret_keys, nacre_error *err);
+/* Whether a directory holds a store. */
+NC_MUST_CHECK nacre_status nc_store_is_there(const nc_dir *dir, bool *ret_is, nacre_error *err);
 /* Finishes creations and drops that were interrupted. */
 NC_MUST_CHECK nacre_status nc_store_resume(nacre_store *store, nacre_error *err);
 

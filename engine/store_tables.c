@@ -75,6 +75,8 @@ nacre_status nc_open_table_keys(const nc_kms *kms, const nc_dir *store_dir, cons
                         .spec_count = count,
                         .region = region};
   nacre_status status = nc_dir_open_at(store_dir, directory, ret_dir, err);
+  /* The catalogue names it: it is lost, not unknown. */
+  if (status == NACRE_NOT_FOUND) status = nc_fail_in(err, nc_fail(err, NC_E_TABLE_LOST, NULL), directory, 0);
   if (status == NACRE_OK) {
     status = nc_table_keys_open(kms, ret_dir, &trust, ret_keys, err);
     if (status != NACRE_OK) nc_dir_close(ret_dir);

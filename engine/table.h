@@ -145,6 +145,9 @@ typedef struct nc_change {
 NC_MUST_CHECK nacre_status nc_table_commit(nacre_table *t, const nc_change *change, nacre_error *err);
 /* The manifest of this open: the first thing that a writing open writes. */
 NC_MUST_CHECK nacre_status nc_table_new_manifest(nacre_table *t, nacre_error *err);
+/* Replaces a manifest whose last commit failed, and with it lets go of the segments that it may name: on a full disk their room is
+ * what the next try needs. */
+NC_MUST_CHECK nacre_status nc_table_settle_manifest(nacre_table *t, nacre_error *err);
 uint64_t nc_table_new_number(nacre_table *t);
 /* What files that are made now are made under. */
 void nc_table_moment(nacre_table *t, uint64_t *ret_epoch, nc_uuid *ret_manifest, uint64_t *ret_sequence);

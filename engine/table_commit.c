@@ -83,6 +83,13 @@ nacre_status nc_table_new_manifest(nacre_table *t, nacre_error *err) {
   return status;
 }
 
+nacre_status nc_table_settle_manifest(nacre_table *t, nacre_error *err) {
+  pthread_mutex_lock(&t->commit_lock);
+  bool bad = t->manifest_bad;
+  pthread_mutex_unlock(&t->commit_lock);
+  return bad ? nc_table_new_manifest(t, err) : NACRE_OK;
+}
+
 /* ---- a change ------------------------------------------------------------------------------------------------------------------ */
 
 /* The list of logs after a change: those that stay, then the new one. */

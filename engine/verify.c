@@ -9,6 +9,7 @@
 
 #include "batch.h"
 #include "last_error.h"
+#include "orphans.h"
 
 /* ---- findings ------------------------------------------------------------------------------------------------------------------------- */
 
@@ -122,10 +123,11 @@ static nacre_status verify_log_file(nc_verifier *v, const nc_log_name *log, uint
   return status;
 }
 
-/* Where a log's frames end, as far as they count: a torn tail was reported when the table was opened and is no fault. */
+/* Where a log's frames end, as far as they count: a torn tail was reported when the table was opened and is no fault. Damage is,
+ * also for who chose to read up to it. */
 static uint64_t end_of_log(const nacre_table *t, const nc_log *log) {
   if (log->writer != NULL) return nc_sealed_writer_size(log->writer);
-  return t->recovery.clean ? NACRE_NONE : log->end;
+  return t->recovery.clean || t->recovery.damaged ? NACRE_NONE : log->end;
 }
 
 static nacre_status verify_logs(nc_verifier *v, nacre_error *err) {
@@ -196,7 +198,17 @@ static nacre_status verify_segments(nc_verifier *v, nc_view *view, nacre_error *
   return NACRE_OK;
 }
 
+/* Files that know of a later state than the manifest, for who chose to read on in spite of them. */
+static nacre_status verify_orphans(nc_verifier *v, nacre_error *err) {
+  if (!v->table->recovery.damaged) return NACRE_OK; /* a strict open has refused them */
+  nc_orphans orphans;
+  nacre_status status = nc_orphans_find(v->table, &orphans, err);
+  nc_orphans_free(&orphans);
+  return nc_verify_note(v, status, err);
+}
+
 static nacre_status verify_all(nc_verifier *v, nc_view *view, nacre_error *err) {
+  NC_TRY(verify_orphans(v, err));
   NC_TRY(nc_verify_note(v, nc_table_keys_check_copies(v->table->keys, &v->table->dir, err), err));
   NC_TRY(verify_manifest(v, err));
   NC_TRY(verify_logs(v, err));

@@ -84,7 +84,7 @@ nacre_status nc_fail_at(nacre_error *err, nc_error_id id, uint64_t offset, const
 }
 
 nacre_status nc_fail_in(nacre_error *err, nacre_status status, const char *file, uint64_t base) {
-  if (err == NULL || err->file[0] != '\0') return status;
+  if (status == NACRE_OK || err == NULL || err->file[0] != '\0') return status;
   (void)snprintf(err->file, sizeof err->file, "%s", file);
   if (err->offset != NACRE_NONE) err->offset += base;
   return status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * nacre.h, writing and reading: arguments, limits, statuses, moments. Stores and tables themselves are in stores.c.
+ * nacre.h, writing and reading: arguments, limits, statuses, moments. Stores and tables themselves are in
+ * stores.c.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ static void reopen(void) {
   t = site_table(&s, &store, "table");
 }
 
-/* ---- arguments ------------------------------------------------------------------------------------------------------------ */
+/* ---- arguments ----------------------------------------------------------------------------------------- */
 
 Test(api, writing_refuses_null_handles_and_slices) {
   const nacre_slice lying = {NULL, 3};
@@ -209,7 +210,7 @@ Test(api, an_error_names_no_key_and_no_value) {
   cr_expect_null(strstr(err.text, "topsecret"));
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------------------ */
+/* ---- limits -------------------------------------------------------------------------------------------- */
 
 Test(api, keys_up_to_the_limit_are_kept_and_one_byte_more_refused) {
   uint8_t *key = test_alloc(NACRE_KEY_BYTES_MAX + 1);
@@ -296,7 +297,7 @@ Test(api, the_empty_key_and_the_empty_value_are_ordinary) {
   fails(nacre_get(t, text(""), NULL, &v), NC_E_KEY_NOT_FOUND);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 Test(api, a_batch_applies_in_order_and_may_be_written_again) {
   nacre_batch *b;
@@ -353,7 +354,8 @@ Test(api, multi_get_answers_each_key) {
   nacre_value v[4];
   nacre_status statuses[4];
   ok(nacre_multi_get(t, 4, keys, NULL, v, statuses));
-  cr_expect(statuses[0] == NACRE_OK && statuses[1] == NACRE_NOT_FOUND && statuses[2] == NACRE_OK && statuses[3] == NACRE_OK);
+  cr_expect(statuses[0] == NACRE_OK && statuses[1] == NACRE_NOT_FOUND && statuses[2] == NACRE_OK &&
+            statuses[3] == NACRE_OK);
   cr_expect(slice_is(nc_slice(v[0].data, v[0].size), "2") && slice_is(nc_slice(v[2].data, v[2].size), "1"));
   cr_expect(v[1].data == NULL && v[1].pin == NULL);
   for (size_t i = 0; i < 4; i++) nacre_value_release(&v[i]);
@@ -392,7 +394,7 @@ Test(api, the_last_sequences_are_not_passed) {
   nacre_batch_destroy(b);
 }
 
-/* ---- what keeps a table open ------------------------------------------------------------------------------------------------------ */
+/* ---- what keeps a table open --------------------------------------------------------------------------- */
 
 Test(api, live_things_keep_a_table_open) {
   nacre_iter *it;
@@ -414,7 +416,7 @@ Test(api, live_things_keep_a_table_open) {
   cr_expect(holds(t, NULL, "k", "v"));
 }
 
-/* ---- moments ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- moments ------------------------------------------------------------------------------------------- */
 
 Test(api, a_snapshot_sees_its_moment_across_flush_and_compact) {
   nacre_snapshot *before, *between;
@@ -457,7 +459,8 @@ Test(api, compacting_everything_leaves_nothing_of_what_was_deleted) {
   ok(nacre_compact(t, none, none));
   nacre_stats stats;
   ok(nacre_table_stats(t, &stats));
-  cr_expect(stats.runs == 0 && stats.segments == 0 && stats.segment_entries == 0 && stats.memtable_entries == 0);
+  cr_expect(stats.runs == 0 && stats.segments == 0 && stats.segment_entries == 0 &&
+            stats.memtable_entries == 0);
   reopen();
   nacre_iter *it;
   ok(nacre_iter_open(t, NULL, &it));
@@ -498,7 +501,7 @@ Test(api, the_counters_tell_what_happened) {
   ok(nacre_table_stats(t, NULL));
 }
 
-/* ---- a sound table verifies --------------------------------------------------------------------------------------------------------------- */
+/* ---- a sound table verifies ---------------------------------------------------------------------------- */
 
 static uint64_t told_done, told_total;
 static void progress(void *arg, uint64_t done, uint64_t total) {

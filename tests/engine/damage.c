@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A whole table with damage in it: what opens, what answers, what verify finds; and files that should not be there.
+ * A whole table with damage in it: what opens, what answers, what verify finds; and files that should not
+ * be there.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -22,7 +23,8 @@ static const char *key_of(int i, char buffer[16]) {
   return buffer;
 }
 
-/* A table with two segments of keys that do not mix, and a log that was cleanly ended; or, `killed`, abandoned. */
+/* A table with two segments of keys that do not mix, and a log that was cleanly ended; or, `killed`,
+ * abandoned. */
 static void make(bool killed) {
   char key[16];
   nacre_table *t = site_table(&s, &store, "table");
@@ -49,7 +51,8 @@ static int answered(nacre_table *t, int from, int to) {
   for (int i = from; i < to; i++) {
     nacre_value v;
     nacre_status status = nacre_get(t, text(key_of(i, key)), NULL, &v);
-    cr_assert(status == NACRE_OK || status == NACRE_CORRUPT || status == NACRE_TAMPERED, "%s", nacre_status_name(status));
+    cr_assert(status == NACRE_OK || status == NACRE_CORRUPT || status == NACRE_TAMPERED, "%s",
+              nacre_status_name(status));
     if (status != NACRE_OK) continue;
     cr_assert(slice_is(nc_slice(v.data, v.size), "value"));
     nacre_value_release(&v);
@@ -105,7 +108,7 @@ static void verify_finds(nacre_table *t, nc_error_id id) {
   nacre_faults_free(report.faults);
 }
 
-/* ---- segments -------------------------------------------------------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------------------------------ */
 
 Test(damage, a_table_with_a_damaged_segment_opens_and_the_rest_answers) {
   make(false);
@@ -159,14 +162,15 @@ Test(damage, verify_finds_a_flipped_bit_anywhere_in_a_segment, .timeout = 120) {
     file_flip(path, at);
     nacre_table *t = site_table(&s, &store, "table");
     nacre_status status = nacre_verify(t, NULL, NULL);
-    cr_assert(status == NACRE_CORRUPT || status == NACRE_TAMPERED || status == NACRE_UNSUPPORTED || status == NACRE_KEY_MISSING,
+    cr_assert(status == NACRE_CORRUPT || status == NACRE_TAMPERED || status == NACRE_UNSUPPORTED ||
+                  status == NACRE_KEY_MISSING,
               "byte %llu of %zu: %s", (unsigned long long)at, size, nacre_status_name(status));
     close_all(t);
     file_flip(path, at);
   }
 }
 
-/* ---- logs ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- logs ---------------------------------------------------------------------------------------------- */
 
 /* The log's frames by walking: where the n-th begins. */
 static uint64_t frame_offset(size_t n) {
@@ -226,7 +230,8 @@ Test(damage, a_log_damaged_behind_the_last_sync_opens_and_reports) {
   t = site_table(&s, &store, "table");
   ok(nacre_table_recovery(t, &report));
   cr_expect(report.clean);
-  cr_expect(holds(t, NULL, "00849", "value") && holds(t, NULL, "00850", "anew") && holds(t, NULL, "00851", NULL));
+  cr_expect(holds(t, NULL, "00849", "value") && holds(t, NULL, "00850", "anew") &&
+            holds(t, NULL, "00851", NULL));
   close_all(t);
 }
 
@@ -266,14 +271,14 @@ Test(damage, verify_finds_a_flipped_bit_anywhere_in_a_cleanly_ended_log, .timeou
     nacre_table *t = site_table(&s, &store, "table");
     file_flip(path, at);
     nacre_status status = nacre_verify(t, NULL, NULL);
-    cr_assert(status == NACRE_CORRUPT || status == NACRE_TAMPERED, "byte %llu of %zu: %s", (unsigned long long)at, size,
-              nacre_status_name(status));
+    cr_assert(status == NACRE_CORRUPT || status == NACRE_TAMPERED, "byte %llu of %zu: %s",
+              (unsigned long long)at, size, nacre_status_name(status));
     file_flip(path, at);
     close_all(t);
   }
 }
 
-/* ---- CURRENT, manifest, keys --------------------------------------------------------------------------------------------------------- */
+/* ---- CURRENT, manifest, keys --------------------------------------------------------------------------- */
 
 Test(damage, a_damaged_manifest_refuses_to_open_in_every_mode) {
   make(false);
@@ -343,11 +348,11 @@ Test(damage, verify_finds_unequal_key_files_and_they_still_open) {
   close_all(t);
 }
 
-/* ---- files that nothing names ------------------------------------------------------------------------------------------------------------ */
+/* ---- files that nothing names -------------------------------------------------------------------------- */
 
 static void add_orphans(void) {
-  static const char *const names[] = {"00000000000000000900.seg", "00000000000000000901.log", "00000000000000000902.man",
-                                      "CURRENT.tmp"};
+  static const char *const names[] = {"00000000000000000900.seg", "00000000000000000901.log",
+                                      "00000000000000000902.man", "CURRENT.tmp"};
   for (size_t i = 0; i < 4; i++) {
     char orphan[PATH_BYTES];
     join(orphan, directory, names[i]);
@@ -362,9 +367,12 @@ Test(damage, orphans_go_with_the_first_write) {
   join(path, directory, "somebody's file");
   file_store(path, "x", 1);
   nacre_table *t = site_table(&s, &store, "table");
-  cr_expect_eq(count_files(directory, "900.seg") + count_files(directory, "901.log"), 2, "reading removes nothing");
+  cr_expect_eq(count_files(directory, "900.seg") + count_files(directory, "901.log"), 2,
+               "reading removes nothing");
   put_text(t, "zz", "x", false);
-  cr_expect_eq(count_files(directory, "900.seg") + count_files(directory, "901.log") + count_files(directory, "902.man"), 0);
+  cr_expect_eq(count_files(directory, "900.seg") + count_files(directory, "901.log") +
+                   count_files(directory, "902.man"),
+               0);
   cr_expect(file_is_there(path), "a file of another kind is not ours to remove");
   cr_expect_eq(answered(t, 0, ENTRIES), ENTRIES);
   put_text(t, "zz", "numbers are not used again", true);
@@ -390,7 +398,7 @@ Test(damage, orphans_stay_while_a_named_file_is_not_whole) {
   close_all(t);
 }
 
-/* ---- the catalogue is a table like any other ------------------------------------------------------------------------------------------------- */
+/* ---- the catalogue is a table like any other ----------------------------------------------------------- */
 
 Test(damage, a_damaged_catalogue_refuses_to_open) {
   make(false);
@@ -401,7 +409,8 @@ Test(damage, a_damaged_catalogue_refuses_to_open) {
   fails(nacre_open(s.store, &s.options, &again), NC_E_CURRENT_MISSING);
 }
 
-/* A directory of another table under a table's name: its keys are not those that the catalogue vouches for. */
+/* A directory of another table under a table's name: its keys are not those that the catalogue vouches
+ * for. */
 Test(damage, two_tables_that_changed_places_are_refused) {
   char other[PATH_BYTES], away[PATH_BYTES];
   make(false);

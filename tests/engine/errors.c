@@ -31,7 +31,8 @@ static char *all_sources(void) {
   require(dir != NULL);
   for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
     size_t length = strlen(entry->d_name), part;
-    if (length < 3 || strcmp(entry->d_name + length - 2, ".c") != 0 || strcmp(entry->d_name, "errors.c") == 0) continue;
+    if (length < 3 || strcmp(entry->d_name + length - 2, ".c") != 0 || strcmp(entry->d_name, "errors.c") == 0)
+      continue;
     char path[PATH_BYTES];
     join(path, TEST_SOURCE_DIR, entry->d_name);
     uint8_t *bytes = file_load(path, &part);

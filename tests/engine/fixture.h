@@ -2,8 +2,9 @@
  *
  * fixture: what the tests of the engine share.
  *
- * `floor` is a directory with what the engine's rooms need beneath them, without a store: env, cache, keys. `site` is a place
- * for a whole store. Both clean up after themselves. Files are read and changed behind the engine's back by path.
+ * `floor` is a directory with what the engine's rooms need beneath them, without a store: env, cache, keys.
+ * `site` is a place for a whole store. Both clean up after themselves. Files are read and changed behind
+ * the engine's back by path.
  */
 #ifndef TESTS_ENGINE_FIXTURE_H
 #define TESTS_ENGINE_FIXTURE_H
@@ -18,7 +19,7 @@
 
 enum { PATH_BYTES = 512 };
 
-/* ---- checks: they end the test, or the program ------------------------------------------------------------------- */
+/* ---- checks: they end the test, or the program --------------------------------------------------------- */
 
 void check_ok(nacre_status status, const nacre_error *err, const char *call, const char *file, int line);
 void check_id(nacre_status status, const nacre_error *err, uint32_t id, const char *call, const char *file,
@@ -41,15 +42,16 @@ void api_id(nacre_status status, uint32_t id, const char *call, const char *file
 #define ok(call) api_ok((call), #call, __FILE__, __LINE__)
 #define fails(call, id) api_id((call), (id), #call, __FILE__, __LINE__)
 
-/* ---- bytes --------------------------------------------------------------------------------------------------------- */
+/* ---- bytes --------------------------------------------------------------------------------------------- */
 
 nacre_slice text(const char *s); /* without the terminator; never NULL data */
 bool slice_is(nacre_slice s, const char *s_text);
 
-/* ---- rooms without a store ------------------------------------------------------------------------------------------ */
+/* ---- rooms without a store ----------------------------------------------------------------------------- */
 
 typedef struct floor_fixture {
   char path[PATH_BYTES];
+  nacre_io quick;
   nc_shared shared;
   nc_dir dir;
   nc_uuid table;
@@ -60,10 +62,11 @@ typedef struct floor_fixture {
 void floor_open(floor_fixture *f);
 void floor_close(floor_fixture *f);
 
-/* ---- a store -------------------------------------------------------------------------------------------------------- */
+/* ---- a store ------------------------------------------------------------------------------------------- */
 
 typedef struct site {
   char path[PATH_BYTES], store[PATH_BYTES], uri[PATH_BYTES];
+  nacre_io quick; /* the operating system's operations without syncing: nothing here loses its power */
   nacre_store_options options; /* create, the keyring beside the store, no workers: all is deterministic */
 } site;
 
@@ -72,6 +75,8 @@ void site_remove(site *s);
 nacre_store *site_open(site *s);
 /* Opens the store and the table `name`, which is made when it is missing. */
 nacre_table *site_table(site *s, nacre_store **ret_store, const char *name);
+/* A store with a table "table", cleanly closed: b = 2 in a segment, a = 1 under a = 3, which is in a log. */
+void site_fill(site *s);
 /* The directory of a table (NULL: the catalogue), below the store. */
 void site_table_path(site *s, const char *name, char path[PATH_BYTES]);
 /* The only file of a directory whose name ends so; fails unless there is exactly one. */
@@ -82,7 +87,7 @@ void put_text(nacre_table *t, const char *key, const char *value, bool sync);
 /* Whether the table answers `value` for `key`; NULL: not found. */
 bool holds(nacre_table *t, const nacre_snapshot *snapshot, const char *key, const char *value);
 
-/* ---- files behind the engine's back ----------------------------------------------------------------------------------- */
+/* ---- files behind the engine's back -------------------------------------------------------------------- */
 
 void join(char path[PATH_BYTES], const char *directory, const char *name);
 uint8_t *file_load(const char *path, size_t *ret_size); /* the caller frees */
@@ -95,9 +100,10 @@ void tree_copy(const char *from, const char *to); /* a directory with all that i
 /* A number for all names and bytes below a directory, names that end in `except` left out. */
 uint64_t tree_digest(const char *directory, const char *except);
 
-/* ---- a disk that fails --------------------------------------------------------------------------------------------------- */
+/* ---- a disk that fails --------------------------------------------------------------------------------- */
 
-/* The operating system's operations, the n-th of which fails with `code`. Operations that change the disk are counted. */
+/* The operating system's operations, the n-th of which fails with `code`. Operations that change the disk
+ * are counted. */
 typedef struct failing_io {
   nacre_io io;
   int code;

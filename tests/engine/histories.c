@@ -29,7 +29,7 @@ void history_close(history *h) {
   floor_close(&h->floor);
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 size_t history_log(history *h) {
   nacre_error err;
@@ -99,7 +99,7 @@ void history_synced(history *h, size_t log) {
   h->synced = (nc_log_position){log + 1, nc_sealed_writer_size(h->logs[log]->writer)};
 }
 
-/* ---- damage ----------------------------------------------------------------------------------------------------------- */
+/* ---- damage -------------------------------------------------------------------------------------------- */
 
 void history_path(const history *h, size_t log, char path[PATH_BYTES]) {
   char name[NC_FILE_NAME_BYTES];
@@ -143,7 +143,7 @@ void log_cut(const history *h, size_t log, uint64_t size) {
   file_cut(path, size);
 }
 
-/* ---- recovery ------------------------------------------------------------------------------------------------------------ */
+/* ---- recovery ------------------------------------------------------------------------------------------ */
 
 /* Every entry that was replayed is the one that was written, and they are 1, 2, ... without a hole. */
 static void check_entries(history *h, nc_memtable *m) {

@@ -2,8 +2,8 @@
  *
  * histories: commit logs made frame by frame, with every frame's place known, and their recovery.
  *
- * Sequence n puts the key "k<n>" with the value "v<n>". What is said to be synced is up to the test: nothing here depends on
- * what really reached the disk.
+ * Sequence n puts the key "k<n>" with the value "v<n>". What is said to be synced is up to the test:
+ * nothing here depends on what really reached the disk.
  */
 #ifndef TESTS_ENGINE_HISTORIES_H
 #define TESTS_ENGINE_HISTORIES_H

@@ -95,7 +95,10 @@ static void walk(test_random *random, nacre_iter *it, const int *values, size_t 
         nacre_iter_seek_back(it, text(key_of(target, key)));
         at = next_there(values, (long)(target >= upper ? upper - 1 : target), -1, lower, upper);
         break;
-      case 4: case 5: case 6: case 7:
+      case 4:
+      case 5:
+      case 6:
+      case 7:
         nacre_iter_next(it);
         at = next_there(values, (long)at + 1, 1, lower, upper);
         break;

@@ -14,7 +14,8 @@ static void setup(void) { history_open(&h); }
 static void teardown(void) { history_close(&h); }
 TestSuite(log_chain, .init = setup, .fini = teardown);
 
-/* Logs of two groups of two writes each, one behind the other; `finals`: each ended cleanly. Nothing is said to be synced. */
+/* Logs of two groups of two writes each, one behind the other; `finals`: each ended cleanly. Nothing is
+ * said to be synced. */
 static void chain(size_t count, bool finals) {
   for (size_t i = 0; i < count; i++) {
     size_t log = history_log(&h);
@@ -132,9 +133,7 @@ Test(log_chain, a_synced_position_in_a_newer_log_covers_the_older_ones) {
 
 Test(log_chain, a_final_frame_vouches_for_all_before_it_older_logs_too) {
   chain(2, false);
-  history_final(
-      &h,
-      1);
+  history_final(&h, 1);
   frame_zero(&h, frame_of(0, 1));
   history_refused(&h, NC_E_LOG_DAMAGED, 0);
 }
@@ -224,7 +223,7 @@ Test(log_chain, a_gap_between_two_logs_ends_the_history) {
   broken_at(frame_of(1, 0));
 }
 
-/* ---- logs that never began ---------------------------------------------------------------------------------------------------- */
+/* ---- logs that never began ----------------------------------------------------------------------------- */
 
 Test(log_chain, a_newest_log_that_never_began_leaves_a_clean_end_clean) {
   chain(2, true);
@@ -281,7 +280,7 @@ Test(log_chain, zeros_are_the_end_only_in_the_newest_log_that_began) {
   broken_at(frame_of(0, 2));
 }
 
-/* ---- not the logs that were named ------------------------------------------------------------------------------------------------ */
+/* ---- not the logs that were named ---------------------------------------------------------------------- */
 
 Test(log_chain, a_missing_log_is_refused_wherever_it_stands) {
   static const uint64_t kept[] = {0, 4, 8};
@@ -344,9 +343,10 @@ Test(log_chain, two_logs_that_changed_names_are_refused) {
   history_refused(&h, NC_E_FILE_IDENTITY, 0);
 }
 
-/* ---- every cut -------------------------------------------------------------------------------------------------------------------- */
+/* ---- every cut ----------------------------------------------------------------------------------------- */
 
-/* Whichever log is cut, and where: what is kept is a prefix, and what was vouched for is kept or the open refused. */
+/* Whichever log is cut, and where: what is kept is a prefix, and what was vouched for is kept or the open
+ * refused. */
 Test(log_chain, a_cut_anywhere_keeps_a_prefix_or_is_refused) {
   chain(2, false);
   history_synced(&h, 1);

@@ -274,7 +274,8 @@ Test(manifest, another_one_under_its_name_is_refused) {
   read_fails(NC_E_FILE_IDENTITY);
 }
 
-/* A CURRENT put back to an older copy names a manifest that is gone, or is of an older epoch than the one it names. */
+/* A CURRENT put back to an older copy names a manifest that is gone, or is of an older epoch than the one
+ * it names. */
 Test(manifest, a_current_put_back_after_a_new_manifest_is_not_believed) {
   begin();
   nc_manifest_close(&manifest);
@@ -291,7 +292,7 @@ Test(manifest, a_current_put_back_after_a_new_manifest_is_not_believed) {
   read_fails(NC_E_MANIFEST_MISSING);
 }
 
-/* ---- commits that contradict one another: authentic, but no writer of ours makes them --------------------------------------- */
+/* ---- commits that contradict one another: authentic, but no writer of ours makes them ------------------ */
 
 typedef void fill(nc_writer *w);
 
@@ -402,7 +403,7 @@ Test(manifest, an_authentic_one_is_still_checked_edit_by_edit) {
   cr_expect_eq(content.sequence, 7);
 }
 
-/* ---- CURRENT ----------------------------------------------------------------------------------------------------------------- */
+/* ---- CURRENT ------------------------------------------------------------------------------------------- */
 
 Test(manifest, a_missing_current_is_refused) {
   begin();

@@ -190,7 +190,7 @@ Test(memtable, a_cursor_keeps_the_memtable) {
   nc_env_destroy(env);
 }
 
-/* ---- against a sorted array ------------------------------------------------------------------------------------------- */
+/* ---- against a sorted array ---------------------------------------------------------------------------- */
 
 enum { RANDOM_ENTRIES = 1500 };
 typedef struct item {

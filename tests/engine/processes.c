@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stores and fork: a child's handles are dead, the parent's are unharmed, and the lock holds across processes. A plain
- * program, because it forks.
+ * Stores and fork: a child's handles are dead, the parent's are unharmed, and the lock holds across
+ * processes. A plain program, because it forks.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -31,14 +31,28 @@ static int in_child(void) {
   nacre_table_infos *infos;
   nacre_table *table;
   if (nacre_batch_create(&b) != NACRE_OK || nacre_batch_put(b, key, key) != NACRE_OK) return 1;
-  const nacre_status statuses[] = {
-      nacre_put(t, key, key, NULL), nacre_delete(t, key, NULL), nacre_write(t, b, NULL), nacre_get(t, key, NULL, &v),
-      nacre_get_into(t, key, NULL, &v, sizeof v, &size), nacre_multi_get(t, 1, &key, NULL, &v, &one),
-      nacre_iter_open(t, NULL, &other), nacre_snapshot_take(t, &taken), nacre_sync(t), nacre_flush(t),
-      nacre_compact(t, none, none), nacre_wait_idle(t), nacre_verify(t, NULL, NULL), nacre_table_stats(t, NULL),
-      nacre_table_recovery(t, NULL), nacre_table_close(t), nacre_close(store), nacre_table_create(store, "x", NULL, NULL),
-      nacre_table_open(store, "table", NULL, &table), nacre_table_drop(store, "table"),
-      nacre_table_rename(store, "table", "x"), nacre_table_list(store, &infos)};
+  const nacre_status statuses[] = {nacre_put(t, key, key, NULL),
+                                   nacre_delete(t, key, NULL),
+                                   nacre_write(t, b, NULL),
+                                   nacre_get(t, key, NULL, &v),
+                                   nacre_get_into(t, key, NULL, &v, sizeof v, &size),
+                                   nacre_multi_get(t, 1, &key, NULL, &v, &one),
+                                   nacre_iter_open(t, NULL, &other),
+                                   nacre_snapshot_take(t, &taken),
+                                   nacre_sync(t),
+                                   nacre_flush(t),
+                                   nacre_compact(t, none, none),
+                                   nacre_wait_idle(t),
+                                   nacre_verify(t, NULL, NULL),
+                                   nacre_table_stats(t, NULL),
+                                   nacre_table_recovery(t, NULL),
+                                   nacre_table_close(t),
+                                   nacre_close(store),
+                                   nacre_table_create(store, "x", NULL, NULL),
+                                   nacre_table_open(store, "table", NULL, &table),
+                                   nacre_table_drop(store, "table"),
+                                   nacre_table_rename(store, "table", "x"),
+                                   nacre_table_list(store, &infos)};
   for (int i = 0; i < (int)(sizeof statuses / sizeof statuses[0]); i++) {
     if (statuses[i] != NACRE_FORKED) return 10 + i;
   }
@@ -100,7 +114,7 @@ static void handles_in_a_child(uint32_t workers) {
   site_remove(&s);
 }
 
-/* ---- locks ----------------------------------------------------------------------------------------------------------------- */
+/* ---- locks --------------------------------------------------------------------------------------------- */
 
 static int opens_locked(void) { return nacre_open(s.store, &s.options, &store) == NACRE_LOCKED ? 0 : 1; }
 
@@ -157,7 +171,7 @@ static void a_store_of_the_childs_own(void) {
   site_remove(&s);
 }
 
-/* ---- crashes while a log that nothing is in yet stands between others ------------------------------------------------------- */
+/* ---- crashes while a log that nothing is in yet stands between others ---------------------------------- */
 
 static int dies_behind(uint64_t operations) {
   static failing_io io;
@@ -174,7 +188,7 @@ static int dies_behind(uint64_t operations) {
 static uint64_t operations;
 static int dies(void) { return dies_behind(operations); }
 static int writes_and_dies(void) {
-  s.options.io = NULL;
+  s.options.io = &s.quick;
   t = site_table(&s, &store, "table");
   put_text(t, "third", "3", true);
   kill(getpid(), SIGKILL);
@@ -191,10 +205,12 @@ static void two_crashes_in_a_row(void) {
     ok(nacre_close(store));
     CHECK(fork_and(dies) == 0, "the first child");
     CHECK(fork_and(writes_and_dies) == 100 + SIGKILL, "the second child");
-    s.options.io = NULL;
+    s.options.io = &s.quick;
     t = site_table(&s, &store, "table");
-    CHECK(holds(t, NULL, "first", "1") && holds(t, NULL, "third", "3"), "cut at operation %llu", (unsigned long long)operations);
-    CHECK(nacre_verify(t, NULL, NULL) == NACRE_OK, "verify after a cut at operation %llu", (unsigned long long)operations);
+    CHECK(holds(t, NULL, "first", "1") && holds(t, NULL, "third", "3"), "cut at operation %llu",
+          (unsigned long long)operations);
+    CHECK(nacre_verify(t, NULL, NULL) == NACRE_OK, "verify after a cut at operation %llu",
+          (unsigned long long)operations);
     ok(nacre_table_close(t));
     ok(nacre_close(store));
     site_remove(&s);

@@ -198,7 +198,8 @@ Test(segment_damage, each_part_is_refused_by_name) {
   }
 }
 
-/* Two frames of equal size that change places do not authenticate: their addresses are part of their nonces. */
+/* Two frames of equal size that change places do not authenticate: their addresses are part of their
+ * nonces. */
 Test(segment_damage, swapped_blocks_are_refused) {
   list_free(&list);
   cr_assert_eq(remove(path), 0);

@@ -70,7 +70,7 @@ const nc_entry *list_get(const entry_list *list, nacre_slice key, uint64_t seque
   return at < list->count && nc_slice_equal(list->entries[at].key, key) ? &list->entries[at] : NULL;
 }
 
-/* ---- segments --------------------------------------------------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------------------------------ */
 
 nc_segment_params segment_params(const floor_fixture *f) {
   return (nc_segment_params){.table = f->table,
@@ -109,7 +109,7 @@ void segment_path(const floor_fixture *f, uint64_t number, char path[PATH_BYTES]
   join(path, f->path, name);
 }
 
-/* ---- checks ------------------------------------------------------------------------------------------------------------ */
+/* ---- checks -------------------------------------------------------------------------------------------- */
 
 static void check_at(const nc_cursor *c, const entry_list *list, size_t i) {
   if (i >= list->count) {

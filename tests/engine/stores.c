@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * nacre.h, stores and tables: options, names, handles, what is written when, and what is finished after an interruption.
+ * nacre.h, stores: options, creating, opening, locks, what is written when and what is never written.
+ * Tables are in tables.c.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -9,7 +10,6 @@
 #include <unistd.h>
 
 #include "fixture.h"
-#include "store.h"
 
 static site s;
 
@@ -24,7 +24,7 @@ static void refused(const nacre_store_options *options, nc_error_id id) {
   cr_expect_not(file_is_there(s.store), "a refused open makes nothing");
 }
 
-/* ---- options of a store --------------------------------------------------------------------------------------------------- */
+/* ---- options of a store -------------------------------------------------------------------------------- */
 
 Test(stores, open_refuses_null_arguments) {
   nacre_store *store;
@@ -33,11 +33,11 @@ Test(stores, open_refuses_null_arguments) {
   cr_expect_not(file_is_there(s.store));
 }
 
-#define REFUSES(name, field, value, id)         \
-  Test(stores, name) {                          \
-    nacre_store_options options = s.options;    \
-    options.field = value;                      \
-    refused(&options, id);                      \
+#define REFUSES(name, field, value, id)      \
+  Test(stores, name) {                       \
+    nacre_store_options options = s.options; \
+    options.field = value;                   \
+    refused(&options, id);                   \
   }
 REFUSES(refuses_reserved_fields, reserved[3], 1, NC_E_OPTION_RESERVED)
 REFUSES(refuses_open_files_max, open_files_max, 100, NC_E_OPTION_UNSUPPORTED)
@@ -68,7 +68,7 @@ Test(stores, takes_the_least_and_the_most_of_each_option) {
   ok(nacre_close(store));
 }
 
-/* ---- opening and creating ------------------------------------------------------------------------------------------------------ */
+/* ---- opening and creating ------------------------------------------------------------------------------ */
 
 Test(stores, a_missing_store_is_not_found_and_not_made) {
   nacre_store *store;
@@ -106,7 +106,7 @@ Test(stores, a_directory_with_other_files_does_not_become_a_store) {
 Test(stores, two_opens_in_one_process_are_locked_out) {
   nacre_store *first = site_open(&s), *second = NULL;
   fails(nacre_open(s.store, &s.options, &second), NC_E_LOCKED);
-  nacre_store_options reading = {.read_only = true, .default_key.uri = s.uri};
+  nacre_store_options reading = {.read_only = true, .default_key.uri = s.uri, .io = &s.quick};
   fails(nacre_open(s.store, &reading, &second), NC_E_LOCKED);
   cr_expect_null(second);
   ok(nacre_close(first));
@@ -125,7 +125,7 @@ Test(stores, another_key_does_not_open_it) {
   ok(nacre_table_close(t));
   ok(nacre_close(store));
   snprintf(other, sizeof other, "local:%.400s/other-keyring", s.path);
-  nacre_store_options options = {.default_key.uri = other};
+  nacre_store_options options = {.default_key.uri = other, .io = &s.quick};
   nacre_status status = nacre_open(s.store, &options, &store);
   cr_expect_eq(status, NACRE_KEY_MISSING, "%s", nacre_status_name(status));
 }
@@ -147,25 +147,15 @@ Test(stores, a_failing_create_leaves_no_file) {
       break;
     }
     cr_assert_eq(status, NACRE_IO, "operation %llu: %s", (unsigned long long)n, nacre_status_name(status));
-    cr_assert(!file_is_there(s.store) || count_files(s.store, "") == 0, "operation %llu left files", (unsigned long long)n);
+    cr_assert(!file_is_there(s.store) || count_files(s.store, "") == 0, "operation %llu left files",
+              (unsigned long long)n);
   }
 }
 
-/* ---- a clean store is not written to -------------------------------------------------------------------------------------------------- */
-
-static void fill_and_close(void) {
-  nacre_store *store;
-  nacre_table *t = site_table(&s, &store, "table");
-  put_text(t, "a", "1", false);
-  put_text(t, "b", "2", true);
-  ok(nacre_flush(t));
-  put_text(t, "a", "3", false);
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-}
+/* ---- a clean store is not written to ------------------------------------------------------------------- */
 
 Test(stores, opening_and_reading_a_clean_store_writes_nothing) {
-  fill_and_close();
+  site_fill(&s);
   uint64_t before = tree_digest(s.store, "LOCK");
   for (int round = 0; round < 2; round++) {
     nacre_store *store;
@@ -202,10 +192,10 @@ static void abandon(void) {
 }
 
 Test(stores, a_read_only_open_replays_and_changes_nothing) {
-  fill_and_close();
+  site_fill(&s);
   abandon();
   uint64_t before = tree_digest(s.store, NULL);
-  nacre_store_options options = {.read_only = true, .default_key.uri = s.uri};
+  nacre_store_options options = {.read_only = true, .default_key.uri = s.uri, .io = &s.quick};
   for (int round = 0; round < 2; round++) {
     nacre_store *store;
     nacre_table *t;
@@ -222,7 +212,7 @@ Test(stores, a_read_only_open_replays_and_changes_nothing) {
 }
 
 Test(stores, what_is_replayed_is_flushed_before_the_first_write) {
-  fill_and_close();
+  site_fill(&s);
   abandon();
   nacre_store *store;
   nacre_stats stats;
@@ -239,9 +229,10 @@ Test(stores, what_is_replayed_is_flushed_before_the_first_write) {
   ok(nacre_close(store));
 }
 
-/* After an unclean end, what was only in the page cache must not be left to it: a sync makes it durable (by flushing it). */
+/* After an unclean end, what was only in the page cache must not be left to it: a sync makes it durable
+ * (by flushing it). */
 Test(stores, syncing_after_an_unclean_end_makes_what_was_replayed_durable) {
-  fill_and_close();
+  site_fill(&s);
   abandon();
   nacre_store *store;
   nacre_stats stats;
@@ -254,7 +245,7 @@ Test(stores, syncing_after_an_unclean_end_makes_what_was_replayed_durable) {
 }
 
 Test(stores, a_store_that_may_not_be_written_says_so) {
-  fill_and_close();
+  site_fill(&s);
   nacre_store *store;
   nacre_table *t;
   nacre_batch *b;
@@ -281,7 +272,7 @@ Test(stores, a_store_that_may_not_be_written_says_so) {
 }
 
 Test(stores, a_table_may_be_opened_read_only_in_a_writable_store) {
-  fill_and_close();
+  site_fill(&s);
   nacre_store *store = site_open(&s);
   nacre_table *t;
   nacre_table_open_options options = {.read_only = true};
@@ -293,7 +284,7 @@ Test(stores, a_table_may_be_opened_read_only_in_a_writable_store) {
 }
 
 Test(stores, a_read_only_open_needs_no_lock_file_and_no_right_to_write) {
-  fill_and_close();
+  site_fill(&s);
   char lock[PATH_BYTES];
   nacre_store *store;
   nacre_table *t;
@@ -305,332 +296,6 @@ Test(stores, a_read_only_open_needs_no_lock_file_and_no_right_to_write) {
   ok(nacre_table_open(store, "table", NULL, &t));
   cr_expect(holds(t, NULL, "a", "3"));
   cr_expect_not(file_is_there(lock));
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-}
-
-/* ---- tables ------------------------------------------------------------------------------------------------------------------------------ */
-
-Test(stores, table_calls_refuse_null_arguments) {
-  nacre_store *store = site_open(&s);
-  nacre_table *t;
-  nacre_table_infos *infos;
-  fails(nacre_table_create(NULL, "t", NULL, &t), NC_E_ARGUMENT);
-  fails(nacre_table_create(store, NULL, NULL, &t), NC_E_ARGUMENT);
-  fails(nacre_table_open(NULL, "t", NULL, &t), NC_E_ARGUMENT);
-  fails(nacre_table_open(store, NULL, NULL, &t), NC_E_ARGUMENT);
-  fails(nacre_table_open(store, "t", NULL, NULL), NC_E_ARGUMENT);
-  fails(nacre_table_drop(NULL, "t"), NC_E_ARGUMENT);
-  fails(nacre_table_drop(store, NULL), NC_E_ARGUMENT);
-  fails(nacre_table_rename(NULL, "t", "u"), NC_E_ARGUMENT);
-  fails(nacre_table_rename(store, NULL, "u"), NC_E_ARGUMENT);
-  fails(nacre_table_rename(store, "t", NULL), NC_E_ARGUMENT);
-  fails(nacre_table_list(NULL, &infos), NC_E_ARGUMENT);
-  fails(nacre_table_list(store, NULL), NC_E_ARGUMENT);
-  ok(nacre_close(store));
-}
-
-Test(stores, names_are_1_to_255_bytes_and_no_uuid) {
-  nacre_store *store = site_open(&s);
-  nacre_table *t;
-  char name[258];
-  memset(name, 'n', sizeof name);
-  name[256] = 0;
-  static const char *const good[] = {"x", "a/b", "..", ".", "with space\nand \xff", "uuid", "UUID:x", "LOCK", "catalogue"};
-  fails(nacre_table_create(store, "", NULL, &t), NC_E_TABLE_NAME);
-  fails(nacre_table_create(store, name, NULL, &t), NC_E_TABLE_NAME);
-  fails(nacre_table_create(store, "uuid:", NULL, &t), NC_E_TABLE_NAME);
-  fails(nacre_table_create(store, "uuid:3", NULL, &t), NC_E_TABLE_NAME);
-  name[255] = 0;
-  ok(nacre_table_create(store, name, NULL, NULL));
-  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-    ok(nacre_table_create(store, good[i], NULL, &t));
-    put_text(t, "name", good[i], false);
-    ok(nacre_table_close(t));
-  }
-  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-    ok(nacre_table_open(store, good[i], NULL, &t));
-    cr_expect(holds(t, NULL, "name", good[i]));
-    ok(nacre_table_close(t));
-  }
-  fails(nacre_table_rename(store, "x", ""), NC_E_TABLE_NAME);
-  fails(nacre_table_rename(store, "x", "uuid:y"), NC_E_TABLE_NAME);
-  name[255] = 'n';
-  fails(nacre_table_rename(store, "x", name), NC_E_TABLE_NAME);
-  ok(nacre_close(store));
-}
-
-Test(stores, table_options_are_checked) {
-  nacre_store *store = site_open(&s);
-  static const nacre_table_options bad[] = {
-      {.reserved = {1}},      {.key_count = 1},           {.key_count = 17},          {.compression = (nacre_compression)4},
-      {.block_bytes = 1023},  {.block_bytes = 1048577},   {.filter_bits_per_key = 33}};
-  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-    fails(nacre_table_create(store, "t", &bad[i], NULL), i == 0 ? NC_E_OPTION_RESERVED : NC_E_ARGUMENT);
-  }
-  static const nacre_table_options good[] = {{.compression = NACRE_COMPRESSION_NONE, .block_bytes = 1024},
-                                             {.compression = NACRE_COMPRESSION_LZ4, .block_bytes = 1048576},
-                                             {.compression = NACRE_COMPRESSION_ZSTD, .filter_bits_per_key = 32},
-                                             {.filter_bits_per_key = UINT32_MAX}};
-  nacre_table_infos *infos;
-  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-    char name[2] = {(char)('a' + i), 0};
-    nacre_table *t;
-    ok(nacre_table_create(store, name, &good[i], &t));
-    put_text(t, "k", "v", false);
-    ok(nacre_compact(t, (nacre_slice){0}, (nacre_slice){0}));
-    cr_expect(holds(t, NULL, "k", "v"));
-    ok(nacre_table_close(t));
-  }
-  ok(nacre_table_list(store, &infos));
-  cr_assert_eq(nacre_table_infos_count(infos), 4);
-  for (size_t i = 0; i < 4; i++) {
-    const nacre_table_info *info = nacre_table_infos_at(infos, i);
-    cr_expect_eq(info->compression, good[i].compression);
-    cr_expect_eq(info->block_bytes, good[i].block_bytes == 0 ? 4096 : good[i].block_bytes);
-    cr_expect_eq(info->filter_bits_per_key, good[i].filter_bits_per_key == 0 ? 10 : good[i].filter_bits_per_key);
-    cr_expect(info->key_count == 1 && strcmp(info->keys[0].uri, s.uri) == 0 && strlen(info->uuid) == 36);
-    cr_expect(info->kek_version == 1 && strlen(info->kek_id) == 36 && info->created_ms > 1500000000000u);
-  }
-  cr_expect_null(nacre_table_infos_at(infos, 4));
-  nacre_table_infos_free(infos);
-  ok(nacre_close(store));
-}
-
-Test(stores, table_open_options_are_checked) {
-  nacre_store *store = site_open(&s);
-  nacre_table *t;
-  ok(nacre_table_create(store, "t", NULL, NULL));
-  static const nacre_table_open_options bad[] = {
-      {.reserved = {1}}, {.recovery = NACRE_RECOVERY_TO_DAMAGE}, {.recovery = (nacre_recovery_mode)2, .read_only = true},
-      {.key_count = 1},  {.key_count = 17}};
-  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-    fails(nacre_table_open(store, "t", &bad[i], &t), i == 0 ? NC_E_OPTION_RESERVED : NC_E_ARGUMENT);
-  }
-  ok(nacre_close(store));
-}
-
-Test(stores, handles_of_a_table_are_counted) {
-  nacre_store *store = site_open(&s);
-  nacre_table *one, *two;
-  nacre_table_infos *infos;
-  char name[64];
-  ok(nacre_table_create(store, "t", NULL, &one));
-  ok(nacre_table_list(store, &infos));
-  snprintf(name, sizeof name, "uuid:%s", nacre_table_infos_at(infos, 0)->uuid);
-  nacre_table_infos_free(infos);
-  ok(nacre_table_open(store, name, NULL, &two));
-  cr_expect_eq(one, two, "the same handle, by either name");
-  put_text(one, "k", "v", false);
-  ok(nacre_table_close(one));
-  cr_expect(holds(two, NULL, "k", "v"));
-  fails(nacre_table_drop(store, "t"), NC_E_TABLE_OPEN);
-  fails(nacre_close(store), NC_E_STORE_BUSY);
-  ok(nacre_table_close(two));
-  ok(nacre_close(store));
-}
-
-Test(stores, a_name_is_taken_once) {
-  nacre_store *store = site_open(&s);
-  nacre_table *t;
-  ok(nacre_table_create(store, "a", NULL, &t));
-  ok(nacre_table_create(store, "b", NULL, NULL));
-  put_text(t, "k", "v", false);
-  fails(nacre_table_create(store, "a", NULL, NULL), NC_E_TABLE_EXISTS);
-  fails(nacre_table_rename(store, "a", "b"), NC_E_TABLE_EXISTS);
-  fails(nacre_table_rename(store, "c", "d"), NC_E_TABLE_MISSING);
-  ok(nacre_table_rename(store, "a", "c")); /* while it is open */
-  ok(nacre_table_close(t));
-  fails(nacre_table_open(store, "a", NULL, &t), NC_E_TABLE_MISSING);
-  fails(nacre_table_drop(store, "a"), NC_E_TABLE_MISSING);
-  fails(nacre_table_open(store, "uuid:00000000-0000-0000-0000-000000000000", NULL, &t), NC_E_TABLE_MISSING);
-  fails(nacre_table_open(store, "uuid:nonsense", NULL, &t), NC_E_TABLE_MISSING);
-  ok(nacre_close(store));
-  store = site_open(&s);
-  ok(nacre_table_open(store, "c", NULL, &t));
-  cr_expect(holds(t, NULL, "k", "v"));
-  ok(nacre_table_close(t));
-  ok(nacre_table_create(store, "a", NULL, NULL));
-  ok(nacre_close(store));
-}
-
-Test(stores, a_dropped_table_is_gone_with_its_directory) {
-  nacre_store *store;
-  nacre_table_infos *infos;
-  char directory[PATH_BYTES];
-  fill_and_close();
-  site_table_path(&s, "table", directory);
-  cr_assert(file_is_there(directory));
-  store = site_open(&s);
-  ok(nacre_table_drop(store, "table"));
-  cr_expect_not(file_is_there(directory));
-  fails(nacre_table_drop(store, "table"), NC_E_TABLE_MISSING);
-  ok(nacre_table_list(store, &infos));
-  cr_expect_eq(nacre_table_infos_count(infos), 0);
-  nacre_table_infos_free(infos);
-  ok(nacre_close(store));
-}
-
-/* Many keys with regions far too long to be recorded. */
-Test(stores, a_table_with_too_much_to_record_is_refused_and_leaves_nothing) {
-  static nacre_key_spec specs[NACRE_KEY_SPECS_MAX];
-  static char region[65536];
-  memset(region, 'r', sizeof region - 1);
-  for (size_t i = 0; i < NACRE_KEY_SPECS_MAX; i++) specs[i] = (nacre_key_spec){.uri = s.uri, .region = region};
-  nacre_store *store = site_open(&s);
-  size_t before = count_files(s.store, "");
-  nacre_table_options options = {.keys = specs, .key_count = NACRE_KEY_SPECS_MAX};
-  fails(nacre_table_create(store, "t", &options, NULL), NC_E_SEAL_ARGUMENT);
-  cr_expect_eq(count_files(s.store, ""), before);
-  ok(nacre_close(store));
-}
-
-/* No key that is accepted makes a record that large; the catalogue itself is asked. */
-Test(stores, a_record_that_is_too_large_for_the_catalogue_is_refused) {
-  nacre_store *store = site_open(&s);
-  nacre_error err;
-  nc_uuid table = {{1}};
-  static char region[NC_CATALOGUE_RECORD_BYTES_MAX];
-  static nc_catalogue_record record;
-  record = (nc_catalogue_record){.life = NC_TABLE_LIVE, .name = text("t"), .spec_count = 1};
-  record.specs[0] = (nc_key_spec_record){text(s.uri), nc_slice(region, sizeof region), text("")};
-  must_fail(nc_catalogue_put(store->catalogue, &table, &record, &err), NC_E_CATALOGUE_FULL);
-  ok(nacre_close(store));
-}
-
-Test(stores, a_table_may_have_a_key_of_its_own) {
-  char uri[PATH_BYTES];
-  snprintf(uri, sizeof uri, "local:%.400s/own-keyring", s.path);
-  nacre_key_spec specs[] = {{.uri = uri}, {.uri = s.uri, .region = "here"}};
-  nacre_table_options options = {.keys = specs, .key_count = 2};
-  nacre_store *store = site_open(&s);
-  nacre_table *t;
-  ok(nacre_table_create(store, "t", &options, &t));
-  put_text(t, "k", "v", false);
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-  cr_assert_eq(remove(strchr(uri, ':') + 1), 0); /* either wrap serves */
-  store = site_open(&s);
-  ok(nacre_table_open(store, "t", NULL, &t));
-  cr_expect(holds(t, NULL, "k", "v"));
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-}
-
-Test(stores, a_table_open_in_one_way_is_not_opened_in_another) {
-  fill_and_close();
-  nacre_store *store = site_open(&s);
-  nacre_table *one, *two;
-  nacre_table_open_options reading = {.read_only = true},
-                           to_damage = {.read_only = true, .recovery = NACRE_RECOVERY_TO_DAMAGE};
-  ok(nacre_table_open(store, "table", &reading, &one));
-  fails(nacre_table_open(store, "table", NULL, &two), NC_E_TABLE_OPEN_OTHERWISE);
-  fails(nacre_table_open(store, "table", &to_damage, &two), NC_E_TABLE_OPEN_OTHERWISE);
-  ok(nacre_table_open(store, "table", &reading, &two));
-  ok(nacre_table_close(one));
-  ok(nacre_table_close(two));
-  ok(nacre_table_open(store, "table", NULL, &one));
-  fails(nacre_table_open(store, "table", &reading, &two), NC_E_TABLE_OPEN_OTHERWISE);
-  ok(nacre_table_close(one));
-  ok(nacre_close(store));
-}
-
-/* ---- interrupted changes ------------------------------------------------------------------------------------------------------------------ */
-
-/* Lets everything fail from the n-th operation on, as if the process had died there. */
-typedef nacre_status change(nacre_store *store);
-static nacre_status creating(nacre_store *store) { return nacre_table_create(store, "new", NULL, NULL); }
-static nacre_status dropping(nacre_store *store) { return nacre_table_drop(store, "table"); }
-
-static size_t tables_of(nacre_store *store) {
-  nacre_table_infos *infos;
-  ok(nacre_table_list(store, &infos));
-  size_t count = nacre_table_infos_count(infos);
-  nacre_table_infos_free(infos);
-  return count;
-}
-
-/* Interrupts `what` at every operation; the next open finds the change done or not begun, and no directory too many. */
-static void interrupt(change *what) {
-  nacre_table *t;
-  for (uint64_t n = 1;; n++) {
-    fill_and_close();
-    failing_io io;
-    failing_init(&io);
-    s.options.io = &io.io;
-    nacre_store *store = site_open(&s);
-    io.fail_at = atomic_load(&io.count) + n;
-    io.fail_from = true;
-    nacre_status status = what(store);
-    (void)nacre_close(store); /* may well fail: the disk is gone */
-    s.options.io = NULL;
-    store = site_open(&s);
-    size_t tables = tables_of(store);
-    bool is_there = nacre_table_open(store, "table", NULL, &t) == NACRE_OK;
-    cr_assert(is_there || what == dropping);
-    cr_assert(!is_there || what == creating || status != NACRE_OK, "a drop that succeeded");
-    if (is_there) {
-      cr_assert(holds(t, NULL, "a", "3") && holds(t, NULL, "b", "2"), "operation %llu", (unsigned long long)n);
-      ok(nacre_table_close(t));
-    }
-    if (what == creating && tables == 2) {
-      ok(nacre_table_open(store, "new", NULL, &t));
-      put_text(t, "k", "v", true);
-      ok(nacre_table_close(t));
-    }
-    ok(nacre_close(store));
-    cr_assert_eq(count_files(s.store, ""), 2 + tables, "operation %llu: LOCK, the catalogue and the tables", (unsigned long long)n);
-    test_scratch_remove(s.store);
-    if (status == NACRE_OK) {
-      cr_expect_gt(n, 5);
-      return;
-    }
-  }
-}
-Test(stores, an_interrupted_create_is_finished_or_undone_by_the_next_open, .timeout = 60) { interrupt(creating); }
-Test(stores, an_interrupted_drop_is_finished_by_the_next_open, .timeout = 60) { interrupt(dropping); }
-
-/* A single failure, with a disk that works again: a create that fails leaves neither table nor directory. */
-Test(stores, a_failing_table_create_leaves_nothing) {
-  for (uint64_t n = 1;; n++) {
-    failing_io io;
-    failing_init(&io);
-    s.options.io = &io.io;
-    nacre_store *store = site_open(&s);
-    io.fail_at = atomic_load(&io.count) + n;
-    nacre_status status = creating(store);
-    if (status != NACRE_OK) {
-      nacre_status again = creating(store);
-      cr_assert_eq(again, NACRE_OK, "operation %llu: %s", (unsigned long long)n, nacre_status_name(again));
-    }
-    cr_assert_eq(tables_of(store), 1);
-    ok(nacre_close(store));
-    s.options.io = NULL;
-    store = site_open(&s);
-    cr_assert_eq(tables_of(store), 1);
-    ok(nacre_close(store));
-    cr_assert_eq(count_files(s.store, ""), 3, "operation %llu", (unsigned long long)n);
-    test_scratch_remove(s.store);
-    if (status == NACRE_OK) return;
-  }
-}
-
-/* ---- looking in without a lock --------------------------------------------------------------------------------------------------------------- */
-
-Test(stores, a_tables_keys_are_had_beside_a_writer) {
-  nacre_store *store;
-  nacre_seal_domain *domain;
-  nacre_table *t = site_table(&s, &store, "table");
-  put_text(t, "k", "v", true);
-  nacre_store_options options = {.default_key.uri = s.uri};
-  ok(nacre_table_keys_open(s.store, &options, "table", &domain));
-  ok(nacre_seal_domain_close(domain));
-  ok(nacre_table_keys_open(s.store, &options, NULL, &domain));
-  ok(nacre_seal_domain_close(domain));
-  fails(nacre_table_keys_open(s.store, &options, "no such", &domain), NC_E_TABLE_MISSING);
-  fails(nacre_table_keys_open(NULL, &options, "table", &domain), NC_E_ARGUMENT);
-  fails(nacre_table_keys_open(s.store, &options, "table", NULL), NC_E_ARGUMENT);
-  fails(nacre_table_keys_open(s.path, &options, "table", &domain), NC_E_STORE_MISSING);
   ok(nacre_table_close(t));
   ok(nacre_close(store));
 }

@@ -42,7 +42,7 @@ static void dropped_nothing(bool clean) {
 
 static uint64_t end_of(size_t frame) { return h.frames[frame].offset + h.frames[frame].size; }
 
-/* ---- ends ------------------------------------------------------------------------------------------------------------- */
+/* ---- ends ---------------------------------------------------------------------------------------------- */
 
 Test(tail_rule, no_logs_at_all_is_clean) {
   h.manifest.log_count = 0;
@@ -89,7 +89,7 @@ Test(tail_rule, what_stood_in_segments_counts_for_the_last_sequence) {
   cr_expect_eq(h.last_sequence, 9, "a flush got further than this log");
 }
 
-/* ---- torn tails ---------------------------------------------------------------------------------------------------------- */
+/* ---- torn tails ---------------------------------------------------------------------------------------- */
 
 /* Cuts the log at every byte of its last frame. */
 static void torn_everywhere(size_t frame, uint64_t kept) {
@@ -174,7 +174,7 @@ Test(tail_rule, zeros_behind_a_final_frame_lose_nothing) {
   history_keeps(&h, 2);
 }
 
-/* ---- holes: pages reach the disk in any order --------------------------------------------------------------------------------- */
+/* ---- holes: pages reach the disk in any order ---------------------------------------------------------- */
 
 Test(tail_rule, a_hole_before_intact_unsynced_frames_drops_them_and_is_reported) {
   size_t groups[5];
@@ -225,7 +225,7 @@ Test(tail_rule, a_cut_in_the_first_frame_with_nothing_vouched_for_leaves_nothing
   dropped_from(0, history_size(&h, a) - NC_FRAMES_OFFSET);
 }
 
-/* ---- damage before what is vouched for ------------------------------------------------------------------------------------------ */
+/* ---- damage before what is vouched for ----------------------------------------------------------------- */
 
 static void refused_at(size_t frame, uint64_t kept) {
   history_refused(&h, NC_E_LOG_DAMAGED, kept);
@@ -314,7 +314,7 @@ Test(tail_rule, a_cut_before_a_position_that_a_kept_frame_vouches_for_is_refused
   refused_at(cut, 2);
 }
 
-/* ---- tampering ------------------------------------------------------------------------------------------------------------------- */
+/* ---- tampering ----------------------------------------------------------------------------------------- */
 
 Test(tail_rule, a_bad_tag_under_a_good_checksum_is_tampering_in_every_kind_of_frame) {
   history_start(&h, a, SIZE_MAX);
@@ -357,7 +357,7 @@ Test(tail_rule, a_frame_at_another_address_is_tampering) {
   history_refused(&h, NC_E_LOG_TAMPERED, 1);
 }
 
-/* ---- frames where they do not belong ------------------------------------------------------------------------------------------------ */
+/* ---- frames where they do not belong ------------------------------------------------------------------- */
 
 Test(tail_rule, frames_behind_a_final_frame_are_dropped_and_reported) {
   history_start(&h, a, SIZE_MAX);
@@ -443,7 +443,7 @@ Test(tail_rule, a_frame_of_another_kind_of_file_is_refused) {
   cr_assert_neq(history_recover(&h, NACRE_RECOVERY_STRICT), NACRE_OK);
 }
 
-/* ---- the search --------------------------------------------------------------------------------------------------------------------- */
+/* ---- the search ---------------------------------------------------------------------------------------- */
 
 /* Behind a break, headers that look like frames of almost all that follows, at every step. */
 Test(tail_rule, a_search_that_would_cost_too_much_is_refused) {
@@ -478,7 +478,7 @@ Test(tail_rule, a_search_of_ordinary_rubble_is_affordable) {
   dropped_from(first, history_size(&h, a) - h.frames[first].offset);
 }
 
-/* ---- what a log knows of the manifest --------------------------------------------------------------------------------------------------- */
+/* ---- what a log knows of the manifest ------------------------------------------------------------------ */
 
 Test(tail_rule, a_mark_that_knows_of_a_later_commit_means_a_manifest_put_back) {
   history_start(&h, a, SIZE_MAX);
@@ -518,9 +518,10 @@ Test(tail_rule, so_does_a_mark_behind_the_break) {
   cr_expect_eq(history_recover(&h, NACRE_RECOVERY_STRICT), NACRE_ROLLED_BACK);
 }
 
-/* ---- every byte --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- every byte ---------------------------------------------------------------------------------------- */
 
-/* A log with known sync points: whatever byte is flipped, what was durable is either all there or the open is refused. */
+/* A log with known sync points: whatever byte is flipped, what was durable is either all there or the open
+ * is refused. */
 Test(tail_rule, a_flipped_bit_anywhere_is_classified_by_what_was_synced) {
   history_start(&h, a, SIZE_MAX);
   for (int i = 0; i < 3; i++) history_group(&h, a, 2);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Everything that may happen at once: writers (synced and not), batches, readers, iterators, snapshots, flush, compact, stats,
- * verify, and other tables that are made, opened, renamed, closed and dropped. A plain program, so that it also runs under
- * ThreadSanitizer.
+ * Everything that may happen at once: writers (synced and not), batches, readers, iterators, snapshots,
+ * flush, compact, stats, verify, and other tables that are made, opened, renamed, closed and dropped. A
+ * plain program, so that it also runs under ThreadSanitizer.
  *
- * Each writer owns its keys and counts them up: key (writer, i) holds a number that only grows, and a batch writes one number to
- * all keys of a group. So a reader can check what it sees: no number goes back, no group is torn, no value is a stranger's.
+ * Each writer owns its keys and counts them up: key (writer, i) holds a number that only grows, and a batch
+ * writes one number to all keys of a group. So a reader can check what it sees: no number goes back, no
+ * group is torn, no value is a stranger's.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -57,7 +58,7 @@ static uint64_t read_cell(nacre_slice value, uint64_t writer) {
   return found.number;
 }
 
-/* ---- writers ------------------------------------------------------------------------------------------------------------- */
+/* ---- writers ------------------------------------------------------------------------------------------- */
 
 static void *write_numbers(void *arg) {
   unsigned writer = (unsigned)(uintptr_t)arg;
@@ -100,7 +101,7 @@ static void *write_groups(void *arg) {
   return NULL;
 }
 
-/* ---- readers ---------------------------------------------------------------------------------------------------------------- */
+/* ---- readers ------------------------------------------------------------------------------------------- */
 
 /* 0: not there. */
 static uint64_t get_number(nacre_slice key, uint64_t writer, const nacre_snapshot *snapshot) {
@@ -118,7 +119,8 @@ static void *read_numbers(void *arg) {
   test_random random = {(uintptr_t)arg};
   while (!atomic_load(&stop)) {
     char buffer[32];
-    unsigned writer = (unsigned)test_random_below(&random, WRITERS), i = (unsigned)test_random_below(&random, KEYS);
+    unsigned writer = (unsigned)test_random_below(&random, WRITERS),
+             i = (unsigned)test_random_below(&random, KEYS);
     uint64_t before = atomic_load(&acknowledged[writer][i]);
     uint64_t number = get_number(number_key(buffer, writer, i), writer, NULL);
     CHECK(number >= before, "what was acknowledged is seen");
@@ -139,7 +141,8 @@ static void *read_groups(void *arg) {
     uint64_t first = statuses[0] == NACRE_OK ? read_cell(nc_slice(values[0].data, values[0].size), 99) : 0;
     for (unsigned i = 1; i < GROUP; i++) {
       uint64_t number = statuses[i] == NACRE_OK ? read_cell(nc_slice(values[i].data, values[i].size), 99) : 0;
-      CHECK(number == first, "a torn group: %llu and %llu", (unsigned long long)first, (unsigned long long)number);
+      CHECK(number == first, "a torn group: %llu and %llu", (unsigned long long)first,
+            (unsigned long long)number);
     }
     for (unsigned i = 0; i < GROUP; i++) nacre_value_release(&values[i]);
     atomic_fetch_add(&turns[5], 1);
@@ -157,7 +160,8 @@ static size_t scan(nacre_iter *it, bool backward, uint64_t *ret_sum) {
     nacre_slice key = nacre_iter_key(it);
     char text_key[32] = "";
     if (key.size < sizeof text_key) memcpy(text_key, key.data, key.size);
-    if (count > 0) CHECK(backward ? strcmp(text_key, last) < 0 : strcmp(text_key, last) > 0, "%s and %s", last, text_key);
+    if (count > 0)
+      CHECK(backward ? strcmp(text_key, last) < 0 : strcmp(text_key, last) > 0, "%s and %s", last, text_key);
     memcpy(last, text_key, sizeof last);
     *ret_sum += read_cell(nacre_iter_value(it), text_key[0] == 'g' ? 99 : (uint64_t)(text_key[1] - '0'));
     count++;
@@ -187,12 +191,14 @@ static void *hold_snapshots(void *arg) {
     nacre_snapshot *snapshot;
     char buffer[32];
     if (!CHECK(nacre_snapshot_take(t, &snapshot) == NACRE_OK, "snapshot_take")) break;
-    unsigned writer = (unsigned)test_random_below(&random, WRITERS), i = (unsigned)test_random_below(&random, KEYS);
+    unsigned writer = (unsigned)test_random_below(&random, WRITERS),
+             i = (unsigned)test_random_below(&random, KEYS);
     uint64_t first = get_number(number_key(buffer, writer, i), writer, snapshot);
     uint64_t group = get_number(group_key(buffer, 0), 99, snapshot);
     for (int again = 0; again < 4; again++) {
       usleep(1000);
-      CHECK(get_number(number_key(buffer, writer, i), writer, snapshot) == first, "a snapshot's number moved");
+      CHECK(get_number(number_key(buffer, writer, i), writer, snapshot) == first,
+            "a snapshot's number moved");
       CHECK(get_number(group_key(buffer, GROUP - 1), 99, snapshot) == group, "a snapshot's group moved");
     }
     nacre_snapshot_release(snapshot);
@@ -201,7 +207,7 @@ static void *hold_snapshots(void *arg) {
   return NULL;
 }
 
-/* ---- care --------------------------------------------------------------------------------------------------------------------- */
+/* ---- care ---------------------------------------------------------------------------------------------- */
 
 static void *care(void *arg) {
   test_random random = {(uintptr_t)arg};
@@ -210,13 +216,27 @@ static void *care(void *arg) {
     nacre_stats stats;
     nacre_status status = NACRE_OK;
     switch (test_random_below(&random, 7)) {
-      case 0: status = nacre_flush(t); break;
-      case 1: status = nacre_compact(t, none, none); break;
-      case 2: status = nacre_compact(t, text("w1"), text("w2")); break;
-      case 3: status = nacre_sync(t); break;
-      case 4: status = nacre_verify(t, NULL, NULL); break;
-      case 5: status = nacre_wait_idle(t); break;
-      default: status = nacre_table_stats(t, &stats); break;
+      case 0:
+        status = nacre_flush(t);
+        break;
+      case 1:
+        status = nacre_compact(t, none, none);
+        break;
+      case 2:
+        status = nacre_compact(t, text("w1"), text("w2"));
+        break;
+      case 3:
+        status = nacre_sync(t);
+        break;
+      case 4:
+        status = nacre_verify(t, NULL, NULL);
+        break;
+      case 5:
+        status = nacre_wait_idle(t);
+        break;
+      default:
+        status = nacre_table_stats(t, &stats);
+        break;
     }
     nacre_error err;
     nacre_last_error(&err);
@@ -258,26 +278,28 @@ static void on_event(void *arg, const nacre_event *event) {
   CHECK(event->type != NACRE_EVENT_BACKGROUND_ERROR, "%s", event->error == NULL ? "" : event->error->text);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 static void check_final(void) {
   char buffer[32];
   for (unsigned w = 0; w < WRITERS; w++) {
     for (unsigned i = 0; i < KEYS; i++) {
-      CHECK(get_number(number_key(buffer, w, i), w, NULL) == atomic_load(&acknowledged[w][i]), "the last number is there");
+      CHECK(get_number(number_key(buffer, w, i), w, NULL) == atomic_load(&acknowledged[w][i]),
+            "the last number is there");
     }
   }
   uint64_t group = atomic_load(&group_acknowledged);
-  CHECK(get_number(group_key(buffer, 0), 99, NULL) == (group % 7 == 0 ? 0 : group), "the last group is there");
+  CHECK(get_number(group_key(buffer, 0), 99, NULL) == (group % 7 == 0 ? 0 : group),
+        "the last group is there");
 }
 
 static void run(uint32_t workers, double seconds) {
   static const struct {
     void *(*body)(void *arg);
     uintptr_t arg;
-  } jobs[] = {{write_numbers, 0}, {write_numbers, 1}, {write_numbers, 2}, {write_groups, 0},   {read_numbers, 1},
-              {read_groups, 0},   {iterate, 0},       {hold_snapshots, 2}, {care, 4},          {care, 5},
-              {other_tables, 1},  {other_tables, 2}};
+  } jobs[] = {{write_numbers, 0}, {write_numbers, 1}, {write_numbers, 2}, {write_groups, 0},
+              {read_numbers, 1},  {read_groups, 0},   {iterate, 0},       {hold_snapshots, 2},
+              {care, 4},          {care, 5},          {other_tables, 1},  {other_tables, 2}};
   enum { JOBS = sizeof jobs / sizeof jobs[0] };
   pthread_t threads[JOBS];
   memset(acknowledged, 0, sizeof acknowledged);
@@ -285,6 +307,7 @@ static void run(uint32_t workers, double seconds) {
   atomic_store(&group_acknowledged, 0);
   atomic_store(&stop, false);
   site_make(&s);
+  s.options.io = NULL; /* syncs that take their time */
   s.options.workers = workers;
   s.options.memtable_bytes = 256 << 10;
   s.options.cache_bytes = 1 << 20;
@@ -309,7 +332,8 @@ static void run(uint32_t workers, double seconds) {
   site_remove(&s);
   printf("%u workers:", workers == UINT32_MAX ? 0 : workers);
   for (size_t i = 0; i <= 10; i++) printf(" %llu", (unsigned long long)atomic_load(&turns[i]));
-  printf(" turns, %llu flushes, %llu merges\n", (unsigned long long)atomic_load(&flushed), (unsigned long long)atomic_load(&merged));
+  printf(" turns, %llu flushes, %llu merges\n", (unsigned long long)atomic_load(&flushed),
+         (unsigned long long)atomic_load(&merged));
 }
 
 int main(void) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * verify: segments that authenticate and still lie: made frame by frame under the table's own key, as only a defect of a writer
- * could. Verify sees through each of them; reading does not fall for what it meets.
+ * verify: segments that authenticate and still lie: made frame by frame under the table's own key, as only
+ * a defect of a writer could. Verify sees through each of them; reading does not fall for what it meets.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ static void teardown(void) {
 }
 TestSuite(verify_segment, .init = setup, .fini = teardown);
 
-/* ---- forging ------------------------------------------------------------------------------------------------------------- */
+/* ---- forging ------------------------------------------------------------------------------------------- */
 
 static nc_handle append_packed(nc_frame_type type, nc_block_builder *block) {
   uint8_t packed[BLOCK_BYTES + 64];
@@ -49,7 +49,8 @@ static nc_handle append_packed(nc_frame_type type, nc_block_builder *block) {
 static const char *key_of(const lie *l, size_t block, size_t entry, char buffer[8]) {
   bool first_of_second = block == 1 && entry == 0;
   if (l->same_version_twice && first_of_second) block = 0, entry = 1;
-  snprintf(buffer, 8, "%c%u%u", l->block_in_disorder && first_of_second ? 'j' : 'k', (unsigned)block, (unsigned)entry);
+  snprintf(buffer, 8, "%c%u%u", l->block_in_disorder && first_of_second ? 'j' : 'k', (unsigned)block,
+           (unsigned)entry);
   return buffer;
 }
 
@@ -79,7 +80,8 @@ static nc_handle append_index(const lie *l, const nc_handle *handles) {
     if (l->block_not_named && i == 1) continue;
     key_of(l, i, 1, key);
     if (l->wrong_index_key && i == 1) key[2] = 'z';
-    nc_entry entry = {.key = text(key), .kind = NC_KIND_PUT, .value = {value, nc_handle_encode(handle, value)}};
+    nc_entry entry = {
+        .key = text(key), .kind = NC_KIND_PUT, .value = {value, nc_handle_encode(handle, value)}};
     require(nc_block_add(&b, &entry));
   }
   return append_packed(NC_FRAME_INDEX, &b);
@@ -89,7 +91,8 @@ static void append_filter(const lie *l, uint64_t seed, nc_footer *footer) {
   uint8_t lines[FILTER_LINES * NC_FILTER_LINE_BYTES] = {0};
   for (size_t i = 0; i < BLOCKS * 2 && !l->empty_filter; i++) {
     char key[8];
-    nc_filter_add(lines, FILTER_LINES, FILTER_PROBES, nc_filter_hash(seed, text(key_of(l, i / 2, i % 2, key))));
+    nc_filter_add(lines, FILTER_LINES, FILTER_PROBES,
+                  nc_filter_hash(seed, text(key_of(l, i / 2, i % 2, key))));
   }
   footer->filter_offset = nc_sealed_writer_size(w);
   footer->filter_frames = 1;
@@ -99,8 +102,14 @@ static void append_filter(const lie *l, uint64_t seed, nc_footer *footer) {
 
 static nc_properties properties_of(const lie *l) {
   static char smallest[8], largest[8];
-  nc_properties p = {.sequence_min = 10, .sequence_max = 15, .entries = 6 + l->more_entries, .key_bytes = 18, .value_bytes = 30,
-                     .data_blocks = BLOCKS + l->more_blocks, .filter_lines = FILTER_LINES, .filter_seed = 77,
+  nc_properties p = {.sequence_min = 10,
+                     .sequence_max = 15,
+                     .entries = 6 + l->more_entries,
+                     .key_bytes = 18,
+                     .value_bytes = 30,
+                     .data_blocks = BLOCKS + l->more_blocks,
+                     .filter_lines = FILTER_LINES,
+                     .filter_seed = 77,
                      .filter_probes = FILTER_PROBES};
   if (l->wrong_filter_lines) p.filter_lines = 3 * NC_FILTER_FRAME_LINES;
   p.smallest = text(l->smallest != NULL ? l->smallest : key_of(&(lie){0}, 0, 0, smallest));
@@ -133,8 +142,14 @@ static void forge(const lie *l) {
   append_filter(l, p.filter_seed, &footer);
   footer.index_root = append_index(l, handles);
   append_end(l, &footer, &p);
-  nc_segment_record record = {.number = 7, .file = identity.file, .origin_table = f.table, .size = nc_sealed_writer_size(w),
-                              .sequence_min = 10, .sequence_max = 15, .entries = 6, .smallest = text("k00"),
+  nc_segment_record record = {.number = 7,
+                              .file = identity.file,
+                              .origin_table = f.table,
+                              .size = nc_sealed_writer_size(w),
+                              .sequence_min = 10,
+                              .sequence_max = 15,
+                              .entries = 6,
+                              .smallest = text("k00"),
                               .largest = text("k21")};
   memcpy(record.last_tag, nc_sealed_writer_last_tag(w), NC_TAG_BYTES);
   memcpy(record.dek_commitment, nc_sealed_writer_header(w)->dek_commitment, NC_COMMITMENT_BYTES);
@@ -142,7 +157,7 @@ static void forge(const lie *l) {
   segment = segment_of(&f, &record);
 }
 
-/* ---- looking -------------------------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------------------- */
 
 /* The first fault that verify finds; 0: none. */
 static uint32_t look(void) {
@@ -165,9 +180,15 @@ static void found(lie l, nc_error_id id) {
 Test(verify_segment, the_truth_is_found_sound) { found((lie){0}, NC_E_NONE); }
 Test(verify_segment, a_block_in_disorder) { found((lie){.block_in_disorder = true}, NC_E_SEGMENT_ORDER); }
 Test(verify_segment, one_version_twice) { found((lie){.same_version_twice = true}, NC_E_SEGMENT_ORDER); }
-Test(verify_segment, an_index_key_that_is_not_its_blocks_last) { found((lie){.wrong_index_key = true}, NC_E_SEGMENT_INDEX); }
-Test(verify_segment, a_block_that_the_index_names_twice) { found((lie){.block_named_twice = true}, NC_E_SEGMENT_FRAMES); }
-Test(verify_segment, a_block_that_the_index_does_not_name) { found((lie){.block_not_named = true}, NC_E_SEGMENT_FRAMES); }
+Test(verify_segment, an_index_key_that_is_not_its_blocks_last) {
+  found((lie){.wrong_index_key = true}, NC_E_SEGMENT_INDEX);
+}
+Test(verify_segment, a_block_that_the_index_names_twice) {
+  found((lie){.block_named_twice = true}, NC_E_SEGMENT_FRAMES);
+}
+Test(verify_segment, a_block_that_the_index_does_not_name) {
+  found((lie){.block_not_named = true}, NC_E_SEGMENT_FRAMES);
+}
 Test(verify_segment, another_number_of_frames) { found((lie){.more_frames = 1}, NC_E_SEGMENT_FRAMES); }
 Test(verify_segment, another_number_of_entries) { found((lie){.more_entries = 1}, NC_E_SEGMENT_PROPERTIES); }
 Test(verify_segment, another_number_of_blocks) { found((lie){.more_blocks = 1}, NC_E_SEGMENT_PROPERTIES); }
@@ -175,7 +196,9 @@ Test(verify_segment, another_smallest_key) { found((lie){.smallest = "k0"}, NC_E
 Test(verify_segment, another_largest_key) { found((lie){.largest = "k22"}, NC_E_SEGMENT_PROPERTIES); }
 Test(verify_segment, a_filter_without_the_keys) { found((lie){.empty_filter = true}, NC_E_SEGMENT_FILTER); }
 Test(verify_segment, a_filter_of_another_size) { found((lie){.short_filter = true}, NC_E_FRAME_LENGTH); }
-Test(verify_segment, a_filter_of_more_lines_than_frames) { found((lie){.wrong_filter_lines = true}, NC_E_FILTER_SHAPE); }
+Test(verify_segment, a_filter_of_more_lines_than_frames) {
+  found((lie){.wrong_filter_lines = true}, NC_E_FILTER_SHAPE);
+}
 Test(verify_segment, an_index_of_nothing) {
   lie l = {.no_entries_at_all = true};
   forge(&l);

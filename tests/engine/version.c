@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * version: runs and their order, what may lie in one run, which segment may hold a key, and a cursor along a run.
+ * version: runs and their order, what may lie in one run, which segment may hold a key, and a cursor along
+ * a run.
  */
 #include "version.h"
 
@@ -125,7 +126,7 @@ Test(version, finds_the_empty_key) {
   nc_version_unref(v);
 }
 
-/* ---- a cursor along a run ---------------------------------------------------------------------------------------------- */
+/* ---- a cursor along a run ------------------------------------------------------------------------------ */
 
 enum { PIECES = 4 };
 
