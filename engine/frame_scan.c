@@ -23,7 +23,8 @@ void nc_scan_deinit(nc_scan *scan) {
 /* Makes [offset, offset + size) of the file stand in the window. The caller has checked that it lies before the end. */
 static nacre_status need(nc_scan *scan, uint64_t offset, size_t size, uint8_t **ret_bytes, nacre_error *err) {
   if (scan->window == NULL || size > scan->capacity) {
-    size_t capacity = size > WINDOW_BYTES ? size : WINDOW_BYTES;
+    uint64_t useful = scan->end < WINDOW_BYTES ? scan->end : WINDOW_BYTES; /* small files need no more: it is wiped when freed */
+    size_t capacity = size > useful ? size : (size_t)useful;
     uint8_t *window = nc_heap_alloc(scan->heap, capacity);
     if (window == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes to read frames", capacity);
     nc_heap_free(scan->heap, scan->window, scan->capacity);

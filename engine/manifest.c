@@ -11,6 +11,7 @@
 
 enum { EDIT_FIXED_BYTES = 512, LOG_RECORD_BYTES = 96, NUMBER_RECORD_BYTES = 24 };
 static const size_t EDIT_BYTES_MAX = (size_t)8 << 20;   /* well below a frame's limit */
+static const size_t SNAPSHOT_BYTES_MAX = (size_t)1 << 20; /* of one frame; at least one record more fits */
 static const uint64_t MANIFEST_BYTES_MAX = (uint64_t)16 << 20; /* then a new one begins with a snapshot */
 
 void nc_manifest_name(uint64_t number, char name[NC_FILE_NAME_BYTES]) {
@@ -81,7 +82,10 @@ static nacre_status write_snapshot(nc_sealed_writer *writer, const nc_manifest_b
 
 static nacre_status fill_manifest(nc_sealed_writer *writer, nc_heap *heap, const nc_manifest_base *base,
                                   nacre_error *err) {
-  size_t capacity = (size_t)1 << 20;
+  size_t capacity = EDIT_FIXED_BYTES + base->log_count * LOG_RECORD_BYTES;
+  for (size_t i = 0; i < base->version->segment_count && capacity < SNAPSHOT_BYTES_MAX; i++) {
+    capacity += segment_bytes(nc_segment_describe(base->version->segments[i]));
+  }
   uint8_t *bytes = nc_heap_alloc(heap, capacity);
   if (bytes == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for a manifest", capacity);
   nacre_status status = write_snapshot(writer, base, bytes, capacity, err);
