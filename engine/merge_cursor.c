@@ -52,34 +52,36 @@ static nacre_status fail(merge_cursor *c, nacre_status status) {
   return status;
 }
 
-#define ALL_CHILDREN(c, call)                                                                                          \
-  for (size_t i = 0; i < (c)->count; i++) {                                                                            \
-    nacre_status status = (call);                                                                                      \
-    if (status != NACRE_OK) return fail((c), status);                                                                  \
-  }
+/* Moves every child to a first, last or sought entry, and finds the foremost. */
+typedef struct target {
+  bool backward, seek;
+  nacre_slice key;
+  uint64_t sequence;
+} target;
 
-static nacre_status cursor_first(nc_cursor *base, nacre_error *err) {
-  merge_cursor *c = (merge_cursor *)base;
-  c->backward = false;
-  ALL_CHILDREN(c, nc_cursor_first(c->children[i], err));
+static nacre_status place(merge_cursor *c, const target *to, nacre_error *err) {
+  c->backward = to->backward;
+  for (size_t i = 0; i < c->count; i++) {
+    nc_cursor *child = c->children[i];
+    nacre_status status = to->seek       ? nc_cursor_seek(child, to->key, to->sequence, err)
+                          : to->backward ? nc_cursor_last(child, err)
+                                         : nc_cursor_first(child, err);
+    if (status != NACRE_OK) return fail(c, status);
+  }
   elect(c);
   return NACRE_OK;
+}
+
+static nacre_status cursor_first(nc_cursor *base, nacre_error *err) {
+  return place((merge_cursor *)base, &(target){0}, err);
 }
 
 static nacre_status cursor_last(nc_cursor *base, nacre_error *err) {
-  merge_cursor *c = (merge_cursor *)base;
-  c->backward = true;
-  ALL_CHILDREN(c, nc_cursor_last(c->children[i], err));
-  elect(c);
-  return NACRE_OK;
+  return place((merge_cursor *)base, &(target){.backward = true}, err);
 }
 
 static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t sequence, nacre_error *err) {
-  merge_cursor *c = (merge_cursor *)base;
-  c->backward = false;
-  ALL_CHILDREN(c, nc_cursor_seek(c->children[i], key, sequence, err));
-  elect(c);
-  return NACRE_OK;
+  return place((merge_cursor *)base, &(target){.seek = true, .key = key, .sequence = sequence}, err);
 }
 
 /* Puts every child but the current one on the far side of the current entry. */

@@ -28,50 +28,6 @@ nacre_status nc_store_check_options(const nacre_store_options *o, nacre_error *e
   return NACRE_OK;
 }
 
-static char *copy_string(const char *s, bool *failed) {
-  if (s == NULL) return NULL;
-  char *copy = strdup(s);
-  if (copy == NULL) *failed = true;
-  return copy;
-}
-
-void nc_key_specs_free(nacre_key_spec *specs, size_t count) {
-  for (size_t i = 0; specs != NULL && i < count; i++) {
-    free((void *)(uintptr_t)specs[i].uri);
-    free((void *)(uintptr_t)specs[i].region);
-    free((void *)(uintptr_t)specs[i].principal);
-  }
-  free(specs);
-}
-
-nacre_status nc_key_specs_copy(const nacre_key_spec *specs, size_t count, nacre_key_spec **ret_specs, nacre_error *err) {
-  nacre_key_spec *copy = calloc(count + 1, sizeof *copy);
-  bool failed = copy == NULL;
-  for (size_t i = 0; i < count && !failed; i++) {
-    if (specs[i].uri == NULL || strlen(specs[i].uri) > NACRE_KEY_URI_BYTES_MAX) {
-      nc_key_specs_free(copy, count);
-      return nc_fail(err, NC_E_ARGUMENT, "a key has no URI, or one that is too long");
-    }
-    copy[i].uri = copy_string(specs[i].uri, &failed);
-    copy[i].region = copy_string(specs[i].region, &failed);
-    copy[i].principal = copy_string(specs[i].principal, &failed);
-  }
-  if (failed) {
-    nc_key_specs_free(copy, copy == NULL ? 0 : count);
-    return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  }
-  *ret_specs = copy;
-  return NACRE_OK;
-}
-
-nacre_status nc_store_keys(const nacre_store_options *o, nacre_key_spec **ret_specs, size_t *ret_count, nacre_error *err) {
-  nacre_key_spec all[1 + NACRE_KEY_SPECS_MAX];
-  all[0] = o->default_key.uri != NULL ? o->default_key : (nacre_key_spec){.uri = "local:"};
-  for (size_t i = 0; i < o->trusted_key_count; i++) all[1 + i] = o->trusted_keys[i];
-  *ret_count = 1 + o->trusted_key_count;
-  return nc_key_specs_copy(all, *ret_count, ret_specs, err);
-}
-
 nacre_status nc_store_check(nacre_store *store, nacre_error *err) {
   if (store == NULL) return nc_fail(err, NC_E_ARGUMENT, "the store is NULL");
   return nc_env_forked(store->shared.env) ? nc_fail(err, NC_E_FORKED, NULL) : NACRE_OK;
@@ -176,9 +132,7 @@ static nacre_status open_directory(nacre_store *s, const char *path, const nacre
 
 static nacre_status open_store(nacre_store *s, const char *path, const nacre_store_options *o, nacre_error *err) {
   NC_TRY(nc_store_keys(o, &s->keys, &s->key_count, err));
-  bool failed = false;
-  s->region = copy_string(o->region, &failed);
-  if (failed) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  if (o->region != NULL && (s->region = strdup(o->region)) == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   NC_TRY(nc_shared_init(&s->shared, o, err));
   NC_TRY(open_directory(s, path, o, err));
   NC_TRY(nc_catalogue_open(&s->shared, &s->dir, s->keys, s->key_count, s->region, s->read_only, &s->catalogue, err));

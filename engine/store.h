@@ -29,9 +29,10 @@ struct nacre_store {
 
 NC_MUST_CHECK nacre_status nc_store_check_options(const nacre_store_options *options, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_store_check(nacre_store *store, nacre_error *err);
-/* Copies the specs' strings; freed by nc_key_specs_free. */
-NC_MUST_CHECK nacre_status nc_key_specs_copy(const nacre_key_spec *specs, size_t count, nacre_key_spec **ret_specs,
-                                             nacre_error *err);
+/* Copies the specs of a catalogue record (NULL: none), then `more`; freed by nc_key_specs_free. */
+NC_MUST_CHECK nacre_status nc_key_specs_join(const nc_catalogue_record *record, const nacre_key_spec *more, size_t more_count,
+                                             nacre_key_spec **ret_specs, size_t *ret_count, nacre_error *err);
+nc_key_spec_record nc_key_spec_record_of(const nacre_key_spec *spec); /* points into the spec's strings */
 void nc_key_specs_free(nacre_key_spec *specs, size_t count);
 /* The key that serves where none is named, then the trusted ones. */
 NC_MUST_CHECK nacre_status nc_store_keys(const nacre_store_options *options, nacre_key_spec **ret_specs, size_t *ret_count,

@@ -32,33 +32,6 @@ static nacre_table *find_open(nacre_store *store, const nc_uuid *uuid) {
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------------------- */
 
-/* The catalogue's specs as strings, followed by the caller's. */
-static nacre_status gather_specs(const nc_catalogue_record *record, const nacre_key_spec *more, size_t more_count,
-                                 nacre_key_spec **ret_specs, size_t *ret_count, nacre_error *err) {
-  size_t count = record->spec_count + more_count;
-  nacre_key_spec *all = calloc(count + 1, sizeof *all);
-  bool failed = all == NULL;
-  for (size_t i = 0; i < record->spec_count && !failed; i++) {
-    const nc_key_spec_record *r = &record->specs[i];
-    all[i].uri = strndup(r->uri.data, r->uri.size);
-    all[i].region = r->region.size == 0 ? NULL : strndup(r->region.data, r->region.size);
-    all[i].principal = r->principal.size == 0 ? NULL : strndup(r->principal.data, r->principal.size);
-    failed = all[i].uri == NULL || (r->region.size > 0 && all[i].region == NULL) ||
-             (r->principal.size > 0 && all[i].principal == NULL);
-  }
-  nacre_key_spec *copies = NULL;
-  nacre_status status = failed ? nc_fail(err, NC_E_NO_MEMORY, NULL) : nc_key_specs_copy(more, more_count, &copies, err);
-  if (status != NACRE_OK) {
-    nc_key_specs_free(all, all == NULL ? 0 : record->spec_count);
-    return status;
-  }
-  for (size_t i = 0; i < more_count; i++) all[record->spec_count + i] = copies[i];
-  free(copies); /* the list; its strings moved */
-  *ret_specs = all;
-  *ret_count = count;
-  return NACRE_OK;
-}
-
 nacre_status nc_open_table_keys(const nc_kms *kms, const nc_dir *store_dir, const nc_catalogue_item *item,
                                 const nacre_key_spec *more, size_t more_count, const char *region, nc_dir *ret_dir,
                                 nc_table_keys **ret_keys, nacre_error *err) {
@@ -66,7 +39,7 @@ nacre_status nc_open_table_keys(const nc_kms *kms, const nc_dir *store_dir, cons
   nc_uuid_format(&item->table, directory);
   nacre_key_spec *specs;
   size_t count;
-  NC_TRY(gather_specs(&item->record, more, more_count, &specs, &count, err));
+  NC_TRY(nc_key_specs_join(&item->record, more, more_count, &specs, &count, err));
   nc_key_trust trust = {.table = item->table,
                         .current = &item->record.current,
                         .pending = item->record.has_pending ? &item->record.pending : NULL,
@@ -185,12 +158,10 @@ static nacre_status check_table_options(const nacre_table_options *o, nacre_erro
   return NACRE_OK;
 }
 
-static nacre_slice text_slice(const char *s) { return nc_slice(s == NULL ? "" : s, s == NULL ? 0 : strlen(s)); }
-
 static void fill_record(nc_catalogue_record *record, const char *name, const nacre_table_options *o,
                         const nacre_key_spec *specs, size_t spec_count, const nc_table_keys *keys, uint64_t now_ms) {
   *record = (nc_catalogue_record){.life = NC_TABLE_CREATING,
-                                  .name = text_slice(name),
+                                  .name = nc_slice(name, strlen(name)),
                                   .created_ms = now_ms,
                                   .compression = (uint8_t)o->compression,
                                   .block_bytes = o->block_bytes == 0 ? BLOCK_BYTES_DEFAULT : o->block_bytes,
@@ -199,10 +170,7 @@ static void fill_record(nc_catalogue_record *record, const char *name, const nac
                                   .current = *nc_kek_describe(nc_table_keys_active(keys)),
                                   .key_file_generation = nc_table_keys_generation(keys),
                                   .spec_count = (uint32_t)spec_count};
-  for (size_t i = 0; i < spec_count; i++) {
-    record->specs[i] = (nc_key_spec_record){text_slice(specs[i].uri), text_slice(specs[i].region),
-                                            text_slice(specs[i].principal)};
-  }
+  for (size_t i = 0; i < spec_count; i++) record->specs[i] = nc_key_spec_record_of(&specs[i]);
 }
 
 static nacre_status make_directory(nacre_store *store, const char *directory, const nc_table_keys *keys, nacre_error *err) {
@@ -281,10 +249,9 @@ static nacre_status create_locked(nacre_store *store, const char *name, const na
   retry_undo(store);
   NC_TRY(check_name_free(store, name, err));
   bool own = o->key_count > 0;
-  const nacre_key_spec *named = own ? o->keys : store->keys;
-  size_t count = own ? o->key_count : 1;
   nacre_key_spec *specs;
-  NC_TRY(nc_key_specs_copy(named, count, &specs, err));
+  size_t count;
+  NC_TRY(nc_key_specs_join(NULL, own ? o->keys : store->keys, own ? o->key_count : 1, &specs, &count, err));
   nc_uuid uuid;
   nc_table_keys *keys = NULL;
   nacre_status status = nc_random_uuid(&uuid, err);
@@ -342,7 +309,7 @@ static nacre_status rename_locked(nacre_store *store, const char *name, const ch
   nc_catalogue_item *item;
   NC_TRY(check_name_free(store, to, err));
   NC_TRY(nc_catalogue_find(store->catalogue, name, &item, err));
-  item->record.name = text_slice(to);
+  item->record.name = nc_slice(to, strlen(to));
   nacre_status status = nc_catalogue_put(store->catalogue, &item->table, &item->record, err);
   nacre_table *open = find_open(store, &item->table);
   if (status == NACRE_OK && open != NULL) {

@@ -15,21 +15,6 @@ struct nacre_table_infos {
   nc_heap *names; /* names are user data; the list may outlive the store, so it has a heap of its own */
 };
 
-static nacre_status copy_specs(const nc_catalogue_record *record, nacre_table_info *info, nacre_error *err) {
-  nacre_key_spec *specs = calloc(record->spec_count + 1, sizeof *specs);
-  if (specs == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  info->keys = specs;
-  info->key_count = record->spec_count;
-  for (size_t i = 0; i < record->spec_count; i++) {
-    const nc_key_spec_record *r = &record->specs[i];
-    specs[i].uri = strndup(r->uri.data, r->uri.size);
-    specs[i].region = r->region.size == 0 ? NULL : strndup(r->region.data, r->region.size);
-    specs[i].principal = r->principal.size == 0 ? NULL : strndup(r->principal.data, r->principal.size);
-    if (specs[i].uri == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  }
-  return NACRE_OK;
-}
-
 static nacre_status fill_info(nc_heap *names, const nc_catalogue_item *item, nacre_table_info *info, nacre_error *err) {
   const nc_catalogue_record *record = &item->record;
   char *name = nc_heap_alloc(names, record->name.size + 1); /* zero: terminated */
@@ -43,7 +28,10 @@ static nacre_status fill_info(nc_heap *names, const nc_catalogue_item *item, nac
   info->block_bytes = record->block_bytes;
   info->filter_bits_per_key = record->filter_bits_per_key;
   info->created_ms = record->created_ms;
-  return copy_specs(record, info, err);
+  nacre_key_spec *specs;
+  NC_TRY(nc_key_specs_join(record, NULL, 0, &specs, &info->key_count, err));
+  info->keys = specs;
+  return NACRE_OK;
 }
 
 static int by_name(const void *a, const void *b) {

@@ -51,10 +51,12 @@ compiler_of() { if [ "$1" = asan ]; then echo gcc; else echo clang; fi; }
 threaded() {
   meson introspect --tests "$1" | python3 -c '
 import json, sys
+names = set()
 for test in json.load(sys.stdin):
     suites = {suite.split(":")[-1] for suite in test["suite"]} | {test["name"]}
     if suites & {"threads", "model", "kill"}:
-        print(test["name"])'
+        names.add(test["name"])
+print("\n".join(sorted(names)))'
 }
 
 # Builds a configuration, from nothing when its options changed: Meson does not apply all of them to a directory that
@@ -78,18 +80,18 @@ build() {
   fi
 }
 
-# Adds up what the test programs counted: the closing lines of Criterion, Python's unittest and the plain programs;
-# one that counts nothing is one test. A program that ends badly has at least one failure. Prints "passed failed", then one
-# line a failed program.
+# Counts tests: Criterion's and Python's unittest by their own closing lines, any other program as one. What such a
+# program counts itself ("N passed, N failed") are checks, millions of them in the randomised ones, and are told apart.
+# A program that ends badly has at least one failed test. Prints "passed failed checks", then a line a failed program.
 count() {
   python3 - "$1" <<'PYTHON'
 import json, re, sys
 
 criterion = re.compile(r"Synthesis: Tested: .*?(\d+).*?Passing: .*?(\d+).*?Failing: .*?(\d+).*?Crashing: .*?(\d+)")
-plain = re.compile(r"^(\d+) passed, (\d+) failed", re.M)
 unittest = re.compile(r"^Ran (\d+) tests? in .*?^(?:OK|FAILED)([^\n]*)", re.M | re.S)
+plain = re.compile(r"^(\d+) passed, (\d+) failed", re.M)
 colour = re.compile(r"\x1b\[[0-9;]*m")
-passed = failed = 0
+total_passed = total_failed = checks = 0
 bad = []
 with open(sys.argv[1], encoding="utf-8") as log:
     for line in log:
@@ -98,26 +100,26 @@ with open(sys.argv[1], encoding="utf-8") as log:
             continue
         text = colour.sub("", (test.get("stdout") or "") + "\n" + (test.get("stderr") or ""))
         good = test["result"] == "OK"
-        program_passed = program_failed = 0
+        passed = failed = 0
         for _, passing, failing, crashing in criterion.findall(text):
-            program_passed += int(passing)
-            program_failed += int(failing) + int(crashing)
-        for passing, failing in plain.findall(text):
-            program_passed += int(passing)
-            program_failed += int(failing)
+            passed += int(passing)
+            failed += int(failing) + int(crashing)
         for ran, ending in unittest.findall(text):
-            bad_ones = sum(map(int, re.findall(r"(?:failures|errors|unexpected successes)=(\d+)", ending)))
-            program_passed += int(ran) - bad_ones
-            program_failed += bad_ones
-        if good and program_passed + program_failed == 0:
-            program_passed = 1
-        if not good and program_failed == 0:
-            program_failed = 1
-        passed += program_passed
-        failed += program_failed
-        if not good or program_failed:
+            wrong = sum(map(int, re.findall(r"(?:failures|errors|unexpected successes)=(\d+)", ending)))
+            passed += int(ran) - wrong
+            failed += wrong
+        for passing, failing in plain.findall(text):
+            checks += int(passing) + int(failing)
+            good = good and int(failing) == 0
+        if good and passed + failed == 0:
+            passed = 1
+        if not good and failed == 0:
+            failed = 1
+        total_passed += passed
+        total_failed += failed
+        if not good or failed:
             bad.append(f"{test['name']} ({test['result']})")
-print(passed, failed)
+print(total_passed, total_failed, checks)
 print("\n".join(bad))
 PYTHON
 }
@@ -147,8 +149,8 @@ run() {
     return
   fi
   counted=$(count "$log") || { fail "$name: the results cannot be read" && return; }
-  local own_passed own_failed
-  read -r own_passed own_failed <<<"$counted"
+  local own_passed own_failed checks
+  read -r own_passed own_failed checks <<<"$counted"
   passed=$((passed + own_passed))
   failed=$((failed + own_failed))
   while read -r program; do
@@ -161,7 +163,7 @@ run() {
     fi
     sanitizer_reports "$name" "$reports"
   fi
-  echo "$name: $own_passed passed, $own_failed failed, in $((SECONDS - began)) s"
+  echo "$name: $own_passed tests passed, $own_failed failed; $checks further checks; $((SECONDS - began)) s"
 }
 
 # A report is a failed test; none at all is a passed one.

@@ -3,6 +3,7 @@
  * recovery: the tail rule, clause by clause, on one log (format/README.md, "The tail rule").
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -516,6 +517,25 @@ Test(tail_rule, so_does_a_mark_behind_the_break) {
   history_mark(&h, a);
   frame_zero(&h, hole);
   cr_expect_eq(history_recover(&h, NACRE_RECOVERY_STRICT), NACRE_ROLLED_BACK);
+}
+
+/* ---- a disk that does not read ------------------------------------------------------------------------- */
+
+static int no_read(void *context, nacre_io_file *file, uint64_t offset, void *buffer, size_t size,
+                   size_t *ret_read) {
+  if (offset < NC_FRAMES_OFFSET)
+    return nacre_io_posix()->file_read(context, file, offset, buffer, size, ret_read);
+  return EIO;
+}
+
+Test(tail_rule, a_log_that_cannot_be_read_is_no_torn_tail) {
+  history_start(&h, a, SIZE_MAX);
+  history_group(&h, a, 2);
+  h.floor.quick.file_read = no_read;
+  cr_expect_eq(history_recover(&h, NACRE_RECOVERY_STRICT), NACRE_IO);
+  cr_expect_eq(history_recover(&h, NACRE_RECOVERY_TO_DAMAGE), NACRE_IO, "nor damage");
+  h.floor.quick.file_read = nacre_io_posix()->file_read;
+  history_keeps(&h, 2);
 }
 
 /* ---- every byte ---------------------------------------------------------------------------------------- */

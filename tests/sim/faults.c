@@ -16,7 +16,15 @@
 #include "check.h"
 #include "nonce_registry.h"
 
-enum { TRIES = 6, STEPS_AFTER_GIVING_UP = 4, EXTRAS = 2, ROOM_BYTES_MAX = 8 * 1024, FULL_DISK_TRIES = 400 };
+enum {
+  TRIES = 6,
+  STEPS_AFTER_GIVING_UP = 4,
+  EXTRAS = 2,
+  STEPS_DOUBTED = 5,
+  IMAGES_MAX = 16,
+  ROOM_BYTES_MAX = 8 * 1024,
+  FULL_DISK_TRIES = 400
+};
 
 typedef struct fault_kind {
   const char *name;
@@ -47,7 +55,9 @@ typedef struct trial {
   const fault_kind *kind; /* NULL: a full disk */
   bool for_good;
   uint64_t capacity; /* of a disk that was full */
-  bool unproven;     /* something failed, and no image has been looked at since */
+  uint64_t hits;     /* faults that struck, as far as has been noticed */
+  unsigned doubts;   /* how many of the next steps are followed by images */
+  unsigned budget;   /* how many images this trial may still take on the way */
   char label[160];
 } trial;
 
@@ -63,7 +73,7 @@ static bool is_lack_of_room(const trial *t) {
 static void check_failure(trial *t, nacre_status status, const char *what) {
   nacre_error error = {0};
   nacre_last_error(&error);
-  t->unproven = true;
+  t->doubts = STEPS_DOUBTED;
   bool named =
       is_lack_of_room(t) ? status == NACRE_NO_SPACE : status == NACRE_IO || status == NACRE_READ_ONLY;
   CHECK(named, "%s: %s answers %s: %s", t->label, what, nacre_status_name(status), error.text);
@@ -82,18 +92,15 @@ static void check_reads(trial *t) {
 }
 
 /* Nothing that was acknowledged as synced rests on a sync that failed. */
-static void check_images(trial *t) {
-  static const sim_policy policies[] = {SIM_KEEP_NONE, SIM_KEEP_ALL, SIM_KEEP_SECTORS};
-  for (unsigned i = 0; i < sizeof policies / sizeof policies[0]; i++) {
-    store_bounds bounds;
-    char label[200];
-    runner_bounds(&t->runner, true, &bounds);
-    snprintf(label, sizeof label, "%s; power cut, %s", t->label, sim_policy_name(policies[i]));
-    sim_disk *image = sim_disk_image(t->disk, policies[i], test_random_next(&t->random));
-    check_store(image, t->key_uri, t->history, &bounds, EXTRAS, label);
-    images++;
-    if (sim_disk_handles(image) == 0) sim_disk_destroy(image);
-  }
+static void check_image(trial *t, sim_policy policy) {
+  store_bounds bounds;
+  char label[200];
+  runner_bounds(&t->runner, true, &bounds);
+  snprintf(label, sizeof label, "%s; power cut, %s", t->label, sim_policy_name(policy));
+  sim_disk *image = sim_disk_image(t->disk, policy, test_random_next(&t->random));
+  check_store(image, t->key_uri, t->history, &bounds, EXTRAS, label);
+  images++;
+  if (sim_disk_handles(image) == 0) sim_disk_destroy(image);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------- */
@@ -149,12 +156,17 @@ static void go_on_regardless(trial *t, size_t from) {
   }
 }
 
-/* A step that claims durability after a failure is the place to doubt it. */
-static void doubt(trial *t, const step *s) {
-  bool claims = s->sync || s->kind != STEP_WRITE;
-  if (!t->unproven || !claims || (t->kind == NULL && !test_random_chance(&t->random, 8))) return;
-  t->unproven = false;
-  check_images(t);
+/* After a failure, be it one that a step told or one that work in the background met, the next steps are
+ * doubted: what they claim must hold in images of a power cut. */
+static void doubt(trial *t) {
+  uint64_t hits = sim_disk_faults_hit(t->disk);
+  if (hits > t->hits) t->doubts = STEPS_DOUBTED;
+  t->hits = hits;
+  if (t->doubts == 0 || t->budget < 2 || (t->kind == NULL && !test_random_chance(&t->random, 8))) return;
+  t->doubts--;
+  t->budget -= 2;
+  check_image(t, SIM_KEEP_NONE);
+  check_image(t, (sim_policy)(1 + test_random_below(&t->random, SIM_POLICY_COUNT - 1)));
 }
 
 /* Runs the workload as far as it goes, and closes. */
@@ -163,13 +175,14 @@ static void run_trial(trial *t) {
   bool going = insist(t, NULL);
   for (; i < t->history->step_count && going; i++) {
     going = insist(t, &t->history->steps[i]);
-    if (going) doubt(t, &t->history->steps[i]);
+    if (going) doubt(t);
   }
   CHECK(going || t->for_good || !is_lack_of_room(t),
         "%s: step %zu never succeeds, though there is room again", t->label, i);
   if (!going && t->runner.store != NULL) go_on_regardless(t, i);
   gave_up += !going;
-  check_images(t);
+  check_image(t, SIM_KEEP_NONE);
+  check_image(t, SIM_KEEP_ALL);
   nacre_status status = runner_close(&t->runner);
   if (status != NACRE_OK) check_failure(t, status, "closing");
   CHECK(sim_disk_handles(t->disk) == 0, "%s: handles are still open", t->label);
@@ -190,6 +203,7 @@ static void begin_trial(trial *t, const history *h, const char *key_uri, uint64_
   t->history = h;
   t->key_uri = key_uri;
   t->random.state = seed;
+  t->budget = IMAGES_MAX;
   t->disk = sim_disk_create();
   nacre_store_options options = store_options(t->disk, key_uri);
   runner_init(&t->runner, h, &options);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_keys: lists of key specs: the caller's, the catalogue's, and copies of them.
+ */
+#include <stdlib.h>
+
+#include "store.h"
+
+void nc_key_specs_free(nacre_key_spec *specs, size_t count) {
+  for (size_t i = 0; specs != NULL && i < count; i++) {
+    free((void *)(uintptr_t)specs[i].uri);
+    free((void *)(uintptr_t)specs[i].region);
+    free((void *)(uintptr_t)specs[i].principal);
+  }
+  free(specs);
+}
+
+/* The empty string stands for none. */
+static bool copy_string(nacre_slice s, const char **ret_copy) {
+  if (s.size == 0) return true;
+  *ret_copy = strndup(s.data, s.size);
+  return *ret_copy != NULL;
+}
+
+static bool copy_spec(const nc_key_spec_record *from, nacre_key_spec *to) {
+  return copy_string(from->uri, &to->uri) && copy_string(from->region, &to->region) &&
+         copy_string(from->principal, &to->principal);
+}
+
+static nacre_slice text_slice(const char *s) { return s == NULL ? (nacre_slice){"", 0} : nc_slice(s, strlen(s)); }
+
+nc_key_spec_record nc_key_spec_record_of(const nacre_key_spec *spec) {
+  return (nc_key_spec_record){text_slice(spec->uri), text_slice(spec->region), text_slice(spec->principal)};
+}
+
+static nacre_status check_specs(const nacre_key_spec *specs, size_t count, nacre_error *err) {
+  for (size_t i = 0; i < count; i++) {
+    bool good = specs[i].uri != NULL && specs[i].uri[0] != '\0' && strlen(specs[i].uri) <= NACRE_KEY_URI_BYTES_MAX;
+    if (!good) return nc_fail(err, NC_E_ARGUMENT, "a key has no URI, or one that is too long");
+  }
+  return NACRE_OK;
+}
+
+nacre_status nc_key_specs_join(const nc_catalogue_record *record, const nacre_key_spec *more, size_t more_count,
+                               nacre_key_spec **ret_specs, size_t *ret_count, nacre_error *err) {
+  NC_TRY(check_specs(more, more_count, err));
+  size_t named = record == NULL ? 0 : record->spec_count, count = named + more_count;
+  nacre_key_spec *all = calloc(count + 1, sizeof *all);
+  bool copied = all != NULL;
+  for (size_t i = 0; copied && i < count; i++) {
+    nc_key_spec_record from = i < named ? record->specs[i] : nc_key_spec_record_of(&more[i - named]);
+    copied = copy_spec(&from, &all[i]);
+  }
+  if (!copied) {
+    nc_key_specs_free(all, count);
+    return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  }
+  *ret_specs = all;
+  *ret_count = count;
+  return NACRE_OK;
+}
+
+nacre_status nc_store_keys(const nacre_store_options *o, nacre_key_spec **ret_specs, size_t *ret_count, nacre_error *err) {
+  nacre_key_spec all[1 + NACRE_KEY_SPECS_MAX];
+  all[0] = o->default_key.uri != NULL ? o->default_key : (nacre_key_spec){.uri = "local:"};
+  for (size_t i = 0; i < o->trusted_key_count; i++) all[1 + i] = o->trusted_keys[i];
+  return nc_key_specs_join(NULL, all, 1 + o->trusted_key_count, ret_specs, ret_count, err);
+}

@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Keys, values, tables and ranges: cli_data_test.py NACRE [TEST...]."""
+
+import json
+import os
+import random
+import sys
+
+sys.dont_write_bytecode = True  # nothing is left beside the sources
+from cli_case import Case, FAILED, NOT_FOUND, NO_KEY, SEED, USAGE, main, unjsonl
+
+
+class Basics(Case):
+    def test_init_says_where_the_keyring_is(self):
+        text = self.text("init", self.store)
+        self.assertIn(self.path("keyring"), text)
+        self.assertIn("lost", text)
+        self.assertEqual(os.stat(self.path("keyring")).st_mode & 0o777, 0o600)
+
+    def test_init_in_json(self):
+        answer = self.json("init", self.store)
+        self.assertEqual(answer, {"store": self.store, "key": "local:", "keyring": self.path("keyring")})
+
+    def test_init_with_a_key_of_its_own(self):
+        other = self.path("other-ring")
+        self.assertIn(other, self.text("init", self.store, "--key", "local:" + other))
+        self.assertFalse(os.path.exists(self.path("keyring")))
+        self.run_nacre("table", "create", self.store, "t", "--store-key", "local:" + other)
+        self.run_nacre("put", self.store, "t", "k", "v", "--key", "local:" + other)
+        self.assertEqual(self.out("get", self.store, "t", "k", "--key", "local:" + other), b"v")
+        self.run_nacre("get", self.store, "t", "k", status=NO_KEY)
+
+    def test_init_twice_fails_and_changes_nothing(self):
+        self.make()
+        self.put("k", "v")
+        self.run_nacre("init", self.store, status=FAILED)
+        self.assertEqual(self.out("get", self.store, "t", "k"), b"v")
+
+    def test_put_get_delete(self):
+        self.make()
+        self.put("k", "v")
+        self.assertEqual(self.out("get", self.store, "t", "k"), b"v")
+        self.put("k", "w", "--sync")
+        self.assertEqual(self.out("get", self.store, "t", "k"), b"w")
+        self.run_nacre("delete", self.store, "t", "k", "--sync")
+        self.run_nacre("get", self.store, "t", "k", status=NOT_FOUND)
+        self.run_nacre("delete", self.store, "t", "k")
+
+    def test_get_of_an_empty_value_is_found(self):
+        self.make()
+        self.put("k", "")
+        self.assertEqual(self.out("get", self.store, "t", "k"), b"")
+
+    def test_put_reads_standard_input_and_files(self):
+        self.make()
+        data = bytes(range(256)) * 300
+        self.run_nacre("put", self.store, "t", "stdin", "-", stdin=data)
+        with open(self.path("value"), "wb") as f:
+            f.write(data)
+        self.run_nacre("put", self.store, "t", "file", "--value-file", self.path("value"))
+        self.assertEqual(self.out("get", self.store, "t", "stdin"), data)
+        self.assertEqual(self.out("get", self.store, "t", "file"), data)
+        self.run_nacre("put", self.store, "t", "x", "--value-file", self.path("missing"), status=NOT_FOUND)
+        self.run_nacre("put", self.store, "t", "x", "y", "--value-file", self.path("value"), status=USAGE)
+        self.run_nacre("put", self.store, "t", "x", status=USAGE)
+
+    def test_a_key_that_begins_with_a_dash(self):
+        self.make()
+        self.run_nacre("put", self.store, "t", "--", "-k", "-v")
+        self.assertEqual(self.out("get", self.store, "t", "--", "-k"), b"-v")
+
+    def test_bytes_in_hex_and_base64(self):
+        self.make()
+        self.put("00ff", "0A", "--hex")
+        self.assertEqual(self.out("get", self.store, "t", "00ff", "--hex"), b"0a\n")
+        self.assertEqual(self.out("get", self.store, "t", "AP8=", "--base64"), b"Cg==\n")
+        self.assertEqual(self.json("get", self.store, "t", "00ff", "--hex"),
+                         {"key_hex": "00ff", "value_hex": "0a"})
+        self.assertEqual(self.text("scan", self.store, "t"), "\\x00\\xff\t\\n\n")
+        for bad in ("0", "0g", "zz"):
+            self.run_nacre("get", self.store, "t", bad, "--hex", status=USAGE)
+        for bad in ("A", "AP8", "AP9=", "====", "AP8=AP8="):
+            self.run_nacre("get", self.store, "t", bad, "--base64", status=USAGE)
+        self.run_nacre("get", self.store, "t", "00", "--base64", "--hex", status=USAGE)
+
+    def test_json_of_text_and_of_bytes(self):
+        self.make()
+        self.put("ключ", "значение")
+        self.run_nacre("put", self.store, "t", "b", "-", stdin=b"\xff\0")
+        self.assertEqual(self.json("get", self.store, "t", "ключ"), {"key": "ключ", "value": "значение"})
+        self.assertEqual(self.json("get", self.store, "t", "b"), {"key": "b", "value_base64": "/wA="})
+
+    def test_limits_are_told_and_nothing_is_cut(self):
+        self.make()
+        self.run_nacre("put", self.store, "t", "k" * 65536, "longest key")
+        self.assertEqual(self.error("put", self.store, "t", "k" * 65537, "v", status=FAILED)["status"],
+                         "NACRE_TOO_LARGE")
+        self.run_nacre("put", self.store, "t", "v", "-", stdin=b"x" * (15 * 1024 * 1024 + 1), status=FAILED)
+        large = random.Random(SEED).randbytes(15 * 1024 * 1024 - 100)
+        self.run_nacre("put", self.store, "t", "v", "-", stdin=large)
+        self.assertEqual(self.out("get", self.store, "t", "v"), large)
+        self.assertEqual(self.text("count", self.store, "t"), "2\n")
+
+
+class Tables(Case):
+    def test_create_list_info_rename_drop(self):
+        self.run_nacre("init", self.store)
+        self.run_nacre("table", "create", self.store, "one")
+        self.run_nacre("table", "create", self.store, "two", "--compression", "none", "--block-bytes", "8192",
+                       "--filter-bits", "0")
+        listed = self.json("table", "list", self.store)["tables"]
+        self.assertEqual([t["name"] for t in listed], ["one", "two"])
+        two = self.json("table", "info", self.store, "two")
+        self.assertEqual((two["compression"], two["block_bytes"], two["filter_bits_per_key"]),
+                         ("none", 8192, 0))
+        self.assertEqual(two, listed[1])
+        self.assertEqual(len(two["keys"]), 1)
+        text = self.text("table", "list", self.store)
+        self.assertIn(two["uuid"], text)
+        self.assertNotIn("\033", text)
+        self.assertIn("8.0 KiB", self.text("table", "info", self.store, "two"))
+        self.run_nacre("put", self.store, "two", "k", "v")
+        self.run_nacre("table", "rename", self.store, "two", "three")
+        self.assertEqual(self.out("get", self.store, "three", "k"), b"v")
+        self.run_nacre("get", self.store, "two", "k", status=NOT_FOUND)
+        self.run_nacre("table", "rename", self.store, "three", "one", status=FAILED)
+        self.run_nacre("table", "drop", self.store, "three")
+        self.run_nacre("table", "drop", self.store, "three", status=NOT_FOUND)
+        self.run_nacre("table", "info", self.store, "three", status=NOT_FOUND)
+        self.assertFalse(os.path.exists(os.path.join(self.store, two["uuid"])))
+        self.assertEqual([t["name"] for t in self.json("table", "list", self.store)["tables"]], ["one"])
+
+    def test_create_refuses(self):
+        self.make()
+        self.run_nacre("table", "create", self.store, "t", status=FAILED)
+        self.run_nacre("table", "create", self.store, "uuid:x", status=USAGE)
+        self.run_nacre("table", "create", self.store, "", status=USAGE)
+        self.run_nacre("table", "create", self.store, "n" * 256, status=USAGE)
+        for option in (("--block-bytes", "1000"), ("--filter-bits", "33"), ("--compression", "gzip"),
+                       ("--block-bytes", "x")):
+            self.run_nacre("table", "create", self.store, "u", *option, status=USAGE)
+
+    def test_several_keys_any_of_which_opens(self):
+        self.run_nacre("init", self.store)
+        a, b = "local:" + self.path("ring-a"), "local:" + self.path("ring-b")
+        self.run_nacre("table", "create", self.store, "t", "--key", a + ",region=north", "--key",
+                       b + ",principal=me,region=south")
+        keys = self.json("table", "info", self.store, "t")["keys"]
+        self.assertEqual([(k["uri"], k["region"], k["principal"]) for k in keys],
+                         [(a, "north", None), (b, "south", "me")])
+        self.put("k", "v")
+        os.rename(self.path("ring-a"), self.path("away"))
+        self.assertEqual(self.out("get", self.store, "t", "k"), b"v")
+        os.remove(self.path("ring-b"))
+        self.run_nacre("get", self.store, "t", "k", status=NO_KEY)
+        os.rename(self.path("away"), self.path("ring-a"))
+        self.assertEqual(self.out("get", self.store, "t", "k"), b"v")
+
+    def test_names_may_be_anything(self):
+        self.run_nacre("init", self.store)
+        for name in ("ünïcode ☃", "a/b/../c", "new\nline", "-x", "with\ttab"):
+            self.run_nacre("table", "create", self.store, "--", name)
+            self.run_nacre("put", self.store, "--", name, "k", name)
+            self.assertEqual(self.out("get", self.store, "--", name, "k"), name.encode())
+        self.assertIn("new\\nline", self.text("table", "list", self.store))
+
+
+class Ranges(Case):
+    def setUp(self):
+        super().setUp()
+        self.make()
+        self.records = {k: b"v" + k for k in (b"a", b"a\0", b"aa", b"ab", b"b", b"b\xff", b"b\xff\xff", b"c",
+                                              b"\xff", b"\xff\xff")}
+        self.load(self.records)
+
+    def scan(self, *more):
+        lines = self.out("scan", self.store, "t", "--hex", "--keys-only", *more).split()
+        return [bytes.fromhex(line.decode()) for line in lines]
+
+    def test_all_in_order(self):
+        self.assertEqual(self.scan(), sorted(self.records))
+        self.assertEqual(self.scan("--reverse"), sorted(self.records, reverse=True))
+        self.assertEqual(self.text("count", self.store, "t"), f"{len(self.records)}\n")
+        self.assertEqual(self.json("count", self.store, "t"), {"count": len(self.records)})
+
+    def test_prefixes(self):
+        for prefix in (b"", b"a", b"b", b"b\xff", b"b\xff\xff", b"\xff", b"\xff\xff", b"z"):
+            want = sorted(k for k in self.records if k.startswith(prefix))
+            self.assertEqual(self.scan("--prefix", prefix.hex()), want, prefix)
+            self.assertEqual(int(self.out("count", self.store, "t", "--hex", "--prefix", prefix.hex())),
+                             len(want))
+
+    def test_bounds(self):
+        for low in (None, b"", b"a", b"aa", b"b\xff", b"z"):
+            for high in (None, b"", b"aa", b"b\xff\xff", b"\xff\xff\xff"):
+                for prefix in (None, b"b"):
+                    words = []
+                    for name, value in (("--from", low), ("--to", high), ("--prefix", prefix)):
+                        if value is not None:
+                            words += [name, value.hex()]
+                    want = [k for k in sorted(self.records)
+                            if (low is None or k >= low) and (high is None or k < high)
+                            and (prefix is None or k.startswith(prefix))]
+                    self.assertEqual(self.scan(*words), want, words)
+                    self.assertEqual(self.scan(*words, "--reverse", "--limit", "2"), want[::-1][:2], words)
+
+    def test_limits(self):
+        self.assertEqual(self.scan("--limit", "0"), [])
+        self.assertEqual(self.scan("--limit", "3"), sorted(self.records)[:3])
+        self.run_nacre("scan", self.store, "t", "--limit", "-1", status=USAGE)
+
+    def test_text_and_json(self):
+        self.assertEqual(self.text("scan", self.store, "t", "--prefix", "a", "--limit", "2"),
+                         "a\tva\na\\x00\tva\\x00\n")
+        lines = self.text("scan", self.store, "t", "--json").splitlines()
+        self.assertEqual(json.loads(lines[0]), {"key": "a", "value": "va"})
+        self.assertEqual(unjsonl(self.out("scan", self.store, "t", "--json")), self.records)
+        self.assertEqual(json.loads(self.out("scan", self.store, "t", "--json", "--keys-only", "--limit",
+                                             "1")), {"key": "a"})
+
+
+if __name__ == "__main__":
+    main(__name__)
