@@ -51,17 +51,17 @@ static size_t encode_info(nc_label label, nacre_slice context, uint8_t info[INFO
   return w.failed ? 0 : w.size;
 }
 
-static bool expand(nc_env *env, const uint8_t *key, uint8_t *info, size_t info_size, uint8_t *out,
-                   size_t size) {
+static bool expand(nc_env *env, const uint8_t *key, nacre_slice info, uint8_t *out, size_t size) {
   int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
   char digest[] = "SHA256";
-  NC_SECRET(k); /* OSSL_PARAM takes no const */
+  void *info_data = (void *)(uintptr_t)info.data; /* OSSL_PARAM takes no const */
+  NC_SECRET(k);
   memcpy(k.bytes, key, NC_DERIVE_KEY_BYTES);
   OSSL_PARAM params[] = {
       OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
       OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
       OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, k.bytes, NC_DERIVE_KEY_BYTES),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, info_size),
+      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info_data, info.size),
       OSSL_PARAM_construct_end(),
   };
   EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(env->kdf);
@@ -70,17 +70,23 @@ static bool expand(nc_env *env, const uint8_t *key, uint8_t *info, size_t info_s
   return good;
 }
 
+nacre_status nc_hkdf_expand(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nacre_slice info,
+                            uint8_t *out, size_t size, nacre_error *err) {
+  ERR_set_mark();
+  bool good = expand(env, key, info, out, size);
+  ERR_pop_to_mark();
+  if (good) return NACRE_OK;
+  nc_wipe(out, size);
+  return nc_fail(err, NC_E_OPENSSL, "HKDF-Expand to %zu bytes", size);
+}
+
 nacre_status nc_derive(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nc_label label,
                        nacre_slice context, uint8_t *out, size_t size, nacre_error *err) {
   uint8_t info[INFO_BYTES_MAX];
   size_t info_size = encode_info(label, context, info);
   if (info_size == 0)
     return nc_fail(err, NC_E_SEAL_ARGUMENT, "a derivation's context of %zu bytes", context.size);
-  ERR_set_mark();
-  bool good = expand(env, key, info, info_size, out, size);
-  ERR_pop_to_mark();
-  if (good) return NACRE_OK;
-  nc_wipe(out, size);
+  if (nc_hkdf_expand(env, key, nc_slice(info, info_size), out, size, err) == NACRE_OK) return NACRE_OK;
   return nc_fail(err, NC_E_OPENSSL, "deriving \"%s\"", nc_label_text(label));
 }
 

@@ -11,8 +11,9 @@ set -euo pipefail
 build=(gcc libc6-dev meson ninja-build pkg-config python3 libssl-dev liblz4-dev libzstd-dev libjansson-dev)
 # To run what was built elsewhere, without compiling.
 run=(libssl3 liblz4-1 libzstd1 libjansson4)
-# To run tests/run.sh, on top of build: the second compiler with its sanitizers, C++ for the headers, nm and readelf.
-test=(g++ clang libclang-rt-dev libcriterion-dev binutils)
+# To run tests/run.sh, on top of build: the second compiler with its sanitizers, C++ for the headers, nm and readelf,
+# published test vectors.
+test=(g++ clang libclang-rt-dev libcriterion-dev binutils python3-cryptography-vectors)
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2
