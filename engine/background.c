@@ -44,12 +44,17 @@ static void end_job(nacre_table *t) {
   pthread_mutex_unlock(&t->state_lock);
 }
 
-static void schedule(nacre_table *t, bool *queued, nc_job *job) {
+/* False when it is queued already. From here on the table waits for the job before it goes. */
+static bool claim(nacre_table *t, bool *queued) {
   pthread_mutex_lock(&t->state_lock);
-  bool submit = !*queued;
+  bool claimed = !*queued;
   *queued = true;
   pthread_mutex_unlock(&t->state_lock);
-  if (submit) nc_worker_submit(t->shared->workers, job);
+  return claimed;
+}
+
+static void schedule(nacre_table *t, bool *queued, nc_job *job) {
+  if (claim(t, queued)) nc_worker_submit(t->shared->workers, job);
 }
 
 void nc_table_schedule_flush(nacre_table *t) { schedule(t, &t->flush_queued, &t->flush_job); }
@@ -78,16 +83,23 @@ void nc_table_run_merge(void *table) {
 
 /* ---- the memory budget ---------------------------------------------------------------------------------------------------------- */
 
+/* Rotating would not wait: the flush that it would wait for may need the very worker that asks. */
+static bool has_place(nacre_table *t) {
+  pthread_mutex_lock(&t->state_lock);
+  bool place = t->immutable_count < NC_IMMUTABLES_MAX;
+  pthread_mutex_unlock(&t->state_lock);
+  return place;
+}
+
 /* A table at work is passed over: its own writers see to its memtable, and a worker that waited for them could keep from them the
  * flush that they wait for. */
 void nc_table_run_relief(void *table) {
   nacre_table *t = table;
   begin_job(t, &t->relief_queued);
   if (pthread_mutex_trylock(&t->write_lock) == 0) {
-    if (!t->read_only && nc_memtable_entries(t->active) > 0 && nc_table_prepare_locked(t, NULL) == NACRE_OK &&
-        nc_memtable_entries(t->active) > 0) {
-      nc_ignore(nc_table_rotate_locked(t, NULL));
-    }
+    nacre_status status = nc_table_ready_locked(t, NULL);
+    bool worthwhile = nc_memtable_entries(t->active) > 0 && has_place(t);
+    if (status == NACRE_OK && worthwhile) nc_ignore(nc_table_rotate_locked(t, NULL));
     pthread_mutex_unlock(&t->write_lock);
   }
   end_job(t);
@@ -110,9 +122,9 @@ bool nc_table_relieve_other(nacre_table *t) {
     most = bytes;
     largest = other;
   }
-  /* Under the lock, so that the table cannot leave before it counts the job. */
-  if (largest != t) schedule(largest, &largest->relief_queued, &largest->relief_job);
+  bool claimed = largest != t && claim(largest, &largest->relief_queued); /* it cannot leave any more */
   pthread_mutex_unlock(&t->shared->tables_lock);
+  if (claimed) nc_worker_submit(t->shared->workers, &largest->relief_job);
   return largest != t;
 }
 

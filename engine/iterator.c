@@ -270,7 +270,7 @@ void nacre_iter_prev(nacre_iter *it) {
   if (may_move(it, err) && it->valid) finish(it, move_prev(it, err));
 }
 
-bool nacre_iter_valid(const nacre_iter *it) { return it != NULL && it->valid; }
+bool nacre_iter_valid(const nacre_iter *it) { return it != NULL && it->valid && !nc_table_forked(it->table); }
 
 nacre_slice nacre_iter_key(const nacre_iter *it) {
   return nacre_iter_valid(it) ? slice_of(&it->key) : (nacre_slice){"", 0};
@@ -278,4 +278,7 @@ nacre_slice nacre_iter_key(const nacre_iter *it) {
 
 nacre_slice nacre_iter_value(const nacre_iter *it) { return nacre_iter_valid(it) ? it->value : (nacre_slice){"", 0}; }
 
-nacre_status nacre_iter_status(const nacre_iter *it) { return it == NULL ? NACRE_INVALID : it->status; }
+nacre_status nacre_iter_status(const nacre_iter *it) {
+  if (it == NULL) return NACRE_INVALID;
+  return nc_table_forked(it->table) ? NACRE_FORKED : it->status;
+}

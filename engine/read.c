@@ -90,6 +90,7 @@ nacre_status nacre_multi_get(nacre_table *table, size_t count, const nacre_slice
   if (count > 0 && (keys == NULL || ret_values == NULL || ret_statuses == NULL)) {
     return nc_fail(err, NC_E_ARGUMENT, "keys, ret_values or ret_statuses is NULL");
   }
+  for (size_t i = 0; i < count; i++) ret_values[i] = (nacre_value){0};
   NC_TRY(nc_table_check(table, err));
   nc_view *view;
   uint64_t sequence;
@@ -97,7 +98,6 @@ nacre_status nacre_multi_get(nacre_table *table, size_t count, const nacre_slice
   nacre_status status = NACRE_OK;
   nacre_error first;
   for (size_t i = 0; i < count; i++) {
-    ret_values[i] = (nacre_value){0};
     ret_statuses[i] = get_at(table, view, keys[i], sequence, options != NULL && options->no_cache_fill, &ret_values[i], err);
     if (status == NACRE_OK && ret_statuses[i] != NACRE_OK && ret_statuses[i] != NACRE_NOT_FOUND) {
       status = ret_statuses[i];

@@ -8,11 +8,15 @@ enum { WORKERS_DEFAULT = 2, WORKERS_MAX = 64, KMS_DEADLINE_MS_DEFAULT = 10000 };
 static const uint64_t CACHE_BYTES_DEFAULT = (uint64_t)256 << 20;
 static const uint64_t MEMTABLE_BYTES_DEFAULT = (uint64_t)64 << 20;
 static const uint64_t MEMTABLE_BYTES_MIN = (uint64_t)64 << 10;
+static const uint64_t BYTES_MAX = (uint64_t)1 << 48; /* more is a mistake, and sums stay sums */
 static const uint64_t MEMORY_BYTES_DEFAULT = (uint64_t)1 << 30;
 
 static uint64_t or_default(uint64_t value, uint64_t otherwise) { return value == 0 ? otherwise : value; }
 
 static nacre_status check_sizes(const nc_shared *s, uint32_t workers, nacre_error *err) {
+  if (s->memtable_bytes > BYTES_MAX || s->cache_bytes > BYTES_MAX || s->memory_bytes_max > BYTES_MAX) {
+    return nc_fail(err, NC_E_ARGUMENT, "cache_bytes, memtable_bytes or memory_bytes_max is above 2^48");
+  }
   if (s->memtable_bytes < MEMTABLE_BYTES_MIN) return nc_fail(err, NC_E_ARGUMENT, "memtable_bytes is below 65,536");
   if (s->memory_bytes_max < s->cache_bytes + 2 * MEMTABLE_BYTES_MIN) {
     return nc_fail(err, NC_E_ARGUMENT, "memory_bytes_max leaves no room for memtables beside the cache");

@@ -24,6 +24,7 @@ nacre_status nc_store_check_options(const nacre_store_options *o, nacre_error *e
   if (o->anchor.data != NULL || o->anchor.size != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "anchor");
   if (o->read_only && o->create) return nc_fail(err, NC_E_ARGUMENT, "read_only and create exclude each other");
   if (o->trusted_key_count > 0 && o->trusted_keys == NULL) return nc_fail(err, NC_E_ARGUMENT, "trusted_keys is NULL");
+  if (o->kms_provider_count > 0 && o->kms_providers == NULL) return nc_fail(err, NC_E_ARGUMENT, "kms_providers is NULL");
   if (o->trusted_key_count > NACRE_KEY_SPECS_MAX) return nc_fail(err, NC_E_ARGUMENT, "too many trusted_keys");
   return NACRE_OK;
 }

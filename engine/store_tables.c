@@ -68,6 +68,8 @@ static nacre_status load_item(nacre_store *store, const nc_catalogue_item *item,
   nacre_table *t;
   NC_TRY(nc_table_load(store, &store->shared, &dir, keys, &settings, store->read_only || o->read_only, o->recovery, &t, err));
   memcpy(t->name, item->record.name.data, item->record.name.size);
+  /* A table that somebody has opened has come to life, whatever its creation answered. */
+  if (store->undo_pending && nc_uuid_equal(&store->undo, &item->table)) store->undo_pending = false;
   t->open_count = 1;
   t->next = store->tables;
   store->tables = t;
@@ -205,12 +207,11 @@ static nacre_status find_uuid(nacre_store *store, const nc_uuid *uuid, nc_catalo
   return nc_catalogue_find(store->catalogue, name, ret_item, err);
 }
 
-/* One that somebody has opened since has come to life after all. */
 static void retry_undo(nacre_store *store) {
   nc_catalogue_item *item;
   if (!store->undo_pending) return;
   store->undo_pending = false;
-  if (find_open(store, &store->undo) != NULL || find_uuid(store, &store->undo, &item, NULL) != NACRE_OK) return;
+  if (find_uuid(store, &store->undo, &item, NULL) != NACRE_OK) return;
   undo_creation(store, &store->undo, &item->record);
   nc_catalogue_free(item);
 }

@@ -159,7 +159,9 @@ NC_MUST_CHECK nacre_status nc_table_begin_writing_locked(nacre_table *t, nacre_e
 
 /* ---- write.c ------------------------------------------------------------------------------------------------------------------ */
 
-/* Makes the table able to take a write: begun, its log sound, room in its memtable. Needs write_lock. */
+/* Makes the table able to change: begun, its log sound. Needs write_lock. */
+NC_MUST_CHECK nacre_status nc_table_ready_locked(nacre_table *t, nacre_error *err);
+/* The same, and there is room in its memtable. */
 NC_MUST_CHECK nacre_status nc_table_prepare_locked(nacre_table *t, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_new_memtable(nacre_table *t, nc_memtable **ret_memtable, nacre_error *err);
 /* Makes the active memtable immutable and begins a new log. Needs write_lock. */

@@ -78,7 +78,7 @@ const nacre_table_info *nacre_table_infos_at(const nacre_table_infos *infos, siz
 }
 
 void nacre_table_infos_free(nacre_table_infos *infos) {
-  if (infos == NULL) return;
+  if (infos == NULL || (infos->names != NULL && nc_heap_forked(infos->names))) return; /* the names are gone in a child */
   for (size_t i = 0; infos->list != NULL && i < infos->count; i++) {
     char *name = (char *)(uintptr_t)infos->list[i].name;
     if (name != NULL) nc_heap_free(infos->names, name, strlen(name) + 1);

@@ -130,6 +130,15 @@ static uint64_t end_of_log(const nacre_table *t, const nc_log *log) {
   return t->recovery.clean || t->recovery.damaged ? NACRE_NONE : log->end;
 }
 
+/* Flushed and dropped since the call: it is not part of the table any more. */
+static bool was_dropped(nacre_table *t, const nc_log *log) {
+  bool live = false;
+  pthread_mutex_lock(&t->commit_lock);
+  for (size_t i = 0; i < t->log_count; i++) live = live || t->logs[i] == log;
+  pthread_mutex_unlock(&t->commit_lock);
+  return !live;
+}
+
 static nacre_status verify_logs(nc_verifier *v, nacre_error *err) {
   nacre_table *t = v->table;
   pthread_mutex_lock(&t->write_lock); /* the tail stands still, and so do the live logs' names */
@@ -148,9 +157,7 @@ static nacre_status verify_logs(nc_verifier *v, nacre_error *err) {
   for (size_t i = 0; i < count && logs != NULL && ends != NULL; i++) {
     if (status == NACRE_OK && ends[i] > 0) {
       nacre_status found = verify_log_file(v, &logs[i]->name, ends[i], err);
-      /* Flushed and dropped since the call: it is not part of the table any more. */
-      bool dropped = found == NACRE_NOT_FOUND && atomic_load(&logs[i]->refs) == 1;
-      if (!dropped) status = nc_verify_note(v, found, err);
+      if (found != NACRE_NOT_FOUND || !was_dropped(t, logs[i])) status = nc_verify_note(v, found, err);
     }
     nc_log_unref(logs[i]);
   }

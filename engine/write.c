@@ -20,6 +20,7 @@ enum { CHUNK_BYTES_MIN = 16 << 10, CHUNK_BYTES_MAX = 1 << 20 };
 
 /* A new log: file and header synced, name durable, commit synced, all before its first frame. */
 static nacre_status create_log(nacre_table *t, nc_log **ret_log, nacre_error *err) {
+  NC_TRY(nc_table_settle_manifest(t, err)); /* else each try would leave a file that cannot be named */
   uint64_t epoch, sequence;
   nc_uuid manifest;
   nc_table_moment(t, &epoch, &manifest, &sequence);
@@ -196,9 +197,13 @@ static nacre_status make_room(nacre_table *t, nacre_error *err) {
   return nc_table_rotate_locked(t, err);
 }
 
-nacre_status nc_table_prepare_locked(nacre_table *t, nacre_error *err) {
+nacre_status nc_table_ready_locked(nacre_table *t, nacre_error *err) {
   if (!t->writing) NC_TRY(nc_table_begin_writing_locked(t, err));
-  NC_TRY(ensure_log(t, err));
+  return ensure_log(t, err);
+}
+
+nacre_status nc_table_prepare_locked(nacre_table *t, nacre_error *err) {
+  NC_TRY(nc_table_ready_locked(t, err));
   return make_room(t, err);
 }
 
@@ -332,7 +337,7 @@ static nacre_status sync_logs_locked(nacre_table *t, nacre_error *err) {
 
 /* What was replayed after an unclean end, or stands in a failed log, is made durable by flushing it. */
 static nacre_status settle_log_locked(nacre_table *t, nacre_error *err) {
-  return any_log_failed(t) || t->must_flush ? nc_table_prepare_locked(t, err) : NACRE_OK;
+  return any_log_failed(t) || t->must_flush ? nc_table_ready_locked(t, err) : NACRE_OK;
 }
 
 /* After a failed sync the kernel may have dropped what the log held, so a segment must hold it, at once; the caller is told of

@@ -10,7 +10,8 @@
 #include "store_access.h"
 
 static void tell(const options *o, const nacre_stats *stats, uint64_t elapsed_ns) {
-  char size[TOOL_UNIT_TEXT_BYTES], entries[TOOL_UNIT_TEXT_BYTES], time[TOOL_UNIT_TEXT_BYTES];
+  char segments[TOOL_UNIT_TEXT_BYTES], runs[TOOL_UNIT_TEXT_BYTES], size[TOOL_UNIT_TEXT_BYTES],
+      entries[TOOL_UNIT_TEXT_BYTES], time[TOOL_UNIT_TEXT_BYTES];
   if (o->json) {
     json_t *object = json_object();
     tool_json_set_number(object, "segments", stats->segments);
@@ -20,10 +21,11 @@ static void tell(const options *o, const nacre_stats *stats, uint64_t elapsed_ns
     tool_json_set_number(object, "elapsed_ms", elapsed_ns / 1000000);
     tool_json_line(object, stdout);
   } else if (!o->quiet) {
-    printf("%llu segment%s in %llu run%s, %s, %s entries, after %s\n", (unsigned long long)stats->segments,
-           stats->segments == 1 ? "" : "s", (unsigned long long)stats->runs, stats->runs == 1 ? "" : "s",
+    printf("%s in %s, %s, %s, after %s\n", tool_text_counted(segments, stats->segments, "segment", "segments"),
+           tool_text_counted(runs, stats->runs, "run", "runs"),
            tool_text_size(size, stats->segment_bytes, false),
-           tool_text_count(entries, stats->segment_entries), tool_text_seconds(time, elapsed_ns));
+           tool_text_counted(entries, stats->segment_entries, "entry", "entries"),
+           tool_text_seconds(time, elapsed_ns));
   }
 }
 

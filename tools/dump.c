@@ -104,10 +104,12 @@ static int open_keys(dump *d, const walk *w, const char *store, nacre_seal_domai
   nc_uuid_format(&w->slots[w->pick].identity.origin_table, name + 5);
   nacre_status status =
       d->catalogue ? NACRE_NOT_FOUND : nacre_table_keys_open(store, &store_options, name, ret_domain);
-  if (status ==
-      NACRE_NOT_FOUND) { /* no table's, so perhaps the catalogue's, also when copied out of its directory */
+  if (status == NACRE_NOT_FOUND) { /* perhaps the catalogue's, also when copied out of its directory */
     d->catalogue = true;
     status = nacre_table_keys_open(store, &store_options, NULL, ret_domain);
+  }
+  if (status == NACRE_NOT_FOUND && d->o->keys_store == NULL) {
+    return tool_fail(d->o, status, NULL, "%s lies in no store that has its keys; --keys STORE names one", d->path);
   }
   return status == NACRE_OK ? TOOL_DONE : tool_fail_last(d->o);
 }
@@ -147,7 +149,7 @@ static int dump_sealed(dump *d, walk *w) {
   return status;
 }
 
-static int dump_file(const options *o, const char *path) {
+static int dump_file(const options *o, const char *path, bool *shown) {
   walk w;
   dump d = {.o = o, .path = path, .emit = {.o = o}};
   int os_errno = tool_walk_open(&w, AT_FDCWD, path, path, true);
@@ -161,8 +163,10 @@ static int dump_file(const options *o, const char *path) {
   if (o->json) {
     tool_json_line(tool_inspect_head_json(&w, path), stdout);
   } else {
+    if (*shown) putchar('\n');
     tool_inspect_head_text(&w, path);
   }
+  *shown = true;
   int status = TOOL_DONE;
   if (w.kind == WALK_SEALED) status = dump_sealed(&d, &w);
   if (w.kind == WALK_UNKNOWN)
@@ -177,9 +181,9 @@ static int dump_file(const options *o, const char *path) {
 
 int tool_dump_run(const options *o) {
   int status = TOOL_DONE;
+  bool shown = false;
   for (int i = 0; i < o->argument_count; i++) {
-    if (i > 0 && !o->json) putchar('\n');
-    int one = dump_file(o, o->arguments[i]);
+    int one = dump_file(o, o->arguments[i], &shown);
     if (one == TOOL_DAMAGED || status == TOOL_DONE) status = one;
     if (!tool_output_good()) break;
   }

@@ -18,7 +18,8 @@ static int export_records(const options *o, session *a, const key_range *range, 
   for (nacre_iter_first(iter); nacre_iter_valid(iter) && tool_output_good(); nacre_iter_next(iter)) {
     kind->write(&scratch, nacre_iter_key(iter), nacre_iter_value(iter), stdout);
   }
-  int status = nacre_iter_status(iter) == NACRE_OK ? TOOL_DONE : tool_fail_last(o);
+  int status = tool_output_check(o);
+  if (status == TOOL_DONE) status = nacre_iter_status(iter) == NACRE_OK ? TOOL_DONE : tool_fail_last(o);
   nacre_iter_close(iter);
   tool_bytes_free(&scratch);
   return status;

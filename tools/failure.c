@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -76,7 +77,9 @@ void tool_warn(const options *o, const char *format, ...) {
   if (o->json) {
     tool_json_line(json_pack("{s:{s:s}}", "warning", "message", text), stderr);
   } else {
-    fprintf(stderr, "nacre: %s\n", text);
+    fputs("nacre: ", stderr);
+    tool_text_safe(stderr, text);
+    fputc('\n', stderr);
   }
 }
 
@@ -89,21 +92,29 @@ void tool_warn_line(const options *o, uint64_t line, const char *reason) {
   }
 }
 
-bool tool_output_good(void) { return ferror(stdout) == 0; }
-
 /* Whether standard output is a pipe or socket that nobody reads any more. */
 static bool nobody_reads(void) {
   struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
   return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0;
 }
 
+/* What cannot be written any more is dropped: it is told once. */
+static int output_failed(const options *o, int os_errno) {
+  clearerr(stdout);
+  __fpurge(stdout);
+  if (os_errno == EPIPE || nobody_reads()) return TOOL_DONE;
+  return tool_fail_errno(o, os_errno == 0 ? EIO : os_errno, "write to", "standard output");
+}
+
+int tool_output_check(const options *o) { return ferror(stdout) == 0 ? TOOL_DONE : output_failed(o, errno); }
+
+bool tool_output_good(void) { return ferror(stdout) == 0; }
+
 int tool_output_end(const options *o, int status) {
   bool failed = ferror(stdout) != 0;
   clearerr(stdout);
   errno = 0; /* what could not be written before is tried again here, which tells why */
   if (fflush(stdout) == 0 && !failed) return status;
-  int os_errno = errno == 0 ? EIO : errno;
-  if (os_errno == EPIPE || nobody_reads()) return status;
-  int told = tool_fail_errno(o, os_errno, "write to", "standard output");
+  int told = output_failed(o, errno);
   return status == TOOL_DONE ? told : status;
 }

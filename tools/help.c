@@ -20,7 +20,8 @@ static void overview(void) {
   puts(
       "\nEvery command takes --json, --quiet and --help; nacre COMMAND --help says all about one, with an "
       "example.");
-  puts("- as a file or value is standard input. Words after -- are arguments, also those that begin with -.");
+  puts("import's FILE and put's VALUE may be -, standard input. Words after -- are arguments, also with a -.");
+  puts("A store is open in one process that writes, or in any number that read; inspect and dump always work.");
   puts("\nexit status: 0 done, 1 failed, 2 usage, 3 not found, 4 corrupt, tampered or rolled back,");
   puts("             5 key missing, denied, unreachable or revoked, 6 locked or busy, 7 no space");
 }

@@ -149,13 +149,17 @@ static void tell(const import_state *s, const char *file, int status) {
   char records[TOOL_UNIT_TEXT_BYTES], size[TOOL_UNIT_TEXT_BYTES], time[TOOL_UNIT_TEXT_BYTES],
       skipped[TOOL_UNIT_TEXT_BYTES];
   if (status != TOOL_DONE) {
-    tool_warn(o, "all lines up to line %llu are in the table; --from-line %llu continues there",
-              (unsigned long long)s->acknowledged_line, (unsigned long long)s->acknowledged_line + 1);
+    if (s->acknowledged_line < o->from_line) {
+      tool_warn(o, "nothing was imported");
+    } else {
+      tool_warn(o, "all lines up to line %llu are in the table; --from-line %llu continues there",
+                (unsigned long long)s->acknowledged_line, (unsigned long long)s->acknowledged_line + 1);
+    }
   } else if (!o->quiet) {
-    printf("imported %s records (%s) from %s in %s; last acknowledged line %llu\n",
-           tool_text_count(records, s->records), tool_text_size(size, s->bytes, false), file,
+    printf("imported %s (%s) from %s in %s; last acknowledged line %llu\n",
+           tool_text_counted(records, s->records, "record", "records"), tool_text_size(size, s->bytes, false), file,
            tool_text_seconds(time, elapsed_ns), (unsigned long long)s->acknowledged_line);
-    if (s->skipped > 0) printf("passed over %s bad lines\n", tool_text_count(skipped, s->skipped));
+    if (s->skipped > 0) printf("passed over %s\n", tool_text_counted(skipped, s->skipped, "bad line", "bad lines"));
   }
 }
 

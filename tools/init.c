@@ -2,6 +2,7 @@
  *
  * init: `nacre init`, which makes a store and says where its root key is.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "exit_status.h"
@@ -33,9 +34,22 @@ static void tell(const options *o, const char *keyring) {
   }
 }
 
+/* The library's advice is for programs. */
+static int open_failed(const options *o) {
+  nacre_error error;
+  nacre_last_error(&error);
+  if (error.status == NACRE_EXISTS) {
+    (void)snprintf(error.text, sizeof error.text, "there is a store here already: %s; choose another path",
+                   o->arguments[0]);
+  }
+  return tool_fail_error(o, &error);
+}
+
 int tool_init_run(const options *o) {
   char keyring[4096];
   bool local = is_local(o->store_key.uri);
+  int checked = tool_key_check(o, o->store_key.uri);
+  if (checked != TOOL_DONE) return checked;
   /* Asked before anything is made: a keyring that cannot be named is no place for a root key. */
   if (local && nacre_keyring_path(o->store_key.uri == NULL ? "local:" : o->store_key.uri, keyring,
                                   sizeof keyring) != NACRE_OK) {
@@ -45,8 +59,11 @@ int tool_init_run(const options *o) {
   store_options.create = true;
   store_options.must_not_exist = true;
   session a = {0};
-  if (nacre_open(o->arguments[0], &store_options, &a.store) != NACRE_OK) return tool_fail_last(o);
+  if (nacre_open(o->arguments[0], &store_options, &a.store) != NACRE_OK) return open_failed(o);
   int status = tool_session_close(o, &a, TOOL_DONE);
-  if (status == TOOL_DONE) tell(o, local ? keyring : NULL);
+  if (status != TOOL_DONE) return status;
+  char *whole = local ? realpath(keyring, NULL) : NULL; /* NACRE_KEYRING may depend on the working directory */
+  tell(o, whole == NULL && local ? keyring : whole);
+  free(whole);
   return status;
 }

@@ -197,13 +197,17 @@ static int open_failed(const options *o, int os_errno, const char *path) {
                    "%s is not a plain file; nacre inspect looks at the files of a store one by one", path);
 }
 
-static int inspect_file(const options *o, const char *path) {
+static int inspect_file(const options *o, const char *path, bool *shown) {
   inspection s = {.o = o, .path = path};
   int os_errno = tool_walk_open(&s.walk, AT_FDCWD, path, path, true);
   if (os_errno != 0) return open_failed(o, os_errno, path);
   walk_visitor visitor = {.arg = &s, .frame = visit_frame, .fault = visit_fault};
   tool_walk_head(&s.walk, &visitor);
-  if (!o->json) tool_inspect_head_text(&s.walk, path);
+  if (!o->json) {
+    if (*shown) putchar('\n');
+    tool_inspect_head_text(&s.walk, path);
+  }
+  *shown = true;
   if (s.walk.kind == WALK_SEALED && o->frames && !o->json) puts("  frames (offset, type, bytes, checksum):");
   tool_walk_frames(&s.walk);
   if (o->json) {
@@ -223,9 +227,9 @@ static int inspect_file(const options *o, const char *path) {
 
 int tool_inspect_run(const options *o) {
   int status = TOOL_DONE;
+  bool shown = false;
   for (int i = 0; i < o->argument_count; i++) {
-    if (i > 0 && !o->json) putchar('\n');
-    int one = inspect_file(o, o->arguments[i]);
+    int one = inspect_file(o, o->arguments[i], &shown);
     if (one == TOOL_DAMAGED || status == TOOL_DONE) status = one; /* damage is what a script must not miss */
     if (!tool_output_good()) break;
   }

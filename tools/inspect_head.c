@@ -31,8 +31,7 @@ static const char *key_state_name(nc_key_state state) {
   return "unknown";
 }
 
-/* --- text -----------------------------------------------------------------------------------------------
- * ------------- */
+/* ---- text ---- */
 
 static void sealed_text(const walk *w) {
   char uuid[NC_UUID_TEXT_BYTES], commitment[2 * NC_COMMITMENT_BYTES + 1];
@@ -119,7 +118,9 @@ static void kind_text(const walk *w) {
 
 void tool_inspect_head_text(const walk *w, const char *path) {
   char size[TOOL_UNIT_TEXT_BYTES];
-  tool_text_styled(stdout, STYLE_HEAD, path);
+  bytes text = {0};
+  tool_text_styled(stdout, STYLE_HEAD, escaped(&text, tool_slice(path, strlen(path))));
+  tool_bytes_free(&text);
   putchar('\n');
   kind_text(w);
   tool_text_field("size", "%s", tool_text_size(size, w->size, true));
@@ -128,8 +129,7 @@ void tool_inspect_head_text(const walk *w, const char *path) {
   if (w->kind == WALK_KEY_FILE && w->decoded) key_file_text(w->key_file);
 }
 
-/* --- JSON -----------------------------------------------------------------------------------------------
- * ------------- */
+/* ---- JSON ---- */
 
 static void set_uuid(json_t *object, const char *name, const nc_uuid *uuid) {
   char text[NC_UUID_TEXT_BYTES];
@@ -183,6 +183,15 @@ static void current_json(json_t *object, const nc_current *c) {
   tool_json_set_number(object, "kek_version_min", c->kek_version_min);
 }
 
+/* null where nothing is said, as in `nacre table info` */
+static void set_said(json_t *object, const char *name, nacre_slice text) {
+  if (text.size == 0) {
+    json_object_set_new(object, name, json_null());
+  } else {
+    tool_json_set_bytes(object, name, text, BYTES_TEXT);
+  }
+}
+
 static void key_file_json(json_t *object, const nc_key_file *f) {
   json_t *versions = json_array();
   json_object_set_new(object, "authenticated", json_false());
@@ -198,9 +207,9 @@ static void key_file_json(json_t *object, const nc_key_file *f) {
       if (f->wraps[j].version_index != i) continue;
       json_t *wrap = json_object();
       tool_json_set_bytes(wrap, "uri", f->wraps[j].uri, BYTES_TEXT);
-      tool_json_set_bytes(wrap, "region", f->wraps[j].region, BYTES_TEXT);
-      tool_json_set_bytes(wrap, "principal", f->wraps[j].principal, BYTES_TEXT);
-      tool_json_set_bytes(wrap, "key_version", f->wraps[j].key_version, BYTES_TEXT);
+      set_said(wrap, "region", f->wraps[j].region);
+      set_said(wrap, "principal", f->wraps[j].principal);
+      set_said(wrap, "key_version", f->wraps[j].key_version);
       json_array_append_new(wraps, wrap);
     }
     json_object_set_new(version, "wraps", wraps);

@@ -47,6 +47,14 @@ static int run_command(const command *c, int leading, int words, int argc, char 
   return status;
 }
 
+/* "table --help": the pages of all commands that begin with that word. */
+static bool help_wanted(int argc, char **argv) {
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
+  }
+  return false;
+}
+
 static int unknown_command(const options *o, const char *name) {
   const char *near = tool_command_suggest(name);
   if (near != NULL) return tool_fail_usage(o, "there is no command \"%s\"; did you mean \"%s\"?", name, near);
@@ -68,6 +76,11 @@ int main(int argc, char **argv) {
     return tool_output_end(&o, c->run(&o));
   }
   const command *c = tool_command_find(first[0], leading + 2 < argc ? first[1] : NULL, &words);
+  if (c == NULL && help_wanted(argc, argv)) {
+    o.arguments = first;
+    o.argument_count = 1;
+    return tool_output_end(&o, tool_help_run(&o));
+  }
   if (c == NULL) return unknown_command(&o, first[0]);
   return run_command(c, leading, words, argc, argv);
 }

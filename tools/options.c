@@ -121,6 +121,14 @@ static nacre_key_spec key_spec(options *o, const char *text) {
   return spec;
 }
 
+/* A word that was meant for what may follow the URI, and would become part of it. */
+static int check_key_spec(const options *o, const nacre_key_spec *spec) {
+  const char *comma = strrchr(spec->uri, ',');
+  size_t size = comma == NULL ? 0 : strspn(comma + 1, "abcdefghijklmnopqrstuvwxyz");
+  if (size == 0 || comma[1 + size] != '=') return TOOL_DONE;
+  return tool_fail_usage(o, "after a key's URI come ,region=R and ,principal=P, each once; not \"%s\"", comma);
+}
+
 void tool_options_free(options *o) {
   for (size_t i = 0; i < o->copy_count; i++) free(o->copies[i]);
   o->copy_count = 0;
@@ -177,14 +185,14 @@ static int table_key_option(options *o, const char *text) {
     return tool_fail_usage(o, "a table key has at most %zu wraps: --key may be given no oftener",
                            NACRE_KEY_SPECS_MAX);
   }
-  o->table_keys[o->table_key_count++] = key_spec(o, text);
-  return TOOL_DONE;
+  o->table_keys[o->table_key_count] = key_spec(o, text);
+  return check_key_spec(o, &o->table_keys[o->table_key_count++]);
 }
 
 static int store_key_option(options *o, const char *text) {
   if (o->store_key.uri != NULL) return tool_fail_usage(o, "a store has one key: it may be named only once");
   o->store_key = key_spec(o, text);
-  return TOOL_DONE;
+  return check_key_spec(o, &o->store_key);
 }
 
 static int filter_bits_option(options *o, const char *text) {
@@ -265,6 +273,10 @@ static int check_arguments(const options *o) {
   const command *c = o->command;
   if (o->argument_count < c->arguments_min) {
     return tool_fail_usage(o, "%s needs %s (nacre %s --help says more)", c->name, c->arguments, c->name);
+  }
+  if (o->argument_count > 0 && o->arguments[0][0] == 0) {
+    return tool_fail_usage(o, "%s was given an empty %.*s", c->name, (int)strcspn(c->arguments, " ."),
+                           c->arguments);
   }
   if (c->arguments_max >= 0 && o->argument_count > c->arguments_max) {
     return tool_fail_usage(o, "%s does not know what to do with \"%s\": it takes %s", c->name,

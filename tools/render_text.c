@@ -80,8 +80,16 @@ const char *tool_text_from(char text[TOOL_UNIT_TEXT_BYTES], uint64_t offset) {
   return text;
 }
 
+/* Messages name tables and files, whose names may hold anything, also what moves a terminal's cursor. */
+void tool_text_safe(FILE *to, const char *text) {
+  bytes escaped = {0};
+  tool_text_escape(&escaped, tool_slice(text, strlen(text)));
+  fputs(tool_bytes_text(&escaped), to);
+  tool_bytes_free(&escaped);
+}
+
 void tool_text_error(const nacre_error *error, FILE *to) {
-  fputs(error->text[0] != 0 ? error->text : nacre_status_name(error->status), to);
+  tool_text_safe(to, error->text[0] != 0 ? error->text : nacre_status_name(error->status));
   bool offset = error->offset != NACRE_NONE,
        file = error->file[0] != 0 && strstr(error->text, error->file) == NULL;
   if (file && offset) {

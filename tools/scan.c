@@ -33,7 +33,8 @@ static int walk(const options *o, session *a, const key_range *range, entry_visi
       nacre_iter_next(iter);
     }
   }
-  int status = nacre_iter_status(iter) == NACRE_OK ? TOOL_DONE : tool_fail_last(o);
+  int status = tool_output_check(o);
+  if (status == TOOL_DONE) status = nacre_iter_status(iter) == NACRE_OK ? TOOL_DONE : tool_fail_last(o);
   nacre_iter_close(iter);
   return status;
 }

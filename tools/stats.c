@@ -2,17 +2,23 @@
  *
  * stats: `nacre stats`: what a store's tables hold now.
  */
+#include <string.h>
+
 #include "exit_status.h"
 #include "failure.h"
 #include "render_json.h"
 #include "render_text.h"
 #include "store_access.h"
+#include "text_key.h"
 
 /* The counters of flushes, merges, writes and the cache begin when a table is opened: this command has
  * just opened it, so they would only ever say zero and are left out. */
 static void stats_text(const char *name, const nacre_stats *s) {
   char a[TOOL_UNIT_TEXT_BYTES], b[TOOL_UNIT_TEXT_BYTES];
-  tool_text_styled(stdout, STYLE_HEAD, name);
+  bytes escaped = {0};
+  tool_text_escape(&escaped, tool_slice(name, strlen(name)));
+  tool_text_styled(stdout, STYLE_HEAD, tool_bytes_text(&escaped));
+  tool_bytes_free(&escaped);
   putchar('\n');
   tool_text_field("segments", "%s (in runs: %s)", tool_text_count(a, s->segments),
                   tool_text_count(b, s->runs));
@@ -20,7 +26,7 @@ static void stats_text(const char *name, const nacre_stats *s) {
   tool_text_field("segment entries", "%s", tool_text_count(a, s->segment_entries));
   tool_text_field("logs", "%s", tool_text_count(a, s->logs));
   tool_text_field("log size", "%s", tool_text_size(a, s->log_bytes, true));
-  tool_text_field("memtable", "%s entries, %s", tool_text_count(a, s->memtable_entries),
+  tool_text_field("memtable", "%s, %s", tool_text_counted(a, s->memtable_entries, "entry", "entries"),
                   tool_text_size(b, s->memtable_bytes, false));
   tool_text_field("last sequence", "%s", tool_text_count(a, s->last_sequence));
   tool_text_field("manifest", "epoch %s, commit %s", tool_text_count(a, s->manifest_epoch),
@@ -29,7 +35,7 @@ static void stats_text(const char *name, const nacre_stats *s) {
 
 static json_t *stats_json(const char *name, const nacre_stats *s) {
   json_t *object = json_object();
-  tool_json_set_text(object, "table", name);
+  tool_json_set_bytes(object, "table", tool_slice(name, strlen(name)), BYTES_TEXT);
   tool_json_set_number(object, "runs", s->runs);
   tool_json_set_number(object, "segments", s->segments);
   tool_json_set_number(object, "segment_bytes", s->segment_bytes);

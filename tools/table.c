@@ -28,7 +28,7 @@ static const char *compression_name(nacre_compression compression) {
 static int done(const options *o, const char *what, const char *name) {
   if (o->json) {
     json_t *object = json_object();
-    tool_json_set_text(object, what, name);
+    tool_json_set_bytes(object, what, tool_slice(name, strlen(name)), BYTES_TEXT);
     tool_json_line(object, stdout);
   }
   return TOOL_DONE;
@@ -36,7 +36,11 @@ static int done(const options *o, const char *what, const char *name) {
 
 int tool_table_create_run(const options *o) {
   session a;
-  int status = tool_store_open(o, ACCESS_WRITE, &a);
+  int status = TOOL_DONE;
+  for (size_t i = 0; i < o->table_key_count && status == TOOL_DONE; i++) {
+    status = tool_key_check(o, o->table_keys[i].uri);
+  }
+  if (status == TOOL_DONE) status = tool_store_open(o, ACCESS_WRITE, &a);
   if (status != TOOL_DONE) return status;
   nacre_table_options table_options = {.keys = o->table_keys,
                                        .key_count = o->table_key_count,
@@ -72,7 +76,7 @@ static const char *or_null(const char *text) { return text != NULL && text[0] !=
 
 static json_t *json_of(const nacre_table_info *info) {
   json_t *object = json_object(), *keys = json_array();
-  tool_json_set_text(object, "name", info->name);
+  tool_json_set_bytes(object, "name", tool_slice(info->name, strlen(info->name)), BYTES_TEXT);
   tool_json_set_text(object, "uuid", info->uuid);
   tool_json_set_number(object, "created_unix_ms", info->created_ms);
   tool_json_set_text(object, "kek_id", info->kek_id);

@@ -72,29 +72,38 @@ static void tell_json(const verify_report *r, uint64_t elapsed_ns) {
 
 static void fault_text(const nacre_error *fault) {
   tool_text_styled(stdout, STYLE_BAD, "FAULT");
-  if (fault->file[0] != 0) printf(" %s", fault->file);
+  if (fault->file[0] != 0) {
+    putchar(' ');
+    tool_text_safe(stdout, fault->file);
+  }
   if (fault->offset != NACRE_NONE) printf(" at %llu", (unsigned long long)fault->offset);
-  printf(": [%u] %s\n", fault->id, fault->text);
+  printf(": [%u] ", fault->id);
+  tool_text_safe(stdout, fault->text);
+  putchar('\n');
 }
 
 static void tell_text(const verify_report *r, uint64_t elapsed_ns) {
   char a[TOOL_UNIT_TEXT_BYTES], b[TOOL_UNIT_TEXT_BYTES], c[TOOL_UNIT_TEXT_BYTES], d[TOOL_UNIT_TEXT_BYTES];
-  for (size_t i = 0; i < r->note_count; i++) printf("note: %s\n", r->notes[i]);
+  for (size_t i = 0; i < r->note_count; i++) {
+    fputs("note: ", stdout);
+    tool_text_safe(stdout, r->notes[i]);
+    putchar('\n');
+  }
   for (size_t i = 0; i < r->fault_count; i++) fault_text(&r->faults[i]);
   if (r->o->quiet) return;
   if (!r->o->keyless) {
-    printf("authenticated: %s tables, %s files, %s frames, %s entries", tool_text_count(a, r->tables),
-           tool_text_count(b, r->files), tool_text_count(c, r->frames), tool_text_count(d, r->entries));
+    printf("authenticated: %s, %s, %s, %s", tool_text_counted(a, r->tables, "table", "tables"),
+           tool_text_counted(b, r->files, "file", "files"), tool_text_counted(c, r->frames, "frame", "frames"),
+           tool_text_counted(d, r->entries, "entry", "entries"));
     printf(", %s\n", tool_text_size(a, r->bytes, false));
   }
-  printf("checksums: %s files, %s frames, %s\n", tool_text_count(a, r->walked_files),
-         tool_text_count(b, r->walked_frames), tool_text_size(c, r->walked_bytes, false));
+  printf("checksums: %s, %s, %s\n", tool_text_counted(a, r->walked_files, "file", "files"),
+         tool_text_counted(b, r->walked_frames, "frame", "frames"), tool_text_size(c, r->walked_bytes, false));
   tool_text_seconds(a, elapsed_ns);
   if (r->fault_count == 0) {
     tool_text_styled(stdout, STYLE_GOOD, r->o->keyless ? "no fault found without a key" : "no fault");
   } else {
-    (void)snprintf(b, sizeof b, "%zu fault%s", r->fault_count, r->fault_count == 1 ? "" : "s");
-    tool_text_styled(stdout, STYLE_BAD, b);
+    tool_text_styled(stdout, STYLE_BAD, tool_text_counted(b, r->fault_count, "fault", "faults"));
   }
   printf(", after %s\n", a);
 }

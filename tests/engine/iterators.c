@@ -182,6 +182,19 @@ Test(iterators, the_empty_key_is_a_bound_and_no_bound_is_none) {
   nacre_iter_close(it);
 }
 
+Test(iterators, find_the_very_first_write_from_both_sides) {
+  char key[16];
+  set(7, 1);
+  nacre_iter *it = open_between(0, KEYS, NULL);
+  nacre_iter_seek(it, text(key_of(7, key)));
+  check_at(it, model, 7);
+  nacre_iter_seek_back(it, text(key_of(7, key)));
+  check_at(it, model, 7);
+  nacre_iter_seek_back(it, text(key_of(6, key)));
+  check_at(it, model, KEYS);
+  nacre_iter_close(it);
+}
+
 Test(iterators, start_nowhere_and_stay_invalid_until_they_are_placed) {
   set(1, 1);
   nacre_iter *it = open_between(0, KEYS, NULL);

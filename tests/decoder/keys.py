@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sections Keyring and Key file: root keys, the KEKs that they unwrap, and the proof that these are the right ones."""
+
+import hmac
+import os
+from collections import namedtuple
+
+from primitives import Cursor, crc32c, derive, mac_is, unwrap, uuid_text
+from refusal import Refused, corrupt, demand
+
+KEYRING_MAGIC = bytes.fromhex('894e41434b520d0a')
+KEY_FILE_MAGIC = bytes.fromhex('894e41434b450d0a')
+KEY_FILE_MAX = 1 << 20
+VERSIONS_MAX, WRAPS_MAX, MACS_MAX = 64, 256, 2
+TEXT_MAX, CIPHERTEXT_MAX = 2048, 4096
+ACTIVE, PENDING, RETIRING = 1, 2, 3
+
+Version = namedtuple('Version', 'id number state created commitment wraps')
+Wrap = namedtuple('Wrap', 'provider uri region key_version principal ciphertext')
+Document = namedtuple('Document', 'generation table versions macs covered')
+
+
+def check_frame(data, magic, minimum, where):
+    """Magic, CRC, version, two zeros: what key files and keyrings have in common. A cursor behind them."""
+    demand(len(data) >= minimum, where, 'the file is too short')
+    demand(data[:8] == magic, where, 'wrong magic')
+    demand(crc32c(data[:-4]) == int.from_bytes(data[-4:], 'little'), where, 'wrong CRC')
+    cursor = Cursor(data, where, 8, len(data) - 4)
+    demand(cursor.u16() == 1, where, 'unknown format version', 'unsupported')
+    cursor.zeros(2)
+    return cursor
+
+
+def read_keyring(path):
+    """{root key id: root key}"""
+    try:
+        with open(path, 'rb') as file:
+            data = file.read()
+    except OSError as error:
+        raise Refused('unavailable', 'keyring', error.strerror) from error
+    cursor = check_frame(data, KEYRING_MAGIC, 20, 'keyring')
+    count = cursor.u32()
+    demand(1 <= count <= 64, 'keyring', 'not 1 to 64 keys')
+    roots = {}
+    for _ in range(count):
+        root_id = cursor.take(16)
+        cursor.u64()
+        demand(root_id not in roots, 'keyring', 'a root key id stands twice')
+        roots[root_id] = cursor.take(32)
+    cursor.finish()
+    return roots
+
+
+def text(cursor):
+    value = cursor.string()
+    demand(len(value) <= TEXT_MAX and b'\0' not in value, cursor.where, 'a text is too long or has a NUL')
+    return value
+
+
+def decode_version(cursor):
+    where = cursor.where
+    kek_id, number, state, created = cursor.take(16), cursor.u32(), cursor.u8(), cursor.u64()
+    demand(state in (ACTIVE, PENDING, RETIRING), where, 'unknown state of a key version')
+    commitment = cursor.take(32)
+    count = cursor.varint()
+    demand(1 <= count <= WRAPS_MAX, where, 'a key version has no wrap, or more than 256')
+    wraps = []
+    for _ in range(count):
+        wrap = Wrap(*(text(cursor) for _ in range(5)), cursor.string())
+        demand(wrap.uri, where, 'an empty URI')
+        demand(1 <= len(wrap.ciphertext) <= CIPHERTEXT_MAX, where, 'a wrap is not 1 to 4,096 bytes')
+        wraps.append(wrap)
+    return Version(kek_id, number, state, created, commitment, wraps)
+
+
+def decode_key_file(data, where):
+    demand(len(data) <= KEY_FILE_MAX, where, 'over 1 MiB')
+    cursor = check_frame(data, KEY_FILE_MAGIC, 44, where)
+    demand(cursor.u32() == len(data), where, 'the total size is not the length of the file')
+    generation, table = cursor.u64(), cursor.take(16)
+    count = cursor.varint()
+    demand(count <= VERSIONS_MAX, where, 'more than 64 versions')
+    versions = [decode_version(cursor) for _ in range(count)]
+    demand(sum(len(version.wraps) for version in versions) <= WRAPS_MAX, where, 'more than 256 wraps')
+    demand(sum(version.state == ACTIVE for version in versions) == 1, where, 'not exactly one active version')
+    names = {(version.id, version.number) for version in versions}
+    demand(len(names) == len(versions), where, 'a key id and version stand twice')
+    covered = data[:cursor.position]
+    count = cursor.varint()
+    demand(count <= MACS_MAX, where, 'more than 2 MACs')
+    macs = [(cursor.take(16), cursor.take(32)) for _ in range(count)]
+    cursor.finish()
+    return Document(generation, table, versions, macs, covered)
+
+
+def choose_copy(directory, name, notes):
+    """Of the copies with a good CRC the one with the higher generation."""
+    documents, faults, raw = [], [], []
+    for copy in ('KEYS.a', 'KEYS.b'):
+        where = f'{name}/{copy}'
+        try:
+            with open(os.path.join(directory, copy), 'rb') as file:
+                data = file.read(KEY_FILE_MAX + 1)
+            documents.append(decode_key_file(data, where))
+            raw.append(data)
+        except FileNotFoundError:
+            faults.append(corrupt(where, 'the copy is not there'))
+        except Refused as fault:
+            faults.append(fault)
+    if not documents:
+        raise faults[0]
+    for fault in faults:
+        notes.add(fault.where, f'the other copy serves: {fault.obligation}')
+    if len(set(raw)) == 2:
+        notes.add(name, 'the copies of the key file differ')
+    return max(documents, key=lambda document: document.generation)
+
+
+class Keys:
+    """The KEKs of one table, unwrapped and proven."""
+
+    def __init__(self, directory, name, roots, allowed_uris, notes):
+        self.where = f'{name}/KEYS'
+        self.document = choose_copy(directory, name, notes)
+        self.table, self.generation = self.document.table, self.document.generation
+        self.keks = {}
+        for version in self.document.versions:
+            self._unwrap(version, roots, allowed_uris)
+        self.active = next(version for version in self.document.versions if version.state == ACTIVE)
+        self._check_macs()
+
+    def _unwrap(self, version, roots, allowed_uris):
+        context = self.table + version.id + version.number.to_bytes(4, 'little')
+        tried = 'no wrap of the provider local'
+        for wrap in version.wraps:
+            if wrap.provider != b'local':
+                continue
+            demand(wrap.uri in allowed_uris, self.where,
+                   f'a wrap names the URI {wrap.uri!r}, which neither the caller nor the catalogue names', 'tampered')
+            kek, tried = unwrap_local(wrap.ciphertext, roots, context, self.where)
+            if kek is None:
+                continue
+            own = derive(kek, b'kek-commit', context, 32)
+            demand(hmac.compare_digest(own, version.commitment), self.where,
+                   'the KEK is not the one that its commitment names', 'wrong key')
+            self.keks[version.id, version.number] = kek
+            return
+        if version.state == ACTIVE:
+            raise Refused('unavailable', self.where, f'the active KEK cannot be unwrapped: {tried}')
+
+    def _check_macs(self):
+        active = (self.active.id, self.active.number)
+        macs = dict(self.document.macs)
+        demand(len(macs) == len(self.document.macs), self.where, 'two MACs of one KEK id')
+        demand(active[0] in macs, self.where, 'no MAC under the active KEK', 'tampered')
+        for version in self.document.versions:
+            kek = self.keks.get((version.id, version.number))
+            if kek is None or version.id not in macs or version.state == RETIRING:
+                continue
+            key = derive(kek, b'keyfile-mac', self.table, 32)
+            demand(mac_is(key, self.document.covered, macs.pop(version.id)), self.where,
+                   'the MAC of the key file is bad', 'tampered')
+        demand(not macs, self.where, 'a MAC under neither the active nor the pending KEK', 'tampered')
+
+    def find(self, kek_id, number, where):
+        kek = self.keks.get((kek_id, number))
+        demand(kek is not None, where, f'its KEK {uuid_text(kek_id)} version {number} is not among those of the'
+               ' key file', 'unavailable')
+        return kek
+
+    def find_by_id(self, kek_id, where):
+        """CURRENT names its KEK by the id alone."""
+        found = [kek for (have, _), kek in self.keks.items() if have == kek_id]
+        demand(len(found) == 1, where, f'KEK {uuid_text(kek_id)} is not exactly one of the key file', 'unavailable')
+        return found[0]
+
+
+def unwrap_local(ciphertext, roots, context, where):
+    """(KEK or None, why not)"""
+    demand(len(ciphertext) == 89, where, 'a wrap of the provider local is not 89 bytes')
+    demand(ciphertext[0] == 1, where, 'unknown form of a wrap of the provider local', 'unsupported')
+    root = roots.get(ciphertext[1:17])
+    if root is None:
+        return None, f'root key {uuid_text(ciphertext[1:17])} is not in the keyring'
+    kek = unwrap(root, ciphertext[17:41], ciphertext[41:], context)
+    demand(kek is not None, where, 'the tag of a wrapped KEK is bad', 'tampered')
+    return kek, None

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One table directory: CURRENT, manifest, the files that it names, what no manifest names, and the entries."""
+
+import os
+import re
+
+import sealed
+import segment
+from blocks import order
+from commit_log import History, Log
+from manifest import Manifest, read_current
+from primitives import PUT
+from refusal import Refused, corrupt, demand
+
+UNNAMED = re.compile(r'([0-9]{20})\.(man|log|seg)$')
+SUFFIX = {sealed.SEGMENT: 'seg', sealed.LOG: 'log', sealed.MANIFEST: 'man'}
+
+
+class Table:
+    """Reads everything at once. `entries` holds all versions of all keys, newest first within a key."""
+
+    def __init__(self, directory, name, uuid, keys, notes):
+        self.directory, self.name, self.keys, self.notes = directory, name, keys, notes
+        self.current = read_current(directory, uuid, keys, name)
+        self.manifest = Manifest(directory, self.current, keys, name, notes)
+        self.runs = {}
+        for named in self.manifest.segments.values():
+            self._read_segment(named)
+        logs = [Log(self._open(sealed.LOG, named, origin=uuid), named) for named in self.manifest.logs.values()]
+        self._check_unnamed()
+        self.history = History(logs, self.manifest, notes)
+        self._check_sequences()
+        self.entries = self._merge()
+
+    def _open(self, kind, named, **more):
+        path = f'{named.number:020}.{SUFFIX[kind]}'
+        file = sealed.Sealed(os.path.join(self.directory, path), f'{self.name}/{path}', self.notes)
+        file.unlock(self.keys, self.current.minimum_version)
+        file.expect(type=kind, uuid=named.uuid, number=named.number, commitment=named.commitment, **more)
+        demand(file.slot.epoch <= self.current.epoch, file.name, 'its epoch is beyond that of CURRENT', 'rolled back')
+        return file
+
+    def _read_segment(self, named):
+        file = self._open(sealed.SEGMENT, named, origin=named.origin)
+        demand(len(file.data) == named.length, file.name, 'its length is not the one that the manifest names')
+        frame, footer, properties, entries = segment.read_segment(file)
+        demand(frame.tag == named.tag, file.name, 'its footer tag is not the one that the manifest names', 'tampered')
+        for field in ('smallest_sequence', 'largest_sequence', 'entries', 'smallest_key', 'largest_key'):
+            demand(getattr(properties, field) == getattr(named, field), file.name,
+                   f'{field} is not the one that the manifest names')
+        self.manifest.check_vouched(footer.manifest, footer.commit, file.name)
+        self.runs.setdefault(named.run, []).extend(entries)
+
+    def _check_unnamed(self):
+        """What no manifest names is believed in nothing, but may prove that CURRENT or the manifest is old."""
+        named = {f'{self.current.number:020}.man'}
+        named |= {f'{number:020}.seg' for number in self.manifest.segments}
+        named |= {f'{number:020}.log' for number in self.manifest.logs}
+        for path in sorted(set(os.listdir(self.directory)) - named):
+            if not UNNAMED.match(path):
+                continue
+            try:
+                file = sealed.Sealed(os.path.join(self.directory, path), f'{self.name}/{path}', self.notes)
+                file.unlock(self.keys, 0)
+            except Refused as fault:
+                self.notes.add(f'{self.name}/{path}', f'unnamed, passed over: {fault.obligation}')
+                continue
+            self._check_leftover(file)
+
+    def _check_leftover(self, file):
+        self.notes.add(file.name, 'unnamed')
+        slot = file.slot
+        if slot.type == sealed.MANIFEST and slot.epoch == self.current.epoch + 1:
+            return
+        demand(slot.epoch <= self.current.epoch, file.name, 'its epoch is beyond that of CURRENT', 'rolled back')
+        vouched = []
+        try:
+            if slot.type == sealed.LOG:
+                vouched = [(record.manifest, record.commit) for record in Log(file, None).records]
+            elif slot.type == sealed.SEGMENT:
+                _, footer = segment.decode_footer(file)
+                vouched = [(footer.manifest, footer.commit)]
+        except Refused as fault:
+            self.notes.add(file.name, f'passed over: {fault.obligation}')
+        for manifest, commit in vouched:
+            if manifest is not None:
+                self.manifest.check_vouched(manifest, commit, file.name)
+
+    def _check_sequences(self):
+        last = max(self.manifest.state.last_sequence, self.history.last)
+        for named in self.manifest.segments.values():
+            demand(named.largest_sequence <= last, self.name,
+                   'a segment holds a sequence above the last one of manifest and logs')
+
+    def _merge(self):
+        """All entries in order. Versions of higher runs are newer; what stands in a log and a segment is equal."""
+        sources = [(run, entry) for run, entries in self.runs.items() for entry in entries]
+        newest = max(self.runs, default=0) + 1
+        sources += [(newest, entry) for entry in self.history.entries]
+        sources.sort(key=lambda source: (*order(source[1]), -source[0]))
+        merged = []
+        for run, entry in sources:
+            if merged and order(merged[-1][1]) == order(entry):
+                demand(merged[-1][1] == entry, self.name, 'one sequence has two contents for a key')
+                continue
+            if merged and merged[-1][1].key == entry.key and run > merged[-1][0]:
+                raise corrupt(self.name, 'an older version of a key stands in a newer run')
+            merged.append((run, entry))
+        return [entry for _, entry in merged]
+
+    def visible(self):
+        """(key, value) of each key whose newest version is a put."""
+        last = None
+        for entry in self.entries:
+            if entry.key != last and entry.kind == PUT:
+                yield entry.key, entry.value
+            last = entry.key
