@@ -27,6 +27,7 @@ typedef struct nc_manifest_content {
   uint64_t sequence;   /* of the last whole commit */
   uint64_t torn_bytes; /* of a last commit that was never synced, */
   uint64_t torn_offset;  /* and where it stands */
+  bool damaged;        /* what is torn is not only the last commit: `to_damage` was asked for */
   nc_table_state state;
   nc_segment_record *segments;
   size_t segment_count, segment_capacity;
@@ -34,9 +35,10 @@ typedef struct nc_manifest_content {
   size_t log_count, log_capacity;
 } nc_manifest_content;
 
-/* Reads CURRENT and the manifest that it names. `*content` is for nc_manifest_content_deinit, also after a failure. */
-NC_MUST_CHECK nacre_status nc_manifest_read(const nc_dir *dir, const nc_table_keys *keys, nc_manifest_content *content,
-                                            nacre_error *err);
+/* Reads CURRENT and the manifest that it names; with `to_damage`, up to the first commit that is damaged, as long as the
+ * snapshot before it is whole. `*content` is for nc_manifest_content_deinit, also after a failure. */
+NC_MUST_CHECK nacre_status nc_manifest_read(const nc_dir *dir, const nc_table_keys *keys, bool to_damage,
+                                            nc_manifest_content *content, nacre_error *err);
 void nc_manifest_content_deinit(nc_manifest_content *content);
 
 /* A manifest that this process writes. Zeroed: none. */

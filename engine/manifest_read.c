@@ -149,17 +149,18 @@ static nacre_status apply_edit(nc_manifest_content *c, nacre_slice bytes, bool *
 /* ---- reading ------------------------------------------------------------------------------------------------------------ */
 
 /* A bad frame may only be the last commit, torn: a good one behind it means damage. */
-static nacre_status judge_tail(nc_scan *scan, uint64_t offset, nc_manifest_content *c, nacre_error *err) {
+static nacre_status judge_tail(nc_scan *scan, uint64_t offset, bool to_damage, nc_manifest_content *c, nacre_error *err) {
   nc_scan_result result;
   nc_scan_frame frame;
   NC_TRY(nc_scan_search(scan, offset, &result, &frame, err));
-  if (result == NC_SCAN_FRAME) return nc_fail_at(err, NC_E_MANIFEST_DAMAGED, offset, NULL);
+  c->damaged = result == NC_SCAN_FRAME;
+  if (c->damaged && !to_damage) return nc_fail_at(err, NC_E_MANIFEST_DAMAGED, offset, NULL);
   c->torn_bytes = scan->end - offset;
   c->torn_offset = offset;
   return NACRE_OK;
 }
 
-static nacre_status read_edits(nc_scan *scan, nc_manifest_content *c, nacre_error *err) {
+static nacre_status read_edits(nc_scan *scan, bool to_damage, nc_manifest_content *c, nacre_error *err) {
   bool in_snapshot = true;
   for (uint64_t offset = NC_FRAMES_OFFSET;;) {
     nc_scan_result result;
@@ -167,7 +168,7 @@ static nacre_status read_edits(nc_scan *scan, nc_manifest_content *c, nacre_erro
     NC_TRY(nc_scan_at(scan, offset, &result, &frame, NULL, err));
     if (result != NC_SCAN_FRAME) {
       if (in_snapshot) return nc_fail_at(err, NC_E_MANIFEST_SNAPSHOT, offset, NULL);
-      return result == NC_SCAN_END ? NACRE_OK : judge_tail(scan, offset, c, err);
+      return result == NC_SCAN_END ? NACRE_OK : judge_tail(scan, offset, to_damage, c, err);
     }
     if (frame.type != NC_FRAME_EDIT) return nc_fail_at(err, NC_E_FRAME_TYPE, offset, NULL);
     nacre_slice plaintext;
@@ -196,8 +197,8 @@ static nacre_status open_manifest(const nc_dir *dir, const nc_table_keys *keys, 
   return nc_fail_in(err, nc_fail(err, NC_E_MANIFEST_MISSING, NULL), label, 0);
 }
 
-nacre_status nc_manifest_read(const nc_dir *dir, const nc_table_keys *keys, nc_manifest_content *content,
-                              nacre_error *err) {
+nacre_status nc_manifest_read(const nc_dir *dir, const nc_table_keys *keys, bool to_damage,
+                              nc_manifest_content *content, nacre_error *err) {
   *content = (nc_manifest_content){.heap = dir->env->heap};
   nc_current current;
   NC_TRY(nc_current_read(dir, keys, &current, err));
@@ -208,7 +209,7 @@ nacre_status nc_manifest_read(const nc_dir *dir, const nc_table_keys *keys, nc_m
   NC_TRY(open_manifest(dir, keys, &current, &reader, err));
   nc_scan scan;
   nc_scan_init(&scan, content->heap, reader, NACRE_NONE);
-  nacre_status status = nc_fail_in(err, read_edits(&scan, content, err), nc_sealed_reader_label(reader), 0);
+  nacre_status status = nc_fail_in(err, read_edits(&scan, to_damage, content, err), nc_sealed_reader_label(reader), 0);
   nc_scan_deinit(&scan);
   nc_sealed_reader_close(reader);
   return status;

@@ -78,16 +78,18 @@ static nacre_status load_version(nacre_table *t, const nc_manifest_content *cont
 }
 
 /* A last commit that was not whole was never acknowledged; but something was being done when the writer died. */
-static void report_torn_manifest(nacre_table *t, nacre_recovery_report *report) {
+static void report_torn_manifest(nacre_table *t, bool damaged, nacre_recovery_report *report) {
   if (t->found_torn_bytes == 0) return;
   report->clean = false;
+  report->damaged = report->damaged || damaged;
   report->dropped_bytes += t->found_torn_bytes;
   if (report->reason[0] != '\0') return;
   char name[NC_FILE_NAME_BYTES];
   nc_manifest_name(t->found_manifest_number, name);
   nc_dir_label(&t->dir, name, report->file);
   report->dropped_offset = t->found_torn_offset;
-  snprintf(report->reason, sizeof report->reason, "the manifest's last commit is torn");
+  snprintf(report->reason, sizeof report->reason, "%s",
+           damaged ? "the manifest is damaged before its last commit" : "the manifest's last commit is torn");
 }
 
 /* Logs that never began hold nothing: this open's manifest leaves them out, and their files go as orphans. */
@@ -112,7 +114,7 @@ static nacre_status recover(nacre_table *t, const nc_manifest_content *content, 
   nacre_status status = nc_recover_logs(&r, err);
   while (t->log_count < content->log_count && t->logs[t->log_count] != NULL) t->log_count++;
   NC_TRY(status);
-  report_torn_manifest(t, &r.report);
+  report_torn_manifest(t, content->damaged, &r.report);
   t->recovery = r.report;
   if (r.report.clean) forget_empty_logs(t);
   atomic_init(&t->visible, r.last_sequence);
@@ -194,7 +196,7 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
   t->merge_job = (nc_job){.run = nc_table_run_merge, .arg = t};
   t->relief_job = (nc_job){.run = nc_table_run_relief, .arg = t};
   nc_manifest_content content;
-  nacre_status status = nc_manifest_read(&t->dir, t->keys, &content, err);
+  nacre_status status = nc_manifest_read(&t->dir, t->keys, mode == NACRE_RECOVERY_TO_DAMAGE, &content, err);
   if (status == NACRE_OK) status = load_content(t, &content, mode, err);
   nc_manifest_content_deinit(&content);
   if (status != NACRE_OK) {

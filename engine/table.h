@@ -9,7 +9,7 @@
  *     flush_lock   one flush at a time
  *     merge_lock   one merge at a time (beside a flush)
  *     commit_lock  the manifest, the list of live logs, file numbers; held across a commit's sync
- *     state_lock   the view, immutables, snapshots, counters; held for a few instructions only: readers take it
+ *     state_lock   the view, immutables, snapshots, counters; held for a few instructions: readers take it
  */
 #ifndef NC_TABLE_H
 #define NC_TABLE_H
@@ -69,7 +69,8 @@ struct nacre_table {
 
   /* write_lock */
   bool writing;    /* this open has written its own manifest */
-  bool must_flush; /* what was replayed, or is in a failed log, must be in a segment before anything is acknowledged */
+  /* What was replayed, or is in a failed log, must be in a segment before anything is acknowledged. */
+  bool must_flush;
   atomic_bool log_failed; /* a sync failed: as must_flush, once the next writer sees it */
   nc_log *log;     /* takes new groups; NULL: none yet */
   nc_memtable *active; /* takes new entries; the view keeps it */

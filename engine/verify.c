@@ -190,7 +190,7 @@ static nacre_status verify_manifest(nc_verifier *v, nacre_error *err) {
   uint64_t size = 0;
   pthread_mutex_lock(&t->commit_lock);
   nacre_status status = nc_current_read(&t->dir, t->keys, &current, err);
-  if (status == NACRE_OK) status = nc_manifest_read(&t->dir, t->keys, &content, err);
+  if (status == NACRE_OK) status = nc_manifest_read(&t->dir, t->keys, false, &content, err);
   if (status == NACRE_OK) status = verify_manifest_file(v, &current, &size, err);
   pthread_mutex_unlock(&t->commit_lock);
   progress(v, size); /* the callback runs without a lock */

@@ -260,7 +260,7 @@ static void insert_group(nacre_table *t, const group *g, uint64_t first_sequence
 static nacre_status append_group(nacre_table *t, const group *g, nc_log_position *ret_end, nacre_error *err) {
   uint64_t first_sequence = atomic_load(&t->visible) + 1;
   nacre_slice record;
-  if (g->count > NC_SEQUENCE_MAX - first_sequence) return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL);
+  if (first_sequence > NC_SEQUENCE_MAX || g->count > NC_SEQUENCE_MAX - first_sequence) return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL);
   NC_TRY(nc_table_prepare_locked(t, err));
   NC_TRY(start_log(t, err));
   NC_TRY(encode_group(t, g, first_sequence, &record, err));

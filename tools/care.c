@@ -21,7 +21,8 @@ static void tell(const options *o, const nacre_stats *stats, uint64_t elapsed_ns
     tool_json_set_number(object, "elapsed_ms", elapsed_ns / 1000000);
     tool_json_line(object, stdout);
   } else if (!o->quiet) {
-    printf("%s in %s, %s, %s, after %s\n", tool_text_counted(segments, stats->segments, "segment", "segments"),
+    printf("%s in %s, %s, %s, after %s\n",
+           tool_text_counted(segments, stats->segments, "segment", "segments"),
            tool_text_counted(runs, stats->runs, "run", "runs"),
            tool_text_size(size, stats->segment_bytes, false),
            tool_text_counted(entries, stats->segment_entries, "entry", "entries"),

@@ -109,7 +109,8 @@ static int open_keys(dump *d, const walk *w, const char *store, nacre_seal_domai
     status = nacre_table_keys_open(store, &store_options, NULL, ret_domain);
   }
   if (status == NACRE_NOT_FOUND && d->o->keys_store == NULL) {
-    return tool_fail(d->o, status, NULL, "%s lies in no store that has its keys; --keys STORE names one", d->path);
+    return tool_fail(d->o, status, NULL, "%s lies in no store that has its keys; --keys STORE names one",
+                     d->path);
   }
   return status == NACRE_OK ? TOOL_DONE : tool_fail_last(d->o);
 }

@@ -26,6 +26,8 @@ void tool_warn_line(const options *o, uint64_t line, const char *reason);
 
 /* Standard output. False once it is closed or failing: then it is useless to write more. */
 bool tool_output_good(void);
+/* The same after a run of writes, while errno still tells why one failed: TOOL_DONE, or the failure, told. */
+int tool_output_check(const options *o);
 /* Flushes standard output; `status` unless that fails. A closed pipe is no failure of ours and stays
  * silent. */
 int tool_output_end(const options *o, int status);

@@ -157,9 +157,10 @@ static void tell(const import_state *s, const char *file, int status) {
     }
   } else if (!o->quiet) {
     printf("imported %s (%s) from %s in %s; last acknowledged line %llu\n",
-           tool_text_counted(records, s->records, "record", "records"), tool_text_size(size, s->bytes, false), file,
-           tool_text_seconds(time, elapsed_ns), (unsigned long long)s->acknowledged_line);
-    if (s->skipped > 0) printf("passed over %s\n", tool_text_counted(skipped, s->skipped, "bad line", "bad lines"));
+           tool_text_counted(records, s->records, "record", "records"), tool_text_size(size, s->bytes, false),
+           file, tool_text_seconds(time, elapsed_ns), (unsigned long long)s->acknowledged_line);
+    if (s->skipped > 0)
+      printf("passed over %s\n", tool_text_counted(skipped, s->skipped, "bad line", "bad lines"));
   }
 }
 

@@ -62,7 +62,8 @@ int tool_init_run(const options *o) {
   if (nacre_open(o->arguments[0], &store_options, &a.store) != NACRE_OK) return open_failed(o);
   int status = tool_session_close(o, &a, TOOL_DONE);
   if (status != TOOL_DONE) return status;
-  char *whole = local ? realpath(keyring, NULL) : NULL; /* NACRE_KEYRING may depend on the working directory */
+  char *whole =
+      local ? realpath(keyring, NULL) : NULL; /* NACRE_KEYRING may depend on the working directory */
   tell(o, whole == NULL && local ? keyring : whole);
   free(whole);
   return status;

@@ -126,7 +126,8 @@ static int check_key_spec(const options *o, const nacre_key_spec *spec) {
   const char *comma = strrchr(spec->uri, ',');
   size_t size = comma == NULL ? 0 : strspn(comma + 1, "abcdefghijklmnopqrstuvwxyz");
   if (size == 0 || comma[1 + size] != '=') return TOOL_DONE;
-  return tool_fail_usage(o, "after a key's URI come ,region=R and ,principal=P, each once; not \"%s\"", comma);
+  return tool_fail_usage(o, "after a key's URI come ,region=R and ,principal=P, each once; not \"%s\"",
+                         comma);
 }
 
 void tool_options_free(options *o) {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "text_key.h"
 
 static bool may_colour(FILE *to) {
   const char *off = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -33,6 +34,14 @@ const char *tool_text_count(char text[TOOL_UNIT_TEXT_BYTES], uint64_t count) {
     *to++ = digits[i];
   }
   *to = 0;
+  return text;
+}
+
+const char *tool_text_counted(char text[TOOL_UNIT_TEXT_BYTES], uint64_t count, const char *one,
+                              const char *many) {
+  char digits[TOOL_UNIT_TEXT_BYTES];
+  (void)snprintf(text, TOOL_UNIT_TEXT_BYTES, "%.26s %s", tool_text_count(digits, count),
+                 count == 1 ? one : many);
   return text;
 }
 
@@ -80,10 +89,14 @@ const char *tool_text_from(char text[TOOL_UNIT_TEXT_BYTES], uint64_t offset) {
   return text;
 }
 
-/* Messages name tables and files, whose names may hold anything, also what moves a terminal's cursor. */
 void tool_text_safe(FILE *to, const char *text) {
   bytes escaped = {0};
-  tool_text_escape(&escaped, tool_slice(text, strlen(text)));
+  for (; *text != 0; text += *text == '\\') {
+    size_t size = strcspn(text, "\\");
+    tool_text_escape(&escaped, tool_slice(text, size));
+    text += size;
+    if (*text == '\\') tool_bytes_add_byte(&escaped, '\\');
+  }
   fputs(tool_bytes_text(&escaped), to);
   tool_bytes_free(&escaped);
 }

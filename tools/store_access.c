@@ -17,8 +17,8 @@ nacre_store_options tool_store_options(const options *o) {
 
 int tool_key_check(const options *o, const char *uri) {
   if (uri == NULL || strncmp(uri, "local:", 6) != 0 || uri[6] == 0 || uri[6] == '/') return TOOL_DONE;
-  return tool_fail_usage(o, "%s: give the keyring's path from / on; the store keeps it, and is opened from anywhere",
-                         uri);
+  return tool_fail_usage(
+      o, "%s: give the keyring's path from / on; the store keeps it, and is opened from anywhere", uri);
 }
 
 int tool_store_open(const options *o, access_mode mode, session *ret_session) {

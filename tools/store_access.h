@@ -21,6 +21,8 @@ typedef enum access_mode { ACCESS_READ, ACCESS_WRITE } access_mode;
 /* The options that every way of opening a store shares. */
 nacre_store_options tool_store_options(const options *o);
 
+/* Whether a URI may be put into a store: it must mean the same from every working directory. */
+int tool_key_check(const options *o, const char *uri);
 /* Opens the store argument 0 names. ACCESS_READ takes a shared lock and changes nothing. */
 int tool_store_open(const options *o, access_mode mode, session *ret_session);
 /* The same, and the table that argument 1 names; warns when its log ended in something that was dropped. */

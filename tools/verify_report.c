@@ -93,12 +93,14 @@ static void tell_text(const verify_report *r, uint64_t elapsed_ns) {
   if (r->o->quiet) return;
   if (!r->o->keyless) {
     printf("authenticated: %s, %s, %s, %s", tool_text_counted(a, r->tables, "table", "tables"),
-           tool_text_counted(b, r->files, "file", "files"), tool_text_counted(c, r->frames, "frame", "frames"),
+           tool_text_counted(b, r->files, "file", "files"),
+           tool_text_counted(c, r->frames, "frame", "frames"),
            tool_text_counted(d, r->entries, "entry", "entries"));
     printf(", %s\n", tool_text_size(a, r->bytes, false));
   }
   printf("checksums: %s, %s, %s\n", tool_text_counted(a, r->walked_files, "file", "files"),
-         tool_text_counted(b, r->walked_frames, "frame", "frames"), tool_text_size(c, r->walked_bytes, false));
+         tool_text_counted(b, r->walked_frames, "frame", "frames"),
+         tool_text_size(c, r->walked_bytes, false));
   tool_text_seconds(a, elapsed_ns);
   if (r->fault_count == 0) {
     tool_text_styled(stdout, STYLE_GOOD, r->o->keyless ? "no fault found without a key" : "no fault");

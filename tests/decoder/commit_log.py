@@ -62,18 +62,21 @@ class Log:
         offset = sealed.START
         while offset < len(file.data):
             try:
-                frame = file.frame(offset, (START,) if offset == sealed.START else (GROUP, MARK, FINAL))
+                frame = file.frame(offset)
             except Refused as fault:
                 if fault.kind == 'tampered':
                     raise
                 self.fault = fault
                 break
+            demand(frame.type in TYPES and (frame.type == START) == (offset == sealed.START),
+                   f'{file.name}, offset {offset}', f'a frame of type {frame.type} where it does not belong')
             self.records.append(decode_record(frame, file.name))
             offset += frame.size
         self.end = offset  # where the frames that decode end
         if self.fault:
             for frame in file.search(offset):
-                demand(frame.type in TYPES, f'{file.name}, offset {frame.offset}', 'no frame of a log')
+                demand(frame.type in TYPES[1:], f'{file.name}, offset {frame.offset}', 'a frame of a type that does not'
+                       ' belong there')
                 self.later.append(decode_record(frame, file.name))
         self.started = bool(self.records)
 

@@ -75,12 +75,12 @@ static void commit_segment(uint64_t number) {
 
 static void read_back(void) {
   nc_manifest_content_deinit(&content);
-  must(nc_manifest_read(&f.dir, f.keys, &content, &err));
+  must(nc_manifest_read(&f.dir, f.keys, false, &content, &err));
 }
 
 static void read_fails(nc_error_id id) {
   nc_manifest_content_deinit(&content);
-  must_fail(nc_manifest_read(&f.dir, f.keys, &content, &err), id);
+  must_fail(nc_manifest_read(&f.dir, f.keys, false, &content, &err), id);
 }
 
 static uint64_t manifest_size(void) {
@@ -421,7 +421,7 @@ Test(manifest, a_current_of_another_size_is_refused) {
   read_fails(NC_E_CURRENT_SHAPE);
   file_cut(current_path, NC_CURRENT_BYTES + 2);
   nc_manifest_content_deinit(&content);
-  cr_expect_eq(nc_manifest_read(&f.dir, f.keys, &content, &err), NACRE_CORRUPT);
+  cr_expect_eq(nc_manifest_read(&f.dir, f.keys, false, &content, &err), NACRE_CORRUPT);
 }
 
 Test(manifest, a_current_with_any_bit_flipped_is_refused) {
@@ -429,7 +429,7 @@ Test(manifest, a_current_with_any_bit_flipped_is_refused) {
   for (uint64_t at = 0; at < NC_CURRENT_BYTES; at++) {
     file_flip(current_path, at);
     nc_manifest_content_deinit(&content);
-    nacre_status status = nc_manifest_read(&f.dir, f.keys, &content, &err);
+    nacre_status status = nc_manifest_read(&f.dir, f.keys, false, &content, &err);
     cr_assert_eq(status, at < NC_CURRENT_MAC_OFFSET ? NACRE_CORRUPT : NACRE_TAMPERED, "byte %llu: %s",
                  (unsigned long long)at, nacre_status_name(status));
     file_flip(current_path, at);

@@ -266,13 +266,14 @@ int main(void) {
   test_scratch_make(scratch, sizeof scratch, "faults");
   test_key_uri(key_uri, sizeof key_uri, scratch);
   history_init(&h, seed, (size_t)test_env_number("NACRE_SIM_STEPS", 350));
-  uint64_t run = 0, sites_all = 0, sites[KIND_COUNT];
-  for (unsigned k = 0; k < KIND_COUNT; k++) sites_all += sites[k] = count_sites(&h, key_uri, &kinds[k]);
-  uint64_t stride = 2 * sites_all / goal + 1;
-  for (unsigned k = 0; k < KIND_COUNT; k++)
-    for (uint64_t site = k % stride; site < sites[k]; site += stride)
+  uint64_t run = 0, sites_all = 0, share = goal / (2 * (uint64_t)KIND_COUNT) + 1;
+  for (unsigned k = 0; k < KIND_COUNT; k++) {
+    uint64_t sites = count_sites(&h, key_uri, &kinds[k]), stride = (sites + share - 1) / share;
+    sites_all += sites;
+    for (uint64_t site = stride > 1 ? k % stride : 0; site < sites; site += stride)
       for (int for_good = 0; for_good < 2; for_good++, run++)
         if (only == NACRE_NONE || only == run) try_fault(&h, key_uri, &kinds[k], site, for_good != 0);
+  }
   uint64_t full_disks = goal / 10;
   for (uint64_t i = 0; i < full_disks; i++, run++)
     if (only == NACRE_NONE || only == run) try_full_disk(&h, key_uri, i * i * 97);
@@ -280,12 +281,11 @@ int main(void) {
   CHECK(nonce_registry_reused() == 0, "%llu nonces were used twice",
         (unsigned long long)nonce_registry_reused());
   printf(
-      "faults: %llu sites, every %llu. tried once and for good, and %llu full disks; %llu steps succeeded "
-      "when tried "
-      "again, %llu runs went on only after a reopen; %llu power cuts after faults; %.1f s, seed %llu\n",
-      (unsigned long long)sites_all, (unsigned long long)stride, (unsigned long long)full_disks,
-      (unsigned long long)in_place, (unsigned long long)gave_up, (unsigned long long)images,
-      test_seconds() - started, (unsigned long long)seed);
+      "faults: %llu faults, at %llu sites, once and for good, and full disks; %llu steps succeeded when "
+      "tried again, %llu runs went on only after a reopen; %llu power cuts after faults; %.1f s, seed %llu\n",
+      (unsigned long long)run, (unsigned long long)sites_all, (unsigned long long)in_place,
+      (unsigned long long)gave_up, (unsigned long long)images, test_seconds() - started,
+      (unsigned long long)seed);
   history_deinit(&h);
   nonce_registry_free();
   test_scratch_remove(scratch);

@@ -80,6 +80,11 @@ class Verify(Filled):
                 self.flip(path, offset)
         self.verify()
 
+    def test_verify_does_not_let_file_names_command_the_terminal(self):
+        with open(os.path.join(self.store, "x\033[31m"), "wb"):
+            pass
+        self.assertIn("note: x\\x1b[31m is no part", self.text("verify", self.store))
+
     def test_verify_says_where(self):
         path, name = self.segment(), os.path.relpath(self.segment(), self.store)
         data = next(row for row in self.inspect(path)["frame_map"] if row["type"] == "data")

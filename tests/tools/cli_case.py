@@ -40,8 +40,9 @@ class Case(unittest.TestCase):
     def run_nacre(self, *words, stdin=b"", status=DONE, environment=None):
         if isinstance(stdin, str):
             stdin = stdin.encode()
-        done = subprocess.run([self.nacre, *words], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=environment or self.environment, cwd=self.dir, timeout=120, check=False)
+        done = subprocess.run([self.nacre, *words], input=stdin, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=environment or self.environment,
+                              cwd=self.dir, timeout=120, check=False)
         self.assertEqual(done.returncode, status,
                          f"nacre {words!r}\nstdout: {done.stdout[-2000:]!r}\nstderr: {done.stderr[-2000:]!r}")
         if status == DONE:

@@ -37,6 +37,22 @@ class Basics(Case):
         self.run_nacre("init", self.store, status=FAILED)
         self.assertEqual(self.out("get", self.store, "t", "k"), b"v")
 
+    def test_init_says_what_to_do_on_the_command_line(self):
+        self.make()
+        self.assertNotIn(b"must_not_exist", self.run_nacre("init", self.store, status=FAILED).stderr)
+        self.run_nacre("init", "", status=USAGE)
+        self.run_nacre("get", "", "t", "k", status=USAGE)
+
+    def test_a_keyring_path_means_the_same_everywhere(self):
+        """A relative one was kept in the store, which then opened from one working directory only."""
+        other = self.path("other")
+        self.run_nacre("init", other, "--key", "local:ring", status=USAGE)
+        self.assertFalse(os.path.exists(other))
+        self.make()
+        self.run_nacre("table", "create", self.store, "u", "--key", "local:ring", status=USAGE)
+        self.environment["NACRE_KEYRING"] = "ring"
+        self.assertEqual(self.json("init", other)["keyring"], os.path.realpath(self.path("ring")))
+
     def test_put_get_delete(self):
         self.make()
         self.put("k", "v")
@@ -156,6 +172,33 @@ class Tables(Case):
         self.run_nacre("get", self.store, "t", "k", status=NO_KEY)
         os.rename(self.path("away"), self.path("ring-a"))
         self.assertEqual(self.out("get", self.store, "t", "k"), b"v")
+
+    def test_a_mistyped_attribute_of_a_key_is_no_part_of_its_uri(self):
+        self.make()
+        uri = "local:" + self.path("ring")
+        for wrong in (",regio=north", ",region=a,region=b", ",regio=x,region=north"):
+            self.run_nacre("table", "create", self.store, "u", "--key", uri + wrong, status=USAGE)
+        self.run_nacre("table", "create", self.store, "u", "--key", uri + ",x")
+
+    def test_names_that_are_not_utf_8_stay_apart_in_json(self):
+        """Both were once written "x\\\\xff"."""
+        self.run_nacre("init", self.store)
+        for name in (b"x\xff", b"x\\xff"):
+            self.run_nacre("table", "create", self.store, name)
+        names = [{k: v for k, v in t.items() if k.startswith("name")}
+                 for t in self.json("table", "list", self.store)["tables"]]
+        self.assertCountEqual(names, [{"name_base64": "eP8="}, {"name": "x\\xff"}])
+        self.assertIn('"table_base64":"eP8="', self.text("stats", self.store, "--json"))
+
+    def test_names_do_not_command_the_terminal(self):
+        name = "red\033[31m"
+        self.run_nacre("init", self.store)
+        self.run_nacre("table", "create", self.store, name)
+        self.assertIn("red\\x1b[31m", self.text("stats", self.store))
+        for words in (("get", self.store, name, "k"), ("get", self.store, name + "?", "k")):
+            done = self.run_nacre(*words, status=NOT_FOUND)
+            self.assertIn(b"red\\x1b[31m", done.stderr)
+            self.assertNotIn(b"\033", done.stderr)
 
     def test_names_may_be_anything(self):
         self.run_nacre("init", self.store)

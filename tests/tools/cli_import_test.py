@@ -58,8 +58,9 @@ class Importing(Case):
         for head in ("a,a\n", 'a,"b\n', "a,b\"\n"):
             self.run_nacre("import", self.store, "t", "-", "--format", "csv", stdin=head + "1,2\n",
                            status=FAILED)
-        self.run_nacre("import", self.store, "t", "-", "--format", "csv", "--key-field", "x",
-                       stdin="a,b\n1,2\n", status=FAILED)
+        done = self.run_nacre("import", self.store, "t", "-", "--format", "csv", "--key-field", "x",
+                              stdin="a,b\n1,2\n", status=FAILED)
+        self.assertIn(b"nothing was imported", done.stderr)
         self.assertEqual(self.json("import", self.store, "t", "-", "--format", "csv")["records"], 0)
 
     def test_records_beyond_the_limits_are_bad_lines(self):

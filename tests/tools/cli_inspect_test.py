@@ -9,7 +9,7 @@ import shutil
 import sys
 
 sys.dont_write_bytecode = True  # nothing is left beside the sources
-from cli_case import DAMAGED, FAILED, FRAMES_OFFSET, Filled, SEED, main
+from cli_case import DAMAGED, FAILED, FRAMES_OFFSET, Filled, NOT_FOUND, SEED, main
 
 
 class Inspect(Filled):
@@ -65,6 +65,8 @@ class Inspect(Filled):
         os.mkfifo(self.path("fifo"))
         self.run_nacre("inspect", self.path("fifo"), status=FAILED)
         self.run_nacre("inspect", "/dev/null", status=FAILED)
+        done = self.run_nacre("inspect", self.path("missing"), "/dev/null", self.segment(), status=NOT_FOUND)
+        self.assertTrue(done.stdout.startswith(self.segment().encode()), done.stdout[:200])
         os.symlink(self.segment(), self.path("link"))
         self.run_nacre("inspect", self.path("link"))
 

@@ -57,8 +57,8 @@ class Statuses(Case):
 
     def test_locked(self):
         self.make()
-        writer = subprocess.Popen([self.nacre, "import", self.store, "t", "-", "--format", "tsv", "--acknowledge",
-                                   "--batch", "1"],
+        writer = subprocess.Popen([self.nacre, "import", self.store, "t", "-", "--format", "tsv",
+                                   "--acknowledge", "--batch", "1"],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment,
                                   bufsize=0)
         writer.stdin.write(b"a\tb\nc\td\n")
@@ -83,6 +83,18 @@ class Statuses(Case):
         self.assertEqual(done.returncode, NO_SPACE)
         self.assertIn(b"standard output", done.stderr)
 
+    def test_no_space_for_more_than_a_buffer(self):
+        """Told as "Input/output error" once: what failed first was no longer known at the end."""
+        self.make()
+        self.load({f"{i:06}".encode(): b"x" * 100 for i in range(2000)})
+        for words in (("export", self.store, "t"), ("export", self.store, "t", "--format", "csv"),
+                      ("scan", self.store, "t"), ("scan", self.store, "t", "--json")):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([self.nacre, *words], stdout=full, stderr=subprocess.PIPE,
+                                      env=self.environment, check=False)
+            self.assertEqual(done.returncode, NO_SPACE, words)
+            self.assertEqual(done.stderr.count(b"standard output"), 1, words)
+
     def test_closed_pipe_is_quiet(self):
         self.make()
         self.load({f"key {i:06}".encode(): b"x" * 100 for i in range(20000)})
@@ -106,9 +118,9 @@ class Statuses(Case):
         self.make()
         reader, writer = os.pipe()
         os.close(reader)
-        done = subprocess.run([self.nacre, "import", self.store, "t", "-", "--format", "tsv", "--acknowledge"],
-                              input=b"a\tb\n",
-                              stdout=writer, stderr=subprocess.PIPE, env=self.environment, check=False)
+        done = subprocess.run([self.nacre, "import", self.store, "t", "-", "--format", "tsv",
+                               "--acknowledge"], input=b"a\tb\n", stdout=writer,
+                              stderr=subprocess.PIPE, env=self.environment, check=False)
         os.close(writer)
         self.assertEqual(done.returncode, FAILED)
 
@@ -161,6 +173,7 @@ class Help(Case):
             for option in re.findall(r"^  --([a-z0-9-]+)", page, re.M):
                 self.assertNotIn("nothing", option)
         self.assertEqual(self.text("help", "table").count("usage:"), 5)
+        self.assertEqual(self.text("table", "--help"), self.text("help", "table"))
 
     def test_every_option_of_every_page_is_known_to_the_parser(self):
         for name in re.findall(r"^  ((?:table )?[a-z]+)  ", self.text("help"), re.M):

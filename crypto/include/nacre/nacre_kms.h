@@ -31,7 +31,7 @@ typedef struct nacre_kms_call {
   nacre_key_spec key;
   nacre_slice context;  /* table UUID (16 bytes), table-key id (16), table-key version (4, little-endian) */
   uint64_t deadline_ms; /* how long the provider may take */
-  bool may_create;      /* wrap only: the provider may make the root key when there is none (first use of a keyring) */
+  bool may_create;      /* wrap only: the root key may be made when there is none (a keyring's first use) */
   uint64_t reserved[8];
 } nacre_kms_call;
 

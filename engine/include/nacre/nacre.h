@@ -7,18 +7,20 @@
  * by the caller's KMS.
  *
  * Conventions, for every function unless it says otherwise
- *   Errors     A call that can fail returns nacre_status; nacre_last_error() tells the calling thread the detail. Results come
- *              last, in `ret_` parameters, and are untouched on failure (a nacre_value is zeroed). A report that the caller
- *              does not want may be NULL.
- *   Ownership  What a call takes, it copies before it returns. What it hands out belongs to the caller until it is given
- *              back with the matching close, destroy, release or free; giving back NULL or a zeroed value is harmless.
- *   Threads    Store and table handles may be used from any thread at once; an iterator or a batch by one thread at a time.
- *              Nacre never changes signals, locale, umask, working directory or OpenSSL's default context.
- *   Options    NULL or a zeroed struct means the defaults. `reserved` must be zero (NACRE_INVALID otherwise). A field that
- *              this version cannot honour is refused with NACRE_UNSUPPORTED, never ignored.
- *   Fork       In a child, every handle of the parent answers NACRE_FORKED; the parent's are unharmed. A child that outlives
- *              its parent keeps the store's lock until it exits.
- *   Any call   may return NACRE_NO_MEMORY, NACRE_INVALID (a malformed argument) or NACRE_FORKED; these are not repeated.
+ *   Errors     A call that can fail returns nacre_status; nacre_last_error() tells the calling thread the detail.
+ *              Results come last, in `ret_` parameters, and are untouched on failure (a nacre_value is zeroed). A
+ *              report that the caller does not want may be NULL.
+ *   Ownership  What a call takes, it copies before it returns. What it hands out belongs to the caller until it is
+ *              given back with the matching close, destroy, release or free; giving back NULL or a zeroed value is
+ *              harmless.
+ *   Threads    Store and table handles may be used from any thread at once; an iterator or a batch by one thread at
+ *              a time. Nacre never changes signals, locale, umask, working directory or OpenSSL's default context.
+ *   Options    NULL or a zeroed struct means the defaults. `reserved` must be zero (NACRE_INVALID otherwise). A
+ *              field that this version cannot honour is refused with NACRE_UNSUPPORTED, never ignored.
+ *   Fork       In a child, every handle of the parent answers NACRE_FORKED; the parent's are unharmed. A child that
+ *              outlives its parent keeps the store's lock until it exits.
+ *   Any call   may return NACRE_NO_MEMORY, NACRE_INVALID (a malformed argument) or NACRE_FORKED; these are not
+ *              repeated.
  *
  * Durability. Once a write returns, `kill -9` loses nothing. With sync = true it also survives the loss of power. A write
  * that returns an error is indeterminate: it may or may not be there after a reopen, and never leaves a gap before a later
@@ -70,15 +72,16 @@ typedef struct nacre_store_options {
   bool create;         /* make the store when the directory is missing or empty */
   bool must_not_exist; /* with create: NACRE_EXISTS when there is one */
   bool read_only;      /* shared lock; logs are replayed in memory, and nothing on disk is changed or healed */
-  nacre_key_spec default_key; /* wraps the catalogue's key, and tables' where none is named. No URI: "local:", a keyring
-                               * outside the store, made on first use (nacre_keyring_path). Without its key a store is lost. */
+  /* Wraps the catalogue's key, and tables' where none is named. No URI: "local:", a keyring outside the store,
+   * made on first use (nacre_keyring_path). Without its key a store is lost. */
+  nacre_key_spec default_key;
   const nacre_key_spec *trusted_keys; /* further keys that may be contacted: a table whose catalogue record names another */
   size_t trusted_key_count;           /* URI is still opened, for the catalogue is authenticated; these add to it */
   const char *region;                 /* which of a table key's wraps to try first */
   uint64_t cache_bytes;      /* decrypted blocks, shared by all tables; default 256 MiB; NACRE_NONE: no cache */
   uint64_t memtable_bytes;   /* a table's memtable before it is flushed; default 64 MiB; at least 64 KiB */
-  uint64_t memory_bytes_max; /* cache and memtables of all tables together; default 1 GiB. Memtables are flushed early to
-                              * stay under it. */
+  /* Cache and memtables of all tables together; default 1 GiB. Memtables are flushed early to stay under it. */
+  uint64_t memory_bytes_max;
   uint32_t workers;          /* background threads; default 2. UINT32_MAX: none, all work is done by the calling threads */
   uint32_t open_files_max;   /* not yet supported: refused unless 0 */
   uint64_t key_check_ms;     /* not yet supported: refused unless 0 */
@@ -191,7 +194,8 @@ typedef struct nacre_recovery_report {
   uint64_t entries;      /* puts and deletes replayed */
   uint64_t dropped_bytes;  /* log bytes from the break on that were not kept */
   uint64_t dropped_offset; /* where the history breaks, in `file`; NACRE_NONE when it does not */
-  bool maybe_synced; /* part of what was dropped could have been synced after the last surviving mark (format, tail rule) */
+  /* Part of what was dropped could have been synced after the last surviving mark (format, tail rule). */
+  bool maybe_synced;
   bool damaged;      /* NACRE_RECOVERY_TO_DAMAGE stopped at damage that a strict open refuses */
   char file[128];    /* the log in which the history breaks; empty when it does not */
   char reason[160];  /* why the history ends there; empty when it does not */
@@ -250,7 +254,8 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_get(nacre_table *table, nacre_slic
                                                   nacre_value *ret_value); /* Since 0.1. */
 NACRE_API void nacre_value_release(nacre_value *value);                    /* zeroes *value. Since 0.1. */
 
-/* A copy into the caller's buffer. NACRE_TOO_LARGE when it does not fit; `*ret_size` is the value's size then too. Since 0.1. */
+/* A copy into the caller's buffer. NACRE_TOO_LARGE when it does not fit; `*ret_size` is the value's size then
+ * too. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_get_into(nacre_table *table, nacre_slice key,
                                                        const nacre_read_options *options, void *buffer, size_t capacity,
                                                        size_t *ret_size);
