@@ -31,6 +31,7 @@ struct nacre_io_lock {
 
 enum {
   FIRST_FD = 3,
+  LOCK_TRIES = 100,
   DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
   FILE_FLAGS = O_NOFOLLOW | O_CLOEXEC | O_NOCTTY
 };
@@ -79,7 +80,7 @@ static int dir_handle(int fd, nacre_io_dir **ret_dir) {
 /* Makes the name of a directory durable. */
 static int sync_parent(int fd) {
   int parent = open_at(fd, "..", DIR_FLAGS, 0);
-  if (parent < 0) return errno;
+  if (parent < 0) return errno == EACCES && syncfs(fd) == 0 ? 0 : errno; /* it may be passed but not read */
   int error = fsync(parent) == 0 ? 0 : errno;
   close(parent);
   return error;
@@ -303,10 +304,9 @@ static int lock_take(void *context, nacre_io_dir *dir, const char *name, bool ex
                      nacre_io_lock **ret_lock) {
   (void)context;
   void *handle;
-  int fd, code;
-  do {
-    code = lock_once(dir, name, exclusive, &fd);
-  } while (code == ESTALE);
+  int fd, code = ESTALE;
+  for (int tries = 0; code == ESTALE && tries < LOCK_TRIES; tries++) code = lock_once(dir, name, exclusive, &fd);
+  if (code == ESTALE) code = EWOULDBLOCK;
   if (code == 0) code = handle_of(fd, &handle);
   if (code == 0) *ret_lock = handle;
   return code;

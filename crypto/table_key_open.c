@@ -139,13 +139,23 @@ static nacre_status unwrap_one(asking *a, const nacre_key_spec *spec, const nc_k
   return NACRE_OK;
 }
 
-/* Tries every wrap of a version that lies under one of the caller's keys. */
-static bool ask_one(asking *a, const nacre_key_spec *spec, uint32_t version_index) {
-  nacre_slice uri = {spec->uri, spec->uri == NULL ? 0 : strlen(spec->uri)};
+static nacre_slice text_slice(const char *s) { return (nacre_slice){s, s == NULL ? 0 : strlen(s)}; }
+
+/* Whether a wrap may be opened by one of the caller's keys: of the same URI, or of the same provider under another one, as when a
+ * keyring has been moved. The URI that is asked is the caller's in either case. */
+static bool fits(const nc_key_wrap *wrap, const nacre_key_spec *spec, bool same_uri) {
+  char scheme[64];
+  bool same = nc_slice_equal(wrap->uri, text_slice(spec->uri));
+  if (same_uri || same) return same_uri && same;
+  return nc_kms_scheme(spec->uri, scheme, sizeof scheme) && nc_slice_equal(wrap->provider, text_slice(scheme));
+}
+
+/* Tries every wrap of a version that one of the caller's keys may open. */
+static bool ask_one(asking *a, const nacre_key_spec *spec, bool same_uri, uint32_t version_index) {
   for (uint32_t i = 0; i < a->file->wrap_count; i++) {
     const nc_key_wrap *wrap = &a->file->wraps[i];
     nacre_error why;
-    if (wrap->version_index != version_index || !nc_slice_equal(wrap->uri, uri)) continue;
+    if (wrap->version_index != version_index || spec->uri == NULL || !fits(wrap, spec, same_uri)) continue;
     nacre_status status = unwrap_one(a, spec, wrap, &a->keys->keks[version_index], &why);
     if (status == NACRE_OK) return true;
     note_failure(a, status, &why);
@@ -157,16 +167,27 @@ static bool in_region(const nacre_key_spec *spec, const char *region) {
   return region != NULL && spec->region != NULL && strcmp(spec->region, region) == 0;
 }
 
-static nacre_status ask_all(asking *a, uint32_t version_index, nacre_error *err) {
+/* What to say when no wrap could be tried: under which key, by the file's own word, the first one lies. */
+static nacre_status no_wrap(asking *a, uint32_t version_index) {
   const nc_key_version *version = &a->file->versions[version_index];
   char id[NC_UUID_TEXT_BYTES];
+  nacre_slice uri = {"", 0};
   nc_uuid_format(&version->id, id);
-  a->status = nc_fail(&a->error, NC_E_KEY_NO_WRAP, "%s, version %u", id, version->version);
-  for (int pass = 0; pass < 2; pass++) {
+  for (uint32_t i = a->file->wrap_count; i > 0; i--) {
+    if (a->file->wraps[i - 1].version_index == version_index) uri = a->file->wraps[i - 1].uri;
+  }
+  return nc_fail(&a->error, NC_E_KEY_NO_WRAP, "%s, version %u, wrapped under %.*s", id, version->version,
+                 (int)(uri.size < 150 ? uri.size : 150), (const char *)uri.data);
+}
+
+/* The wanted region's keys first, then the others, then keys of the same provider under other URIs. */
+static nacre_status ask_all(asking *a, uint32_t version_index, nacre_error *err) {
+  a->status = no_wrap(a, version_index);
+  for (int pass = 0; pass < 3; pass++) {
     for (size_t i = 0; i < a->trust->spec_count; i++) {
       const nacre_key_spec *spec = &a->trust->specs[i];
-      if (in_region(spec, a->trust->region) == (pass == 0) && ask_one(a, spec, version_index))
-        return NACRE_OK;
+      bool turn = pass == 2 || in_region(spec, a->trust->region) == (pass == 0);
+      if (turn && ask_one(a, spec, pass < 2, version_index)) return NACRE_OK;
     }
   }
   return nc_fail_with(err, &a->error);

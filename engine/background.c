@@ -97,7 +97,7 @@ void nc_table_run_relief(void *table) {
   nacre_table *t = table;
   begin_job(t, &t->relief_queued);
   if (pthread_mutex_trylock(&t->write_lock) == 0) {
-    nacre_status status = nc_table_ready_locked(t, NULL);
+    nacre_status status = atomic_load(&t->writing) ? nc_table_ready_locked(t, NULL) : NACRE_READ_ONLY;
     bool worthwhile = nc_memtable_entries(t->active) > 0 && has_place(t);
     if (status == NACRE_OK && worthwhile) nc_ignore(nc_table_rotate_locked(t, NULL));
     pthread_mutex_unlock(&t->write_lock);
@@ -107,7 +107,8 @@ void nc_table_run_relief(void *table) {
 
 static size_t active_bytes(nacre_table *t) {
   pthread_mutex_lock(&t->state_lock);
-  size_t bytes = t->read_only ? 0 : nc_memtable_bytes(t->view->memtables[0]);
+  size_t bytes = !atomic_load(&t->writing) ? 0 : /* a table that nobody has written to is not written to for others */
+                 nc_memtable_bytes(t->view->memtables[0]);
   pthread_mutex_unlock(&t->state_lock);
   return bytes;
 }

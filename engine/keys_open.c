@@ -22,7 +22,8 @@ static nacre_status keys_by_name(nc_shared *shared, const nc_dir *dir, nacre_tab
   nc_catalogue_item *item;
   NC_TRY(nc_catalogue_find(catalogue, q->table, &item, err));
   nc_dir table_dir = {0};
-  nacre_status status = nc_open_table_keys(&shared->kms, dir, item, NULL, 0, q->options->region, &table_dir, ret_keys, err);
+  nacre_status status = nc_open_table_keys(&shared->kms, dir, item, q->specs, q->spec_count, q->options->region, &table_dir,
+                                           ret_keys, err);
   nc_dir_close(&table_dir);
   nc_catalogue_free(item);
   return status;

@@ -188,6 +188,7 @@ nacre_status nacre_compact(nacre_table *table, nacre_slice from, nacre_slice to_
 nacre_status nacre_wait_idle(nacre_table *table) {
   nacre_error *err = nc_thread_error();
   NC_TRY(nc_table_check(table, err));
+  if (atomic_load(&table->writing)) nc_table_schedule_merge(table); /* one that failed, or was due before the open */
   nc_table_wait_jobs(table);
   pthread_mutex_lock(&table->state_lock);
   const nacre_error *error = table->flush_error.status != NACRE_OK ? &table->flush_error : &table->merge_error;

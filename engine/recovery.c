@@ -51,6 +51,12 @@ static nacre_status open_log(const history *h, size_t i, nc_sealed_reader **ret_
   return nc_fail_in(err, nc_fail(err, NC_E_LOG_MISSING, NULL), label, 0);
 }
 
+/* The cause alone: what to do about it is for whoever reports it to say. */
+static const char *cause_of(const nacre_error *err) {
+  const nc_error_info *info = nc_error_info_of(err->id);
+  return info == NULL ? err->text : info->sentence;
+}
+
 static size_t index_of(const history *h, const nc_log_name *log) { return (size_t)(log - h->r->manifest->logs); }
 
 static void break_at(history *h, size_t log, uint64_t number, uint64_t offset, const char *why) {
@@ -139,7 +145,7 @@ static nacre_status check_link(history *h, size_t i, const nc_log_record *record
   }
   if (record->predecessor.end > h->previous_end) {
     break_at(h, index_of(h, h->previous), h->previous->number, h->previous_end,
-             h->previous_bad ? h->previous_why.text : "the log ends before the end that its successor recorded");
+             h->previous_bad ? cause_of(&h->previous_why) : "the log ends before the end that its successor recorded");
   } else if (record->first_sequence != h->expected) {
     break_at(h, i, log->number, NC_FRAMES_OFFSET, "the log does not begin where the one before it ended");
   }
@@ -186,9 +192,9 @@ static nacre_status walk_frames(history *h, size_t i, nc_scan *scan, uint64_t of
 static void walk_unstarted(history *h, size_t i, nc_scan_result result, const nacre_error *why) {
   if (result == NC_SCAN_END) return;
   if (h->previous_bad) {
-    break_at(h, index_of(h, h->previous), h->previous->number, h->previous_end, h->previous_why.text);
+    break_at(h, index_of(h, h->previous), h->previous->number, h->previous_end, cause_of(&h->previous_why));
   } else {
-    break_at(h, i, h->r->manifest->logs[i].number, NC_FRAMES_OFFSET, why->text);
+    break_at(h, i, h->r->manifest->logs[i].number, NC_FRAMES_OFFSET, cause_of(why));
   }
 }
 
@@ -279,7 +285,7 @@ static nacre_status walk_all(history *h, nacre_error *err) {
   size_t count = h->r->manifest->log_count;
   for (size_t i = 0; i < count && !h->broken; i++) NC_TRY(walk_one(h, i, err));
   if (!h->broken && h->previous_bad) {
-    break_at(h, index_of(h, h->previous), h->previous->number, h->previous_end, h->previous_why.text);
+    break_at(h, index_of(h, h->previous), h->previous->number, h->previous_end, cause_of(&h->previous_why));
   }
   return h->broken ? judge_break(h, err) : NACRE_OK;
 }
@@ -299,7 +305,7 @@ static nacre_status stop_at_damage(history *h, const nacre_error *damage, nacre_
   nacre_recovery_report *report = &h->r->report;
   report->damaged = true;
   if (report->reason[0] == '\0') {
-    snprintf(report->reason, sizeof report->reason, "%.*s", (int)sizeof report->reason - 1, damage->text);
+    snprintf(report->reason, sizeof report->reason, "%.*s", (int)sizeof report->reason - 1, cause_of(damage));
     snprintf(report->file, sizeof report->file, "%s", damage->file);
     report->dropped_offset = damage->offset;
   }

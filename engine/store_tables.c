@@ -62,12 +62,19 @@ static nacre_status load_item(nacre_store *store, const nc_catalogue_item *item,
                               nacre_table **ret_table, nacre_error *err) {
   nc_dir dir;
   nc_table_keys *keys;
-  NC_TRY(nc_open_table_keys(&store->shared.kms, &store->dir, item, o->keys, o->key_count, store->region, &dir, &keys, err));
+  /* The store's own keys too: they may be where a keyring has been moved. */
+  nacre_key_spec more[1 + 2 * NACRE_KEY_SPECS_MAX];
+  for (size_t i = 0; i < o->key_count; i++) more[i] = o->keys[i];
+  for (size_t i = 0; i < store->key_count; i++) more[o->key_count + i] = store->keys[i];
+  NC_TRY(nc_open_table_keys(&store->shared.kms, &store->dir, item, more, o->key_count + store->key_count, store->region,
+                            &dir, &keys, err));
   nc_table_settings settings = {(nacre_compression)item->record.compression, item->record.block_bytes,
                                 item->record.filter_bits_per_key};
   nacre_table *t;
   NC_TRY(nc_table_load(store, &store->shared, &dir, keys, &settings, store->read_only || o->read_only, o->recovery, &t, err));
+  pthread_mutex_lock(&t->state_lock);
   memcpy(t->name, item->record.name.data, item->record.name.size);
+  pthread_mutex_unlock(&t->state_lock);
   /* A table that somebody has opened has come to life, whatever its creation answered. */
   if (store->undo_pending && nc_uuid_equal(&store->undo, &item->table)) store->undo_pending = false;
   t->open_count = 1;
@@ -313,6 +320,7 @@ static nacre_status rename_locked(nacre_store *store, const char *name, const ch
   item->record.name = nc_slice(to, strlen(to));
   nacre_status status = nc_catalogue_put(store->catalogue, &item->table, &item->record, err);
   nacre_table *open = find_open(store, &item->table);
+  if (store->undo_pending && nc_uuid_equal(&store->undo, &item->table)) store->undo_pending = false;
   if (status == NACRE_OK && open != NULL) {
     pthread_mutex_lock(&open->state_lock);
     memcpy(open->name, to, strlen(to) + 1);

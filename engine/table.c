@@ -146,7 +146,7 @@ static nacre_status check_orphans(nacre_table *t, nacre_recovery_mode mode, nacr
   nacre_error why;
   nacre_status status = nc_orphans_find(t, &orphans, &why);
   nc_orphans_free(&orphans);
-  bool damage = status == NACRE_CORRUPT || status == NACRE_ROLLED_BACK;
+  bool damage = status == NACRE_CORRUPT; /* an older state is not damage: no mode reads it */
   if (status == NACRE_OK || !damage || mode != NACRE_RECOVERY_TO_DAMAGE) {
     return status == NACRE_OK ? NACRE_OK : nc_fail_with(err, &why);
   }

@@ -68,7 +68,7 @@ struct nacre_table {
   pthread_cond_t changed; /* with state_lock */
 
   /* write_lock */
-  bool writing;    /* this open has written its own manifest */
+  atomic_bool writing; /* this open has written its own manifest */
   /* What was replayed, or is in a failed log, must be in a segment before anything is acknowledged. */
   bool must_flush;
   atomic_bool log_failed; /* a sync failed: as must_flush, once the next writer sees it */

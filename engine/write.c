@@ -76,10 +76,13 @@ static nacre_status start_log(nacre_table *t, nacre_error *err) {
 /* ---- making ready --------------------------------------------------------------------------------------------------------------- */
 
 /* Small memtables take memory in small pieces, so that an early flush has something to give back. */
+static size_t chunk_bytes(const nc_shared *shared) {
+  uint64_t chunk = shared->memtable_bytes / 16;
+  return (size_t)(chunk < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : chunk > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : chunk);
+}
+
 nacre_status nc_table_new_memtable(nacre_table *t, nc_memtable **ret_memtable, nacre_error *err) {
-  uint64_t chunk = t->shared->memtable_bytes / 16;
-  chunk = chunk < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : chunk > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : chunk;
-  return nc_memtable_create(t->shared->env, t, (size_t)chunk, &t->shared->memtables_bytes, ret_memtable, err);
+  return nc_memtable_create(t->shared->env, t, chunk_bytes(t->shared), &t->shared->memtables_bytes, ret_memtable, err);
 }
 
 /* Swaps in an empty memtable; the old one waits to be flushed together with all logs up to `logs_to`. */
@@ -193,6 +196,8 @@ static nacre_status make_room(nacre_table *t, nacre_error *err) {
   bool full = nc_memtable_bytes(active) >= t->shared->memtable_bytes;
   if (nc_memtable_entries(active) == 0 || (!full && !over_budget(t))) return NACRE_OK;
   if (!full && nc_table_relieve_other(t)) return NACRE_OK;
+  /* What is still pinned by readers cannot be flushed away: a memtable of one chunk is not what is too much. */
+  if (!full && nc_memtable_bytes(active) < 2 * chunk_bytes(t->shared)) return NACRE_OK;
   await_merges(t);
   return nc_table_rotate_locked(t, err);
 }

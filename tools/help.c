@@ -20,9 +20,9 @@ static void overview(void) {
   puts(
       "\nEvery command takes --json, --quiet and --help; nacre COMMAND --help says all about one, with an "
       "example.");
-  puts("The FILE of import and the VALUE of put may be -: standard input. Words after -- are arguments, also");
-  puts("those that begin with -. A store is open in one process that writes, or in several that only read;");
-  puts("inspect and dump work beside any.");
+  puts("The FILE of import and the VALUE of put may be -: standard input. Words after -- are arguments,");
+  puts("also those that begin with -. A store is open in one process that writes, or in several that only");
+  puts("read; inspect and dump work beside any.");
   puts("\nexit status: 0 done, 1 failed, 2 usage, 3 not found, 4 corrupt, tampered or rolled back,");
   puts("             5 key missing, denied, unreachable or revoked, 6 locked or busy, 7 no space");
 }

@@ -27,8 +27,8 @@ const char *tool_text_seconds(char text[TOOL_UNIT_TEXT_BYTES], uint64_t ns);   /
 /* " from offset 17 on"; nothing where there is no offset (NACRE_NONE). */
 const char *tool_text_from(char text[TOOL_UNIT_TEXT_BYTES], uint64_t offset);
 
-/* A message, which may name tables and files: what is not printable in their names, and could move a terminal's
- * cursor, is escaped. Backslashes stay, for they are the message's own. */
+/* A message, which may name tables and files: what is not printable in their names, and could move a
+ * terminal's cursor, is escaped. Backslashes stay, for they are the message's own. */
 void tool_text_safe(FILE *to, const char *text);
 /* An error as a sentence, with the file and offset that it is about. */
 void tool_text_error(const nacre_error *error, FILE *to);

@@ -18,8 +18,8 @@ NO_FILTER = 4294967295
 CALLER_URIS = (b'local:',)
 
 Pinned = namedtuple('Pinned', 'id number commitment')
-Described = namedtuple('Described', 'uuid life name created compression block_bytes filter_bits pinned pending '
-                       'key_generation specs')
+Described = namedtuple('Described', 'uuid life name created compression block_bytes filter_bits pinned '
+                       'pending key_generation specs')
 
 
 def decode_described(key, value):

@@ -47,7 +47,8 @@ def decode_record(frame, name):
             predecessor = Predecessor(cursor.take(16), cursor.varint(), cursor.varint(), cursor.varint())
             demand(predecessor.end % 16 == 0 and predecessor.end >= sealed.START, where,
                    'the end of the predecessor is no place of a frame')
-            demand(predecessor.last_sequence < first, where, "the predecessor's last sequence is not below first")
+            demand(predecessor.last_sequence < first, where,
+                   "the predecessor's last sequence is not below first")
     cursor.finish()
     return Record(frame.type, frame.offset, frame.offset + frame.size, first, count, synced, manifest, commit,
                   predecessor, entries)
@@ -75,8 +76,8 @@ class Log:
         self.end = offset  # where the frames that decode end
         if self.fault:
             for frame in file.search(offset):
-                demand(frame.type in TYPES[1:], f'{file.name}, offset {frame.offset}', 'a frame of a type that does not'
-                       ' belong there')
+                demand(frame.type in TYPES[1:], f'{file.name}, offset {frame.offset}',
+                       f'a frame of type {frame.type} where it does not belong')
                 self.later.append(decode_record(frame, file.name))
         self.started = bool(self.records)
 
@@ -98,7 +99,9 @@ class History:
         self.entries, self.last = [], manifest.state.last_sequence
         self.notes, self.why = notes, 'the end'
         logs = sorted(logs, key=lambda log: log.number)
-        self.started = [log for log in logs if log.started]
+        links = [log.records[0].predecessor for log in logs if log.started]
+        followed = {link.number for link in links if link}
+        self.used = [log for log in logs if log.started or log.number in followed]
         for log in logs:
             for record in log.records + log.later:
                 self._check_commit(log, record, manifest)
@@ -112,29 +115,36 @@ class History:
         where = f'{log.file.name}, offset {record.offset}'
         manifest.check_vouched(record.manifest, record.commit, where)
         if record.type == START and record.manifest == manifest.file.slot.uuid:
-            demand(record.commit >= log.named.commit, where, 'a log was started before the commit that names it')
+            demand(record.commit >= log.named.commit, where,
+                   'a log was started before the commit that names it')
 
     def _walk(self):
         """X: the first position where the history breaks."""
         x = None
-        for place, log in enumerate(self.started):
-            start = log.records[0]
+        for place, log in enumerate(self.used):
+            if not log.started:
+                self.why = f'no start frame: {log.fault.obligation if log.fault else "the log is empty"}'
+                return log.number, sealed.START
             if place:
-                self._check_link(self.started[place - 1], start, log)
-            self.last = start.first - 1
-            follower = self.started[place + 1].records[0].predecessor if place + 1 < len(self.started) else None
-            x, broke = self._walk_log(log, follower.end if follower else None)
+                self._check_link(self.used[place - 1], log)
+            self.last = log.records[0].first - 1
+            follower = self.used[place + 1] if place + 1 < len(self.used) else None
+            end = None
+            if follower:
+                link = follower.records[0].predecessor if follower.started else None
+                end = link.end if link else 1 << 64
+            x, broke = self._walk_log(log, end)
             if broke:
                 break
         return x
 
-    @staticmethod
-    def _check_link(before, start, log):
-        where = f'{log.file.name}, offset {start.offset}'
-        link = start.predecessor
+    def _check_link(self, before, log):
+        link = log.records[0].predecessor
+        where = f'{log.file.name}, offset {log.records[0].offset}'
         demand(link is not None, where, 'a log that is not the oldest names no predecessor')
         demand((link.uuid, link.number) == (before.file.slot.uuid, before.number), where,
                'its predecessor is not the live log before it')
+        demand(link.last_sequence == self.last, where, 'its predecessor ends with another last sequence')
 
     def _walk_log(self, log, recorded_end):
         for record in log.records:
@@ -161,20 +171,23 @@ class History:
         for log in logs:
             for position, record in log.vouched():
                 if x is None or position > x:
-                    raise corrupt(log.file.name, f'the history breaks at {_text(x)}, and the frame at {record.offset} '
-                                  f'vouches for everything before {_text(position)}: {self.why}')
+                    raise corrupt(log.file.name, f'the history breaks at {_text(x)}, and the frame at '
+                                  f'{record.offset} vouches for everything before {_text(position)}: {self.why}')
 
     def _tell_dropped(self, logs, x):
         for log in logs:
             if x is None or log.number > x[0]:
-                if log.started:
+                if log in self.used:
                     self.notes.add(log.file.name, f'dropped: the history broke at {_text(x)}: {self.why}')
                 elif log.remainder(sealed.START):
                     self.notes.add(log.file.name, 'torn: no start frame')
             elif log.number == x[0] and log.remainder(x[1]):
                 self.notes.add(log.file.name, f'torn from offset {x[1]}: {self.why}')
-            elif not log.started and log.remainder(sealed.START):
+            elif log not in self.used and log.remainder(sealed.START):
                 self.notes.add(log.file.name, 'torn: no start frame')
+            elif log.fault:
+                self.notes.add(log.file.name,
+                               f'behind the end that its successor records: {log.fault.obligation}')
 
 
 def _text(position):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sections Keyring and Key file: root keys, the KEKs that they unwrap, and the proof that these are the right ones."""
+"""Sections Keyring and Key file: root keys, the KEKs that they unwrap, and the proof that they are the
+right ones."""
 
 import hmac
 import os
@@ -136,7 +137,7 @@ class Keys:
             if wrap.provider != b'local':
                 continue
             demand(wrap.uri in allowed_uris, self.where,
-                   f'a wrap names the URI {wrap.uri!r}, which neither the caller nor the catalogue names', 'tampered')
+                   f'a wrap names the URI {wrap.uri!r}, which neither caller nor catalogue names', 'tampered')
             kek, tried = unwrap_local(wrap.ciphertext, roots, context, self.where)
             if kek is None:
                 continue
@@ -164,14 +165,14 @@ class Keys:
 
     def find(self, kek_id, number, where):
         kek = self.keks.get((kek_id, number))
-        demand(kek is not None, where, f'its KEK {uuid_text(kek_id)} version {number} is not among those of the'
-               ' key file', 'unavailable')
+        demand(kek is not None, where, 
+               f'its KEK {uuid_text(kek_id)} version {number} is not in the key file', 'unavailable')
         return kek
 
     def find_by_id(self, kek_id, where):
         """CURRENT names its KEK by the id alone."""
         found = [kek for (have, _), kek in self.keks.items() if have == kek_id]
-        demand(len(found) == 1, where, f'KEK {uuid_text(kek_id)} is not exactly one of the key file', 'unavailable')
+        demand(len(found) == 1, where, f'its KEK {uuid_text(kek_id)} is not one of the key file', 'unavailable')
         return found[0]
 
 

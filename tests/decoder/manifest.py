@@ -15,8 +15,8 @@ STATE, SEGMENT_ADDED, SEGMENT_REMOVED, LOG_ADDED, LOG_DROPPED = 1, 2, 3, 4, 5
 
 Current = namedtuple('Current', 'table manifest number epoch commitment kek_id minimum_version')
 State = namedtuple('State', 'next_file last_sequence key_generation')
-SegmentNamed = namedtuple('SegmentNamed', 'number uuid origin length tag commitment run level smallest_sequence '
-                          'largest_sequence entries smallest_key largest_key')
+SegmentNamed = namedtuple('SegmentNamed', 'number uuid origin length tag commitment run level '
+                          'smallest_sequence largest_sequence entries smallest_key largest_key')
 LogNamed = namedtuple('LogNamed', 'number uuid commitment commit')
 
 
@@ -92,7 +92,7 @@ class Manifest:
             self.complete = bool(flags & SNAPSHOT_END)
         else:
             demand(self.complete, where, 'an edit before the last part of the snapshot')
-            demand(commit == self.commit + 1, where, 'the commit sequence is not one more than the one before')
+            demand(commit == self.commit + 1, where, 'the commit sequence is not one more than before')
         self.commit = commit
         while cursor.left():
             tag = cursor.u8()
@@ -110,7 +110,8 @@ class Manifest:
         elif tag == SEGMENT_REMOVED:
             demand(self.segments.pop(fields.varint(), None), where, 'a segment is removed that is not there')
         elif tag == LOG_ADDED:
-            self._add(self.logs, LogNamed(fields.varint(), fields.take(16), fields.take(32), self.commit), where)
+            named = LogNamed(fields.varint(), fields.take(16), fields.take(32), self.commit)
+            self._add(self.logs, named, where)
         elif tag == LOG_DROPPED:
             demand(self.logs.pop(fields.varint(), None), where, 'a log is dropped that is not there')
         else:
@@ -142,7 +143,8 @@ class Manifest:
 
 def decode_segment(fields):
     named = SegmentNamed(fields.varint(), fields.take(16), fields.take(16), fields.varint(), fields.take(16),
-                         fields.take(32), *(fields.varint() for _ in range(5)), fields.string(), fields.string())
+                         fields.take(32), *(fields.varint() for _ in range(5)), fields.string(),
+                         fields.string())
     where = fields.where
     demand(named.length > sealed.START and named.length % 16 == 0, where, 'an impossible length of a segment')
     demand(1 <= named.smallest_sequence <= named.largest_sequence <= SEQUENCE_MAX, where,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sections File header and Frames: opens a sealed file by its keys and yields its frames, checked and decrypted."""
+"""Sections File header and Frames: opens a sealed file by its keys and yields its frames, checked
+and decrypted."""
 
 import hmac
 from collections import namedtuple
@@ -15,7 +16,8 @@ CIPHERTEXT_MAX = 16777184
 SEGMENT, LOG, MANIFEST = 1, 2, 3
 TYPE_NAMES = {SEGMENT: 'segment', LOG: 'log', MANIFEST: 'manifest'}
 
-Slot = namedtuple('Slot', 'type origin uuid number epoch commitment sequence kek_id kek_version salt wrapped aad')
+Slot = namedtuple('Slot', 'type origin uuid number epoch commitment sequence kek_id kek_version salt wrapped '
+                  'aad')
 Frame = namedtuple('Frame', 'type offset size plain tag')
 
 
@@ -41,7 +43,8 @@ def decode_slot(data, index, where):
     cursor.zeros(3884)
     demand(place == index, where, 'the slot index is not its own place')
     aad = data[:104] + b'\0' + data[105:136]
-    return Slot(kind, origin, uuid, number, epoch, commitment, sequence, kek_id, kek_version, salt, wrapped, aad)
+    return Slot(kind, origin, uuid, number, epoch, commitment, sequence, kek_id, kek_version, salt, wrapped,
+                aad)
 
 
 def header_check(head):
@@ -116,7 +119,8 @@ class Sealed:
         where = f'{self.name}, offset {offset}'
         size = self.size_at(offset)
         raw = self.data[offset:offset + size]
-        demand(crc32c(raw[:8] + raw[12:]) == int.from_bytes(raw[8:12], 'little'), where, 'wrong CRC of a frame')
+        crc = int.from_bytes(raw[8:12], 'little')
+        demand(crc32c(raw[:8] + raw[12:]) == crc, where, 'wrong CRC of a frame')
         length = int.from_bytes(raw[:4], 'little')
         nonce = raw[12:16] + offset.to_bytes(8, 'big')
         plain = open_gcm(self.key, nonce, raw[16:32 + length], raw[:8])
@@ -126,12 +130,12 @@ class Sealed:
         return Frame(raw[4], offset, size, plain, raw[16 + length:32 + length])
 
     def search(self, offset):
-        """Frames that stand anywhere from offset on: 16-byte steps, header checks, then CRCs; bounded work."""
+        """Frames anywhere from offset on: 16-byte steps, header checks, then CRCs; bounded work."""
         budget = 16 * len(self.data)
         while offset + 32 <= len(self.data):
             try:
                 budget -= self.size_at(offset)
-                demand(budget >= 0, self.name, 'the search for later frames takes more than 16 times the file')
+                demand(budget >= 0, self.name, 'the search for later frames takes over 16 times the file')
                 frame = self.frame(offset)
                 yield frame
                 offset += frame.size

@@ -23,7 +23,8 @@ def decode_footer(file):
     """The footer's frame, and what it says."""
     offset = len(file.data) - FOOTER_SIZE
     where = f'{file.name}, footer'
-    demand(offset >= START and offset % 16 == 0, where, 'the file is too short or its length is no multiple of 16')
+    demand(offset >= START and offset % 16 == 0, where,
+           'the file is too short or its length is no multiple of 16')
     frame = file.frame(offset, (FOOTER,))
     demand(frame.size == FOOTER_SIZE, where, 'the footer frame is not the last 128 bytes')
     cursor = Cursor(frame.plain, where)
@@ -47,7 +48,8 @@ def decode_properties(plain, where):
     demand(1 <= properties.smallest_sequence <= properties.largest_sequence <= SEQUENCE_MAX, where,
            'the sequence range is out of order')
     demand(properties.entries >= 1, where, 'a segment without entries')
-    demand((properties.lines == 0) == (properties.probes == 0), where, 'filter lines and probes are not 0 together')
+    demand((properties.lines == 0) == (properties.probes == 0), where,
+           'filter lines and probes are not 0 together')
     demand(properties.probes <= 16, where, 'more than 16 probes')
     return properties
 
@@ -66,7 +68,8 @@ def read_segment(file):
     demand(len(frames) + 1 == footer.frames, file.name, 'the number of frames is not that of the footer')
     by_type = {kind: [frame for frame in frames if frame.type == kind] for kind in range(DATA, FOOTER)}
     properties = find_properties(file, footer, by_type[PROPERTIES])
-    demand(properties.data_frames == len(by_type[DATA]), file.name, 'data frames are not as many as in the properties')
+    demand(properties.data_frames == len(by_type[DATA]), file.name,
+           'data frames are not as many as in the properties')
     entries, last_keys = read_data(file, by_type[DATA])
     check_totals(file.name, properties, entries)
     check_index(file, footer, by_type, last_keys)
@@ -147,7 +150,8 @@ def check_filter(file, footer, properties, frames, entries):
     for frame in frames[:-1]:
         demand(len(frame.plain) == bloom.LINES_A_FRAME * bloom.LINE, where, 'a filter frame that is not full')
     lines = b''.join(frame.plain for frame in frames)
-    demand(len(lines) == properties.lines * bloom.LINE, where, 'filter lines are not as many as in the properties')
+    demand(len(lines) == properties.lines * bloom.LINE, where,
+           'filter lines are not as many as in the properties')
     for key in {entry.key for entry in entries}:
         demand(bloom.may_hold(lines, properties.lines, properties.probes, properties.seed, key), where,
                'the filter denies a key of the segment')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One table directory: CURRENT, manifest, the files that it names, what no manifest names, and the entries."""
+"""One table directory: CURRENT, manifest, the files that it names, what no manifest names, the entries."""
 
 import os
 import re
@@ -26,7 +26,8 @@ class Table:
         self.runs = {}
         for named in self.manifest.segments.values():
             self._read_segment(named)
-        logs = [Log(self._open(sealed.LOG, named, origin=uuid), named) for named in self.manifest.logs.values()]
+        logs = [Log(self._open(sealed.LOG, named, origin=uuid), named)
+                for named in self.manifest.logs.values()]
         self._check_unnamed()
         self.history = History(logs, self.manifest, notes)
         self._check_sequences()
@@ -37,14 +38,19 @@ class Table:
         file = sealed.Sealed(os.path.join(self.directory, path), f'{self.name}/{path}', self.notes)
         file.unlock(self.keys, self.current.minimum_version)
         file.expect(type=kind, uuid=named.uuid, number=named.number, commitment=named.commitment, **more)
-        demand(file.slot.epoch <= self.current.epoch, file.name, 'its epoch is beyond that of CURRENT', 'rolled back')
+        self._check_epoch(file)
         return file
+
+    def _check_epoch(self, file):
+        demand(file.slot.epoch <= self.current.epoch, file.name, 'its epoch is beyond that of CURRENT',
+               'rolled back')
 
     def _read_segment(self, named):
         file = self._open(sealed.SEGMENT, named, origin=named.origin)
         demand(len(file.data) == named.length, file.name, 'its length is not the one that the manifest names')
         frame, footer, properties, entries = segment.read_segment(file)
-        demand(frame.tag == named.tag, file.name, 'its footer tag is not the one that the manifest names', 'tampered')
+        demand(frame.tag == named.tag, file.name, 'its footer tag is not the one that the manifest names',
+               'tampered')
         for field in ('smallest_sequence', 'largest_sequence', 'entries', 'smallest_key', 'largest_key'):
             demand(getattr(properties, field) == getattr(named, field), file.name,
                    f'{field} is not the one that the manifest names')
@@ -52,7 +58,7 @@ class Table:
         self.runs.setdefault(named.run, []).extend(entries)
 
     def _check_unnamed(self):
-        """What no manifest names is believed in nothing, but may prove that CURRENT or the manifest is old."""
+        """What no manifest names is believed in nothing, but may prove CURRENT or the manifest old."""
         named = {f'{self.current.number:020}.man'}
         named |= {f'{number:020}.seg' for number in self.manifest.segments}
         named |= {f'{number:020}.log' for number in self.manifest.logs}
@@ -72,7 +78,7 @@ class Table:
         slot = file.slot
         if slot.type == sealed.MANIFEST and slot.epoch == self.current.epoch + 1:
             return
-        demand(slot.epoch <= self.current.epoch, file.name, 'its epoch is beyond that of CURRENT', 'rolled back')
+        self._check_epoch(file)
         vouched = []
         try:
             if slot.type == sealed.LOG:
@@ -93,7 +99,7 @@ class Table:
                    'a segment holds a sequence above the last one of manifest and logs')
 
     def _merge(self):
-        """All entries in order. Versions of higher runs are newer; what stands in a log and a segment is equal."""
+        """All entries in order. Versions of higher runs are newer; what stands in log and segment is equal."""
         sources = [(run, entry) for run, entries in self.runs.items() for entry in entries]
         newest = max(self.runs, default=0) + 1
         sources += [(newest, entry) for entry in self.history.entries]

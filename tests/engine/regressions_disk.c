@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Defects on a disk that fails, found once, that must not come back: what is really synced, what is acknowledged after a
- * failure, what is left behind.
+ * Defects on a disk that fails, found once, that must not come back: what is really synced, what is
+ * acknowledged after a failure, what is left behind.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -75,7 +75,8 @@ static size_t files_of_table(const char *suffix) {
 
 /* ---- what is really synced ----------------------------------------------------------------------------- */
 
-/* The flush had begun a new log, an empty one, and only that was looked at: the older log was never synced. */
+/* The flush had begun a new log, an empty one, and only that was looked at: the older log was never
+ * synced. */
 Test(regressions_disk, a_sync_after_a_failed_flush_syncs_the_older_log) {
   t = site_table(&s, &store, "table");
   put_text(t, "k", "v", false);

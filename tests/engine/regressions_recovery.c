@@ -9,6 +9,7 @@
 
 #include "fixture.h"
 #include "frame.h"
+#include "segment_writer.h"
 #include "table.h"
 
 static site s;
@@ -25,7 +26,8 @@ static void close_all(void) {
   ok(nacre_close(store));
 }
 
-/* A table with one synced write, cleanly closed: the last commit of its manifest named the log that holds it. */
+/* A table with one synced write, cleanly closed: the last commit of its manifest named the log that
+ * holds it. */
 static void make(void) {
   t = site_table(&s, &store, "table");
   put_text(t, "k", "acknowledged", true);
@@ -65,7 +67,8 @@ static void refuses_store(bool read_only, nc_error_id id) {
 
 /* ---- the last commit of a manifest --------------------------------------------------------------------- */
 
-/* It was taken for torn, and the log that it had named, with acknowledged writes, was deleted by the next write. */
+/* It was taken for torn, and the log that it had named, with acknowledged writes, was deleted by the
+ * next write. */
 Test(regressions_recovery, a_rotten_bit_in_a_manifests_last_commit_is_refused_for_writers_and_readers) {
   make();
   only_file(directory, ".man", path);
@@ -112,7 +115,8 @@ Test(regressions_recovery, reading_past_a_rotten_last_commit_is_reported) {
   close_all();
 }
 
-/* CURRENT and the manifest of an earlier day: only the first write noticed, a reader was served the old state. */
+/* CURRENT and the manifest of an earlier day: only the first write noticed, a reader was served the
+ * old state. */
 Test(regressions_recovery, a_current_and_manifest_put_back_are_noticed_by_a_read_only_open) {
   char current[PATH_BYTES], kept[PATH_BYTES], kept_current[PATH_BYTES];
   make();
@@ -180,8 +184,8 @@ static int watch_sync(void *context, nacre_io_file *file) {
   return 0;
 }
 
-/* The power goes in the last sync of a close: the final frame reached the disk, and of what else was unsynced nothing.
- * Nothing that counts was lost, and the table was refused as damaged. */
+/* The power goes in the last sync of a close: the final frame reached the disk, and of what else was
+ * unsynced nothing. Nothing that counts was lost, and the table was refused as damaged. */
 static void cut_behind_final(bool sync) {
   make();
   watch.on = true;

@@ -148,7 +148,8 @@ static nacre_status log_record_of(nacre_slice bytes, nacre_error *err) {
   return nc_log_record_decode(bytes, NC_FRAME_LOG_START, &record, err);
 }
 CASE(log_record_shape) { return log_record_of(BYTES("\x01\0\0\0\x02"), err); }
-CASE(log_sequence) { return log_record_of(BYTES("\0\0\0\0\0"), err); }
+/* Head, a manifest's UUID and commit, no predecessor; sequence 0 is nobody's. */
+CASE(log_sequence) { return log_record_of(BYTES("\0\0\0\0" "0123456789abcdef" "\0" "\0"), err); }
 CASE(batch_shape) { return nc_batch_check(BYTES("\x01\x01"), 1, err); }
 CASE(batch_kind) { return nc_batch_check(BYTES("\x07\x01k"), 1, err); }
 CASE(batch_count) { return nc_batch_check(BYTES("\x02\x01k"), 2, err); }

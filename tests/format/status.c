@@ -48,8 +48,8 @@ Test(status, an_error_holds_sentence_particulars_and_remedy) {
   nacre_error err;
   cr_assert_eq(nc_fail_at(&err, NC_E_FRAME_SIZE, 4096, "%d bytes", 7), NACRE_CORRUPT);
   cr_assert_str_eq(err.text,
-                   "a frame states a length beyond the limit: 7 bytes; restore the file from a backup or "
-                   "salvage the table");
+                   "a frame states a length beyond the limit: 7 bytes; restore the file from a backup; what else "
+                   "the table holds can still be exported");
   cr_assert_eq(err.offset, 4096);
   cr_assert_eq(err.id, 1203);
   cr_assert_str_empty(err.file);

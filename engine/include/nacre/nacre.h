@@ -52,7 +52,7 @@ typedef enum nacre_event_type {
   NACRE_EVENT_RECOVERED = 1,        /* a table opened after an unclean end; `bytes` were dropped from its logs */
   NACRE_EVENT_FLUSHED = 2,          /* a memtable became a segment of `bytes` */
   NACRE_EVENT_MERGED = 3,           /* segments were merged into `bytes` */
-  NACRE_EVENT_BACKGROUND_ERROR = 4, /* `error` says what; writes answer with it until it heals */
+  NACRE_EVENT_BACKGROUND_ERROR = 4, /* `error` says what; it is tried again by itself */
   NACRE_EVENT_HEALED = 5            /* what an earlier background error prevented has succeeded */
 } nacre_event_type;
 
@@ -100,7 +100,7 @@ typedef struct nacre_store_options {
  * the lock. With `create`, the new store is durable on return.
  * Errors: NACRE_NOT_FOUND (no store there), NACRE_EXISTS, NACRE_LOCKED, NACRE_KEY_MISSING / DENIED / UNREACHABLE,
  * NACRE_CORRUPT, NACRE_TAMPERED, NACRE_ROLLED_BACK, NACRE_IO, NACRE_NO_SPACE, NACRE_UNSUPPORTED. A failed create leaves no
- * file behind. Since 0.1. */
+ * file behind (an empty directory may stay). Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_open(const char *path, const nacre_store_options *options,
                                                    nacre_store **ret_store);
 

@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stores that the command writes, read by a decoder that knows the specification only.
+
+decoder_test.py NACRE. NACRE_TEST_SEED replays a run. What the two make of the same bytes must be equal: on whole
+stores, on stores whose writer was killed, and on stores with a bit flipped or a log cut.
+"""
+
+import base64
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+sys.dont_write_bytecode = True
+
+try:
+    import cryptography  # noqa: F401
+except ImportError:
+    print('skipped: the decoder needs the Python module cryptography (Debian: python3-cryptography)')
+    sys.exit(77)
+
+import bloom  # noqa: E402
+import segment  # noqa: E402
+from blocks import Entry, decode_block  # noqa: E402
+from catalogue import LIVE, Store  # noqa: E402
+from primitives import Cursor, crc32c, derive, open_gcm  # noqa: E402
+from refusal import Refused  # noqa: E402
+from sealed import header_check  # noqa: E402
+
+SEED = int(os.environ.get('NACRE_TEST_SEED', random.SystemRandom().randrange(1 << 32)))
+NACRE = None
+
+
+def has_zstd():
+    for name in ('zstandard', 'zstd'):
+        try:
+            __import__(name)
+            return True
+        except ImportError:
+            pass
+    return False
+
+
+class WorkedExamples(unittest.TestCase):
+    """What the specification prints."""
+
+    def test_crc_of_the_check_string(self):
+        self.assertEqual(crc32c(b'123456789'), 0xE3069283)
+        self.assertEqual(header_check(bytes(6)), 0x2BA0)
+
+    def test_varints_have_one_form(self):
+        self.assertEqual(Cursor(b'\xff' * 9 + b'\x01', 'here').varint(), (1 << 64) - 1)
+        for bad in (b'\x80\x00', b'\xff' * 9 + b'\x02', b'\x80'):
+            with self.assertRaises(Refused):
+                Cursor(bad, 'here').varint()
+
+    def test_filter_table(self):
+        for seed, key, hashed, line, bits in (
+                (0, b'', 0x16D1177607A4DE65, 89, '119 423 106 487 102 181 104 69 477'),
+                (1, b'nacre', 0x839061274E649D1B, 513, '405 173 371 290 247 64 505 114 407'),
+                (0x0123456789ABCDEF, b'mother of pearl', 0x6CD5B004AD5ABB5A, 425,
+                 '500 67 307 418 378 297 262 153 112')):
+            self.assertEqual(bloom.hash_of(seed, key), hashed)
+            self.assertEqual(bloom.line_of(hashed, 1000), line)
+            self.assertEqual(bloom.bits_of(hashed, 9), [int(bit) for bit in bits.split()])
+
+    def test_block(self):
+        block = bytes.fromhex('0004014970656172780400002204010 2a1016c797a000000000100000005000000'.replace(' ', ''))
+        self.assertEqual(decode_block(block, 'here', False), [
+            Entry(b'pear', 9, 1, b'x'), Entry(b'pear', 4, 2, b''), Entry(b'pearl', 20, 1, b'yz')])
+
+    def test_log_frame(self):
+        dek, table, uuid = bytes(range(0x20, 0x40)), bytes(range(0x40, 0x50)), bytes(range(0x50, 0x60))
+        identity = (bytes.fromhex('894e414352450d0a0100010002000000') + table + uuid
+                    + (7).to_bytes(8, 'little') + (3).to_bytes(8, 'little'))
+        self.assertEqual(derive(dek, b'dek-commit', identity, 32).hex(),
+                         'b301b91f94d628f0e99fe510439ce0e6dbe2c1eb1a7a9a0dcdf9a1176264f6a6')
+        frame = bytes.fromhex('11000000020010486e86f5f3a0a1a2a3e5e9f36151c602b6de4f7ccb7098f590d9'
+                              '823329e432dfeead47fec366ca880e77') + bytes(15)
+        self.assertEqual(crc32c(frame[:8] + frame[12:]), int.from_bytes(frame[8:12], 'little'))
+        plain = open_gcm(derive(dek, b'data', identity, 32), frame[12:16] + (8192).to_bytes(8, 'big'),
+                         frame[16:49], frame[:8])
+        self.assertEqual(plain.hex(), '0101000001050570656172 6c7768697465'.replace(' ', ''))
+
+
+class Stores(unittest.TestCase):
+    """Stores made by the command in a directory of their own."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory(prefix='nacre-decoder-')
+        self.addCleanup(scratch.cleanup)
+        self.keyring = os.path.join(scratch.name, 'keyring')
+        self.store = os.path.join(scratch.name, 'store')
+        self.copy = os.path.join(scratch.name, 'copy')
+        self.environment = dict(os.environ, NACRE_KEYRING=self.keyring)
+        self.random = random.Random(SEED)
+        self.nacre('init', self.store)
+
+    def run_nacre(self, *words, given=None):
+        return subprocess.run([NACRE, *words], env=self.environment, input=given, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+
+    def nacre(self, *words, given=None):
+        done = self.run_nacre(*words, given=given)
+        self.assertEqual(done.returncode, 0, (words, done.stderr))
+        return done.stdout
+
+    def load(self, table, pairs):
+        def escaped(raw):
+            return ''.join(f'\\x{byte:02x}' for byte in raw)
+        lines = ''.join(f'{escaped(key)}\t{escaped(value)}\n' for key, value in pairs)
+        self.nacre('import', self.store, table, '-', '--format', 'tsv', given=lines.encode())
+
+    def exported(self, store, table):
+        """The records by the command's account, or None when it refuses."""
+        done = self.run_nacre('export', store, table, '--format', 'jsonl')
+        if done.returncode:
+            self.assertEqual(done.returncode, 4, done.stderr)
+            return None
+        records = [json.loads(line) for line in done.stdout.decode().splitlines()]
+        return [tuple(record[name].encode() if name in record else base64.b64decode(record[f'{name}_base64'])
+                      for name in ('key', 'value')) for record in records]
+
+    def decoded(self, store):
+        with Store(store, self.keyring) as opened:
+            records = {described.name.decode(): list(opened.open_table(described).visible())
+                       for described in opened.tables if described.life == LIVE}
+            return records, opened.notes.lines
+
+    def compare(self, store, notes=True):
+        records, lines = self.decoded(store)
+        self.assertEqual(records, {table: self.exported(store, table) for table in records})
+        if not notes:
+            self.assertEqual(lines, [])
+        return records
+
+    def fill(self, table):
+        """Several runs, many versions and deletes, and the last writes in the log only."""
+        for turn in range(3):
+            self.load(table, [(b'key%04d' % self.random.randrange(400), b'value %d ' % turn * self.random.randrange(9))
+                              for _ in range(500)])
+            self.load(table, [(self.random.randbytes(self.random.randrange(1, 20)), self.random.randbytes(99))
+                              for _ in range(50)])
+            for _ in range(3):
+                self.nacre('delete', self.store, table, f'key{self.random.randrange(400):04}')
+            if turn < 2:
+                self.nacre('flush', self.store, table)
+
+    def test_every_compression_and_many_versions(self):
+        kinds = ['none', 'lz4'] + (['zstd', 'auto'] if has_zstd() else [])
+        for kind in kinds:
+            self.nacre('table', 'create', self.store, kind, '--compression', kind)
+            self.fill(kind)
+        self.compare(self.store, notes=False)
+        for kind in kinds:
+            self.nacre('compact', self.store, kind)
+        self.nacre('table', 'drop', self.store, 'none')
+        records = self.compare(self.store, notes=False)
+        self.assertEqual(sorted(records), sorted(kinds[1:]))
+        self.assertTrue(all(len(found) > 100 for found in records.values()))
+
+    def test_big_values_long_keys_and_two_index_levels(self):
+        self.nacre('table', 'create', self.store, 't', '--compression', 'lz4')
+        self.nacre('put', self.store, 't', '', 'the empty key')
+        self.nacre('put', self.store, 't', 'the empty value', '')
+        self.nacre('put', self.store, 't', 'big', '-',
+                   given=self.random.randbytes(400000) + b'a' * (3 << 20))
+        self.load('t', [(b'k%04d' % at + b'x' * 60000, b'%d' % at) for at in range(120)])
+        self.nacre('flush', self.store, 't')
+        levels, read_segment = [], segment.read_segment
+
+        def spy(file):
+            found = read_segment(file)
+            levels.append(found[1].levels)
+            return found
+        segment.read_segment = spy
+        self.addCleanup(setattr, segment, 'read_segment', read_segment)
+        self.assertEqual(len(self.compare(self.store, notes=False)['t']), 123)
+        self.assertIn(2, levels)
+
+    def test_killed_writers(self):
+        self.nacre('table', 'create', self.store, 'a')
+        self.nacre('table', 'create', self.store, 'b', '--filter-bits', '0')
+        for turn in range(8):
+            words = ['import', self.store, 'ab'[turn % 2], '-', '--format', 'tsv', '--batch', '7', '--acknowledge']
+            with subprocess.Popen([NACRE, *words, *(['--sync'] if turn % 3 == 0 else [])], env=self.environment,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writer:
+                for at in range(self.random.randrange(50, 400)):
+                    writer.stdin.write(b'%d\t%d\n' % (self.random.randrange(500), at))
+                writer.stdin.flush()
+                writer.stdout.readline()
+                writer.kill()
+                writer.communicate()
+            self.compare(self.store)
+
+    def files(self, store, ends=('',)):
+        found = [os.path.join(place, name) for place, _, names in os.walk(store) for name in names]
+        return sorted(path for path in found if os.path.getsize(path) and path.endswith(tuple(ends)))
+
+    def damaged(self, path, change):
+        """What the decoder says once change has been done to a file: (records, notes), or the refusal."""
+        with open(path, 'rb') as file:
+            whole = file.read()
+        with open(path, 'wb') as file:
+            file.write(change(whole))
+        try:
+            return self.decoded(self.store), None
+        except Refused as refused:
+            return None, refused
+
+    def small_store(self):
+        for table in 'ab':
+            self.nacre('table', 'create', self.store, table, '--compression', 'lz4')
+            self.load(table, [(b'key%03d' % at, b'value' * 9) for at in range(100)])
+            self.nacre('flush', self.store, table)
+            self.nacre('delete', self.store, table, 'key007')
+            self.nacre('put', self.store, table, 'last', 'one')
+        return self.decoded(self.store)
+
+    def test_a_flipped_bit_is_refused_or_told(self):
+        """A table is never other than it was, unless the newest log lost its end; and that is said."""
+        whole, notes = self.small_store()
+        self.assertEqual(notes, [])
+        refusals = 0
+        for path in self.files(self.store):
+            with open(path, 'rb') as file:
+                data = file.read()
+            places = self.random.sample(range(min(208, len(data))), 8)
+            places += [self.random.randrange(8192, len(data)) for _ in range(25)] if len(data) > 8192 else []
+            for at in places:
+                bit = 1 << self.random.randrange(8)
+                found, refused = self.damaged(path, lambda raw, at=at, bit=bit: raw[:at] + bytes([raw[at] ^ bit])
+                                              + raw[at + 1:])
+                with self.subTest(file=os.path.relpath(path, self.store), offset=at, bit=bit):
+                    if refused:
+                        refusals += 1
+                    else:
+                        self.assertEqual(found[0], whole)
+                        self.assertTrue(found[1])
+                    # The command sees the same fault.
+                    if self.random.random() < 0.3:
+                        self.assertEqual(self.run_nacre('verify', self.store).returncode, 4)
+                with open(path, 'wb') as file:
+                    file.write(data)
+        self.assertGreater(refusals, 100)
+
+    def test_cut_logs_are_read_as_the_command_reads_them(self):
+        self.small_store()
+        for turn in range(40):
+            shutil.rmtree(self.copy, ignore_errors=True)
+            shutil.copytree(self.store, self.copy)
+            path = self.random.choice(self.files(self.copy, ('.log',)))
+            size = os.path.getsize(path)
+            at = self.random.randrange(8192, size + 1)
+            with open(path, 'r+b') as file:
+                if turn % 3 == 0:
+                    file.truncate(at)
+                else:
+                    file.seek(at)
+                    file.write(bytes(size - at) if turn % 3 == 1 else self.random.randbytes(min(16, size - at)))
+            with self.subTest(file=os.path.relpath(path, self.copy), offset=at, way=turn % 3):
+                try:
+                    records, _ = self.decoded(self.copy)
+                except Refused:
+                    self.assertIn(None, [self.exported(self.copy, table) for table in 'ab'])
+                else:
+                    self.assertEqual(records, {table: self.exported(self.copy, table) for table in records})
+
+    def test_command_line(self):
+        self.nacre('table', 'create', self.store, 'people', '--compression', 'none')
+        self.nacre('put', self.store, 'people', 'ada', 'Lovelace')
+        decode = [sys.executable, '-B', os.path.join(HERE, 'decode.py'), self.store, '--keyring', self.keyring]
+        dump = subprocess.run(decode, stdout=subprocess.PIPE, check=True).stdout
+        self.assertEqual(json.loads(dump), {'table': 'people', 'key': 'YWRh', 'value': 'TG92ZWxhY2U='})
+        listed = json.loads(subprocess.run([*decode, '--list'], stdout=subprocess.PIPE, check=True).stdout)
+        self.assertEqual((listed['table'], listed['life']), ('people', 'live'))
+        with open(os.path.join(self.store, 'catalogue', 'CURRENT'), 'r+b') as file:
+            file.seek(130)
+            file.write(b'broken')
+        refused = subprocess.run(decode, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (1, b''))
+        self.assertIn(b'tampered: catalogue/CURRENT: the MAC is bad', refused.stderr)
+
+
+class Tally(unittest.TextTestResult):
+    passed = 0
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.passed += 1
+
+
+def main():
+    global NACRE
+    if len(sys.argv) < 2:
+        sys.exit('usage: decoder_test.py NACRE [TEST...]')
+    NACRE = os.path.abspath(sys.argv.pop(1))
+    print(f'seed {SEED}', flush=True)
+    program = unittest.main(exit=False, testRunner=unittest.TextTestRunner(resultclass=Tally))
+    failed = program.result.testsRun - program.result.passed
+    sys.stderr.flush()
+    print(f'{program.result.passed} passed, {failed} failed')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
