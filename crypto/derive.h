@@ -2,9 +2,10 @@
  *
  * derive: every derived key and commitment, every label, in one place (format/README.md, "Derivation").
  *
- *   derive(K, label, context, n) = HKDF-Expand-SHA256(K, u8 len ‖ label ‖ u16 len ‖ context, n)      (RFC 5869, section 2.3)
+ *   derive(K, label, context, n) = HKDF-Expand-SHA256(K, u8 len ‖ label ‖ u16 len ‖ context, n)
  *
- * K is uniform, so Expand alone suffices. A KEK, a DEK or a root key is never itself a GCM or HMAC key.
+ * HKDF: RFC 5869, section 2.3. K is uniform, so Expand alone suffices. A KEK, a DEK or a root key is never
+ * itself a GCM or HMAC key.
  */
 #ifndef NC_DERIVE_H
 #define NC_DERIVE_H
@@ -26,10 +27,10 @@ enum { NC_DERIVE_KEY_BYTES = 32 };
 
 NC_MUST_CHECK nacre_status nc_derive(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nc_label label,
                                      nacre_slice context, uint8_t *out, size_t size, nacre_error *err);
-/* HKDF-Expand-SHA256 alone, with the info as given: what nc_derive stands on, apart so that published vectors reach it. Derive
- * keys with nc_derive. More than 255 * 32 bytes are refused; on failure `out` is wiped. */
-NC_MUST_CHECK nacre_status nc_hkdf_expand(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nacre_slice info,
-                                          uint8_t *out, size_t size, nacre_error *err);
+/* HKDF-Expand-SHA256 alone, with the info as given: what nc_derive stands on, apart so that published vectors
+ * reach it. Derive keys with nc_derive. More than 255 * 32 bytes are refused; on failure `out` is wiped. */
+NC_MUST_CHECK nacre_status nc_hkdf_expand(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES],
+                                          nacre_slice info, uint8_t *out, size_t size, nacre_error *err);
 /* HMAC-SHA256 (RFC 2104). */
 NC_MUST_CHECK nacre_status nc_hmac(nc_env *env, const uint8_t key[32], nacre_slice data, uint8_t out[32],
                                    nacre_error *err);

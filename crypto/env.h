@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * env: what one open store shares with everything below the engine: the operations on the disk, OpenSSL's algorithms (fetched
- * once), private memory, and the word that tells a child that it is one. No two stores share an env.
+ * env: what one open store shares with everything below the engine: the operations on the disk, OpenSSL's
+ * algorithms (fetched once), private memory, and the word that tells a child that it is one. No two stores
+ * share an env.
  */
 #ifndef NC_ENV_H
 #define NC_ENV_H
@@ -14,9 +15,9 @@
 typedef struct nc_env {
   const nacre_io *io;
   nc_heap *heap;
-  void *cipher; /* EVP_CIPHER: AES-256-GCM */
-  void *kdf;    /* EVP_KDF: HKDF */
-  void *mac;    /* EVP_MAC: HMAC */
+  void *cipher;                    /* EVP_CIPHER: AES-256-GCM */
+  void *kdf;                       /* EVP_KDF: HKDF */
+  void *mac;                       /* EVP_MAC: HMAC */
   const volatile uint32_t *parent; /* 1 in the process that made the env, 0 in its children (wiped on fork) */
 } nc_env;
 

@@ -63,7 +63,7 @@ static nacre_status name_result(const nc_dir *dir, const char *name, int code, d
   return os_fail(err, code, what, doing, label);
 }
 
-/* --- directories ---------------------------------------------------------------------------------------- */
+/* ---- directories --------------------------------------------------------------------------------------- */
 
 nacre_status nc_dir_open(nc_env *env, const char *path, bool create, nc_dir *ret_dir, nacre_error *err) {
   nc_dir dir = {.env = env};
@@ -138,7 +138,7 @@ void nc_dir_close(nc_dir *dir) {
   *dir = (nc_dir){0};
 }
 
-/* --- locks ---------------------------------------------------------------------------------------------- */
+/* ---- locks --------------------------------------------------------------------------------------------- */
 
 nacre_status nc_lock_take(const nc_dir *dir, const char *name, bool exclusive, nacre_io_lock **ret_lock,
                           nacre_error *err) {
@@ -151,7 +151,7 @@ void nc_lock_release(nc_env *env, nacre_io_lock *lock) {
   if (lock != NULL) env->io->unlock(env->io->context, lock);
 }
 
-/* --- files ---------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 nacre_status nc_file_create(const nc_dir *dir, const char *name, nc_file *ret_file, nacre_error *err) {
   nc_file file = {.env = dir->env};
@@ -216,7 +216,7 @@ void nc_file_close(nc_file *file) {
   *file = (nc_file){0};
 }
 
-/* --- small files, whole --------------------------------------------------------------------------------- */
+/* ---- small files, whole -------------------------------------------------------------------------------- */
 
 static nacre_status bounded_size(nc_file *file, size_t size_max, size_t *ret_size, nacre_error *err) {
   uint64_t size = 0;

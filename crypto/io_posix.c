@@ -67,7 +67,7 @@ static int handle_of(int fd, void **ret_handle) {
   return 0;
 }
 
-/* --- directories ---------------------------------------------------------------------------------------- */
+/* ---- directories --------------------------------------------------------------------------------------- */
 
 static int dir_handle(int fd, nacre_io_dir **ret_dir) {
   void *handle;
@@ -165,7 +165,7 @@ static void dir_close(void *context, nacre_io_dir *dir) {
   free(dir);
 }
 
-/* --- files ---------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 /* Opens what must be a regular file. O_NONBLOCK, which means nothing to a regular file, keeps a FIFO from
  * blocking. */
@@ -263,7 +263,7 @@ static void file_close(void *context, nacre_io_file *file) {
   free(file);
 }
 
-/* --- names and locks ------------------------------------------------------------------------------------ */
+/* ---- names and locks ----------------------------------------------------------------------------------- */
 
 static int rename_over(void *context, nacre_io_dir *dir, const char *from, const char *to) {
   (void)context;
@@ -305,7 +305,8 @@ static int lock_take(void *context, nacre_io_dir *dir, const char *name, bool ex
   (void)context;
   void *handle;
   int fd, code = ESTALE;
-  for (int tries = 0; code == ESTALE && tries < LOCK_TRIES; tries++) code = lock_once(dir, name, exclusive, &fd);
+  for (int tries = 0; code == ESTALE && tries < LOCK_TRIES; tries++)
+    code = lock_once(dir, name, exclusive, &fd);
   if (code == ESTALE) code = EWOULDBLOCK;
   if (code == 0) code = handle_of(fd, &handle);
   if (code == 0) *ret_lock = handle;
@@ -318,7 +319,7 @@ static void lock_release(void *context, nacre_io_lock *lock) {
   free(lock);
 }
 
-/* --- clocks --------------------------------------------------------------------------------------------- */
+/* ---- clocks -------------------------------------------------------------------------------------------- */
 
 static uint64_t monotonic_ns(void *context) {
   (void)context;

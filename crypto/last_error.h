@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * last_error: where the calling thread's last error lives. A public function passes this to the floors below as `err`, so the
- * detail need not be copied.
+ * last_error: where the calling thread's last error lives. A public function passes this to the floors below
+ * as `err`, so the detail need not be copied.
  */
 #ifndef NC_LAST_ERROR_H
 #define NC_LAST_ERROR_H

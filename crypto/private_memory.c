@@ -69,7 +69,8 @@ struct nc_heap {
   size_t fresh_left;
   large *larges;
   atomic_uint_least64_t bytes;
-  const volatile uint32_t *parent; /* a word of the first chunk: 1, and 0 in a child, where chunks are wiped */
+  const volatile uint32_t
+      *parent; /* a word of the first chunk: 1, and 0 in a child, where chunks are wiped */
 };
 
 void nc_wipe(void *memory, size_t size) {
@@ -78,7 +79,7 @@ void nc_wipe(void *memory, size_t size) {
 
 bool nc_equal_secret(const void *a, const void *b, size_t size) { return CRYPTO_memcmp(a, b, size) == 0; }
 
-/* --- size classes --------------------------------------------------------------------------------------- */
+/* ---- size classes -------------------------------------------------------------------------------------- */
 
 /* The smallest class that holds `size` (1 to CLASS_BYTES_MAX), and its block size. */
 static size_t class_of(size_t size, size_t *ret_bytes) {
@@ -104,7 +105,7 @@ static size_t class_within(size_t size, size_t *ret_bytes) {
   return class_of(probe & ~(step - 1), ret_bytes);
 }
 
-/* --- the kernel's side ---------------------------------------------------------------------------------- */
+/* ---- the kernel's side --------------------------------------------------------------------------------- */
 
 static void *map_private(size_t size) {
   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -165,7 +166,7 @@ static void *take_locked(nc_heap *heap, size_t index, size_t bytes) {
   return memory;
 }
 
-/* --- large mappings ------------------------------------------------------------------------------------- */
+/* ---- large mappings ------------------------------------------------------------------------------------ */
 
 static size_t large_bytes(size_t size) { return (size + GRAIN + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1); }
 
@@ -201,7 +202,7 @@ static void large_free(nc_heap *heap, void *memory, size_t size) {
   atomic_fetch_sub_explicit(&heap->bytes, mapped, memory_order_relaxed);
 }
 
-/* --- the heap ------------------------------------------------------------------------------------------- */
+/* ---- the heap ------------------------------------------------------------------------------------------ */
 
 nacre_status nc_heap_create(nc_heap **ret_heap, nacre_error *err) {
   nc_heap *heap = calloc(1, sizeof *heap);

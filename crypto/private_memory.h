@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * private_memory: memory for keys and plaintext, which stays out of core dumps and of children, and is wiped when freed.
+ * private_memory: memory for keys and plaintext, which stays out of core dumps and of children, and is wiped
+ * when freed.
  *
- * A heap takes large pieces from the kernel (MADV_DONTDUMP, MADV_WIPEONFORK) and hands out parts of them by size class.
- * What it hands out is zero and aligned to 64 bytes, because what comes back is wiped. Any thread may use it.
+ * A heap takes large pieces from the kernel (MADV_DONTDUMP, MADV_WIPEONFORK) and hands out parts of them by
+ * size class. What it hands out is zero and aligned to 64 bytes, because what comes back is wiped. Any thread
+ * may use it.
  */
 #ifndef NC_PRIVATE_MEMORY_H
 #define NC_PRIVATE_MEMORY_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * random: bytes from the kernel (getrandom(2)); never through nacre_io, so that no test double can weaken a key.
+ * random: bytes from the kernel (getrandom(2)); never through nacre_io, so that no test double can weaken a
+ * key.
  */
 #ifndef NC_RANDOM_H
 #define NC_RANDOM_H

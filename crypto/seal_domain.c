@@ -43,7 +43,7 @@ nacre_status nacre_seal_domain_close(nacre_seal_domain *domain) {
   return NACRE_OK;
 }
 
-/* --- opening -------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------- */
 
 /* Cuts a path in two, in place: "a/b" into "a" and "b", "/b" into "/" and "b", "b" into "." and "b". */
 static nacre_status split(char *path, const char **ret_dir, const char **ret_name, nacre_error *err) {
@@ -104,7 +104,7 @@ void nacre_sealed_file_close(nacre_sealed_file *file) {
   free(file);
 }
 
-/* --- reading -------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 /* Where the frame at `offset` ends, by its own header, and how much plaintext it holds. */
 static nacre_status measure(nc_sealed_reader *r, uint64_t offset, nc_handle *ret_handle,

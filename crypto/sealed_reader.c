@@ -19,7 +19,7 @@ struct nc_sealed_reader {
   nc_open_ctx *open;
 };
 
-/* --- opening -------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------- */
 
 static nacre_status unwrap_slot(nc_sealed_reader *r, const nc_table_keys *keys, const nc_header_slot *slot,
                                 nacre_error *err) {
@@ -117,7 +117,7 @@ const nc_header_slot *nc_sealed_reader_header(const nc_sealed_reader *r) { retur
 const char *nc_sealed_reader_label(const nc_sealed_reader *r) { return r->file.label; }
 uint64_t nc_sealed_reader_size(const nc_sealed_reader *r) { return r->size; }
 
-/* --- both slots ----------------------------------------------------------------------------------------- */
+/* ---- both slots ---------------------------------------------------------------------------------------- */
 
 /* Encoded alike under one index, equal slots are equal bytes, checksum included. */
 static bool slots_equal(const nc_header_slot slots[NC_SLOT_COUNT], uint8_t *a, uint8_t *b) {
@@ -148,7 +148,7 @@ nacre_status nc_sealed_reader_check_header(nc_sealed_reader *r, nacre_error *err
   return status;
 }
 
-/* --- frames --------------------------------------------------------------------------------------------- */
+/* ---- frames -------------------------------------------------------------------------------------------- */
 
 /* The tag was bad and the buffer is wiped: was the frame damaged, or changed by someone who mended its
  * checksum? */

@@ -11,21 +11,22 @@
 
 typedef struct nc_sealed_reader nc_sealed_reader;
 
-/* What the file must be; a difference is NACRE_TAMPERED: an older or foreign file stands in its place. Pointers may be NULL,
- * numbers 0: not checked. */
+/* What the file must be; a difference is NACRE_TAMPERED: an older or foreign file stands in its place.
+ * Pointers may be NULL, numbers 0: not checked. */
 typedef struct nc_sealed_expect {
   nc_file_type type;
   const nc_uuid *origin_table, *file;
   uint64_t number;
-  uint64_t epoch_max;              /* a higher epoch is NACRE_ROLLED_BACK: something newer than CURRENT has existed */
+  uint64_t epoch_max; /* a higher epoch is NACRE_ROLLED_BACK: something newer than CURRENT has existed */
   const uint8_t *dek_commitment;
 } nc_sealed_expect;
 
-/* Reads and picks the header slots, unwraps with exactly the KEK that the slot names (NC_E_KEK_UNKNOWN, NACRE_KEY_MISSING, when it
- * is not held), checks commitment and expectations. When the picked slot does not unwrap the other is tried if it decodes. */
-NC_MUST_CHECK nacre_status nc_sealed_reader_open(const nc_dir *dir, const char *name, const nc_table_keys *keys,
-                                                 const nc_sealed_expect *expect, nc_sealed_reader **ret_reader,
-                                                 nacre_error *err);
+/* Reads and picks the header slots, unwraps with exactly the KEK that the slot names (NC_E_KEK_UNKNOWN,
+ * NACRE_KEY_MISSING, when it is not held), checks commitment and expectations. When the picked slot does not
+ * unwrap the other is tried if it decodes. */
+NC_MUST_CHECK nacre_status nc_sealed_reader_open(const nc_dir *dir, const char *name,
+                                                 const nc_table_keys *keys, const nc_sealed_expect *expect,
+                                                 nc_sealed_reader **ret_reader, nacre_error *err);
 void nc_sealed_reader_close(nc_sealed_reader *r);
 const nc_header_slot *nc_sealed_reader_header(const nc_sealed_reader *r);
 const char *nc_sealed_reader_label(const nc_sealed_reader *r);
@@ -33,16 +34,19 @@ uint64_t nc_sealed_reader_size(const nc_sealed_reader *r); /* of the file, as it
 /* Both header slots good and equal but for their index? For verify. */
 NC_MUST_CHECK nacre_status nc_sealed_reader_check_header(nc_sealed_reader *r, nacre_error *err);
 
-/* One pread of exactly one frame into `buffer` (handle.size bytes), opened in place. A bad tag is read again to tell what it was:
- * a failed checksum is NACRE_CORRUPT, a good one NACRE_TAMPERED. `ret_tag` (16 bytes) may be NULL. */
-NC_MUST_CHECK nacre_status nc_sealed_reader_frame(nc_sealed_reader *r, nc_handle handle, uint8_t expected_type,
-                                                  uint8_t *buffer, nacre_slice *ret_plaintext, uint8_t *ret_tag,
+/* One pread of exactly one frame into `buffer` (handle.size bytes), opened in place. A bad tag is read again
+ * to tell what it was: a failed checksum is NACRE_CORRUPT, a good one NACRE_TAMPERED. `ret_tag` (16 bytes)
+ * may be NULL. */
+NC_MUST_CHECK nacre_status nc_sealed_reader_frame(nc_sealed_reader *r, nc_handle handle,
+                                                  uint8_t expected_type, uint8_t *buffer,
+                                                  nacre_slice *ret_plaintext, uint8_t *ret_tag,
                                                   nacre_error *err);
 /* Sealed bytes as they stand in the file, for walking and scrubbing: exactly `size` bytes. */
-NC_MUST_CHECK nacre_status nc_sealed_reader_raw(nc_sealed_reader *r, uint64_t offset, void *buffer, size_t size,
-                                                nacre_error *err);
+NC_MUST_CHECK nacre_status nc_sealed_reader_raw(nc_sealed_reader *r, uint64_t offset, void *buffer,
+                                                size_t size, nacre_error *err);
 /* Opens a frame that was read raw, in place. */
-NC_MUST_CHECK nacre_status nc_sealed_reader_open_raw(nc_sealed_reader *r, uint64_t offset, uint8_t *frame, size_t size,
-                                                     uint8_t expected_type, nacre_slice *ret_plaintext, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_sealed_reader_open_raw(nc_sealed_reader *r, uint64_t offset, uint8_t *frame,
+                                                     size_t size, uint8_t expected_type,
+                                                     nacre_slice *ret_plaintext, nacre_error *err);
 
 #endif

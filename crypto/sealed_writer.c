@@ -39,7 +39,7 @@ struct nc_sealed_writer {
   nacre_error first_error;
 };
 
-/* --- failure -------------------------------------------------------------------------------------------- */
+/* ---- failure ------------------------------------------------------------------------------------------- */
 
 static nacre_status tell_first_error(nc_sealed_writer *w, nacre_error *err) {
   pthread_mutex_lock(&w->first);
@@ -60,7 +60,7 @@ static nacre_status fail_for_good(nc_sealed_writer *w, const nacre_error *why, n
   return tell_first_error(w, err);
 }
 
-/* --- creation ------------------------------------------------------------------------------------------- */
+/* ---- creation ------------------------------------------------------------------------------------------ */
 
 static nacre_status draw_salt(nc_sealed_writer *w, uint64_t now_ns, nacre_error *err) {
   NC_TRY(nc_random(w->salt, sizeof w->salt, err));
@@ -131,7 +131,7 @@ void nc_sealed_writer_close(nc_sealed_writer *w) {
   free(w);
 }
 
-/* --- appending ------------------------------------------------------------------------------------------ */
+/* ---- appending ----------------------------------------------------------------------------------------- */
 
 static nacre_status write_buffered_locked(nc_sealed_writer *w, nacre_error *err) {
   if (w->buffered == 0) return NACRE_OK;

@@ -3,11 +3,14 @@
  * sealed_writer: a sealed file while it is being written.
  *
  * Invariants
- *   1. Offsets strictly increase; nothing is ever written twice with other content; a file is never reopened for appending.
- *   2. After any failed write or sync the writer is failed for good: every later append and sync says so (the first error), and
- *      the engine abandons the file. Nothing is retried: the content is logged again elsewhere.
+ *   1. Offsets strictly increase; nothing is ever written twice with other content; a file is never reopened
+ *      for appending.
+ *   2. After any failed write or sync the writer is failed for good: every later append and sync says so (the
+ *      first error), and the engine abandons the file. Nothing is retried: the content is logged again
+ *      elsewhere.
  *   3. No byte reaches the file unsealed.
- * Threads: one appends at a time; sync may run beside an append (it covers what was appended before it began).
+ * Threads: one appends at a time; sync may run beside an append (it covers what was appended before it
+ * began).
  */
 #ifndef NC_SEALED_WRITER_H
 #define NC_SEALED_WRITER_H
@@ -18,15 +21,17 @@
 
 typedef struct nc_sealed_writer nc_sealed_writer;
 
-/* Creates the file with both header slots written (not synced). `identity->file` is filled with a new UUID. `buffer_bytes`: how
- * much is gathered before it is written; 0: each append is written before it returns. A failure leaves no file. */
+/* Creates the file with both header slots written (not synced). `identity->file` is filled with a new UUID.
+ * `buffer_bytes`: how much is gathered before it is written; 0: each append is written before it returns. A
+ * failure leaves no file. */
 NC_MUST_CHECK nacre_status nc_sealed_writer_create(const nc_dir *dir, const char *name, nc_identity *identity,
-                                                   const nc_kek *kek, size_t buffer_bytes, nc_sealed_writer **ret_writer,
+                                                   const nc_kek *kek, size_t buffer_bytes,
+                                                   nc_sealed_writer **ret_writer, nacre_error *err);
+/* Seals and appends one frame; tells where it stands (`ret_handle` may be NULL). NACRE_TOO_LARGE beyond the
+ * frame limit or the file limit changes nothing. */
+NC_MUST_CHECK nacre_status nc_sealed_writer_append(nc_sealed_writer *w, nc_frame_type type,
+                                                   nacre_slice plaintext, nc_handle *ret_handle,
                                                    nacre_error *err);
-/* Seals and appends one frame; tells where it stands (`ret_handle` may be NULL). NACRE_TOO_LARGE beyond the frame limit or the
- * file limit changes nothing. */
-NC_MUST_CHECK nacre_status nc_sealed_writer_append(nc_sealed_writer *w, nc_frame_type type, nacre_slice plaintext,
-                                                   nc_handle *ret_handle, nacre_error *err);
 /* Writes what is buffered, and syncs. */
 NC_MUST_CHECK nacre_status nc_sealed_writer_sync(nc_sealed_writer *w, nacre_error *err);
 uint64_t nc_sealed_writer_size(const nc_sealed_writer *w); /* where the next frame will stand */

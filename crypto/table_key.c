@@ -15,7 +15,7 @@
 #include "secret.h"
 #include "table_key_set.h"
 
-/* --- the set -------------------------------------------------------------------------------------------- */
+/* ---- the set ------------------------------------------------------------------------------------------- */
 
 nacre_status nc_key_set_create(nc_env *env, uint32_t kek_count, size_t image_size, nc_table_keys **ret_keys,
                                nacre_error *err) {
@@ -60,7 +60,7 @@ const nc_kek *nc_table_keys_find(const nc_table_keys *keys, const nc_uuid *kek_i
   return NULL;
 }
 
-/* --- commitments and MACs ------------------------------------------------------------------------------- */
+/* ---- commitments and MACs ------------------------------------------------------------------------------ */
 
 nacre_status nc_kek_commitment(nc_env *env, const uint8_t *key, const nc_uuid *table, const nc_kek_pin *pin,
                                uint8_t out[NC_COMMITMENT_BYTES], nacre_error *err) {
@@ -85,7 +85,7 @@ nacre_status nc_table_keys_current_mac(const nc_table_keys *keys, const nc_kek *
   return nc_kek_mac(keys->env, kek, NC_LABEL_CURRENT_MAC, &keys->table, data, mac, err);
 }
 
-/* --- creation ------------------------------------------------------------------------------------------- */
+/* ---- creation ------------------------------------------------------------------------------------------ */
 
 /* What a new key file is made of, while it is being made. */
 typedef struct draft {
@@ -196,7 +196,7 @@ nacre_status nc_table_keys_create(const nc_kms *kms, const nc_uuid *table, const
   return status;
 }
 
-/* --- the two copies ------------------------------------------------------------------------------------- */
+/* ---- the two copies ------------------------------------------------------------------------------------ */
 
 nacre_status nc_table_keys_write(const nc_table_keys *keys, const nc_dir *dir, nacre_error *err) {
   nacre_slice image = {keys->image, keys->image_size};

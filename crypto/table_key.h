@@ -3,12 +3,14 @@
  * table_key: the table keys (KEKs) of one table, and the key file that keeps them wrapped.
  *
  * Invariants
- *   1. A KEK comes from the kernel's generator; it is wrapped by every KMS key and each wrap is unwrapped again by the same
- *      key and compared before anything is written.
- *   2. Both copies of the key file are equal at rest; each is written whole to a temporary name, synced and renamed.
- *   3. A key file is believed only when its MAC verifies under its active KEK and the KEK's commitment is the one that the
- *      catalogue vouches for.
- * KEKs live in private memory. The object is immutable after open and may be shared between threads; it is counted.
+ *   1. A KEK comes from the kernel's generator; it is wrapped by every KMS key and each wrap is unwrapped
+ *      again by the same key and compared before anything is written.
+ *   2. Both copies of the key file are equal at rest; each is written whole to a temporary name, synced and
+ *      renamed.
+ *   3. A key file is believed only when its MAC verifies under its active KEK and the KEK's commitment is the
+ *      one that the catalogue vouches for.
+ * KEKs live in private memory. The object is immutable after open and may be shared between threads; it is
+ * counted.
  */
 #ifndef NC_TABLE_KEY_H
 #define NC_TABLE_KEY_H
@@ -24,29 +26,31 @@
 typedef struct nc_table_keys nc_table_keys;
 typedef struct nc_kek nc_kek; /* one version, unwrapped */
 
-/* Makes version 1 in memory, under all specs; writes nothing. `may_create` lets a local keyring come into being. */
-NC_MUST_CHECK nacre_status nc_table_keys_create(const nc_kms *kms, const nc_uuid *table, const nacre_key_spec *specs,
-                                                size_t spec_count, bool may_create, nc_table_keys **ret_keys,
-                                                nacre_error *err);
+/* Makes version 1 in memory, under all specs; writes nothing. `may_create` lets a local keyring come into
+ * being. */
+NC_MUST_CHECK nacre_status nc_table_keys_create(const nc_kms *kms, const nc_uuid *table,
+                                                const nacre_key_spec *specs, size_t spec_count,
+                                                bool may_create, nc_table_keys **ret_keys, nacre_error *err);
 /* Writes copy A, then copy B, each synced; the caller syncs the directory. */
-NC_MUST_CHECK nacre_status nc_table_keys_write(const nc_table_keys *keys, const nc_dir *dir, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_table_keys_write(const nc_table_keys *keys, const nc_dir *dir,
+                                               nacre_error *err);
 
 /* Whom to believe and whom to ask when a key file is opened. */
 typedef struct nc_key_trust {
-  nc_uuid table;               /* as the directory is named; checked unless `any_table` */
-  bool any_table;              /* the catalogue: its UUID is learnt from the key file */
-  const nc_kek_pin *current;   /* NULL: the catalogue's own key file, trusted because a caller's key opens it */
-  const nc_kek_pin *pending;   /* NULL: none */
-  uint64_t generation_min;     /* lower is NACRE_ROLLED_BACK */
+  nc_uuid table;             /* as the directory is named; checked unless `any_table` */
+  bool any_table;            /* the catalogue: its UUID is learnt from the key file */
+  const nc_kek_pin *current; /* NULL: the catalogue's own key file, trusted because a caller's key opens it */
+  const nc_kek_pin *pending; /* NULL: none */
+  uint64_t generation_min;   /* lower is NACRE_ROLLED_BACK */
   const nacre_key_spec *specs; /* the only URIs that are contacted, */
   size_t spec_count;
-  const char *region;          /* those of this region first (may be NULL) */
+  const char *region; /* those of this region first (may be NULL) */
 } nc_key_trust;
 
-/* Chooses the copy with the higher generation and a good CRC before any KMS call, unwraps every version in it and checks
- * commitments, pins and MAC. Any one wrap that opens serves; otherwise any *denied* counts as denied, otherwise
- * unreachable, otherwise what else was wrong with a keyring or a wrap (damaged, changed), otherwise NACRE_KEY_MISSING.
- * Both copies missing: NACRE_KEY_MISSING. */
+/* Chooses the copy with the higher generation and a good CRC before any KMS call, unwraps every version in it
+ * and checks commitments, pins and MAC. Any one wrap that opens serves; otherwise any *denied* counts as
+ * denied, otherwise unreachable, otherwise what else was wrong with a keyring or a wrap (damaged, changed),
+ * otherwise NACRE_KEY_MISSING. Both copies missing: NACRE_KEY_MISSING. */
 NC_MUST_CHECK nacre_status nc_table_keys_open(const nc_kms *kms, const nc_dir *dir, const nc_key_trust *trust,
                                               nc_table_keys **ret_keys, nacre_error *err);
 nc_table_keys *nc_table_keys_ref(nc_table_keys *keys);
@@ -55,13 +59,16 @@ void nc_table_keys_unref(nc_table_keys *keys); /* the last one wipes */
 const nc_uuid *nc_table_keys_table(const nc_table_keys *keys);
 uint64_t nc_table_keys_generation(const nc_table_keys *keys);
 const nc_kek *nc_table_keys_active(const nc_table_keys *keys);
-const nc_kek *nc_table_keys_find(const nc_table_keys *keys, const nc_uuid *kek_id); /* exact id; NULL: not held */
+const nc_kek *nc_table_keys_find(const nc_table_keys *keys,
+                                 const nc_uuid *kek_id); /* exact id; NULL: not held */
 const nc_kek_pin *nc_kek_describe(const nc_kek *kek);
 /* The MAC of CURRENT under a KEK. */
-NC_MUST_CHECK nacre_status nc_table_keys_current_mac(const nc_table_keys *keys, const nc_kek *kek, nacre_slice data,
-                                                     uint8_t mac[NC_MAC_BYTES], nacre_error *err);
+NC_MUST_CHECK nacre_status nc_table_keys_current_mac(const nc_table_keys *keys, const nc_kek *kek,
+                                                     nacre_slice data, uint8_t mac[NC_MAC_BYTES],
+                                                     nacre_error *err);
 /* Whether both copies are there and equal, for verify; the error names the one that is not. */
-NC_MUST_CHECK nacre_status nc_table_keys_check_copies(const nc_table_keys *keys, const nc_dir *dir, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_table_keys_check_copies(const nc_table_keys *keys, const nc_dir *dir,
+                                                      nacre_error *err);
 /* For wrap.c only: the key's 32 bytes. */
 const uint8_t *nc_kek_bytes(const nc_kek *kek);
 

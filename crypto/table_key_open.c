@@ -12,7 +12,7 @@
 #include "secret.h"
 #include "table_key_set.h"
 
-/* --- choosing a copy ------------------------------------------------------------------------------------ */
+/* ---- choosing a copy ----------------------------------------------------------------------------------- */
 
 typedef struct copy {
   const char *name;
@@ -63,7 +63,7 @@ static nacre_status choose(const copy copies[2], const copy **ret_chosen, nacre_
   return NACRE_OK;
 }
 
-/* --- what the caller trusts ----------------------------------------------------------------------------- */
+/* ---- what the caller trusts ---------------------------------------------------------------------------- */
 
 static nacre_status find_active(const nc_key_file *file, uint32_t *ret_index, nacre_error *err) {
   for (uint32_t i = 0; i < file->version_count; i++) {
@@ -99,7 +99,7 @@ static nacre_status check_trust(const nc_key_file *file, uint32_t active, const 
   return nc_fail(err, NC_E_KEY_FILE_PIN, "%s, version %u", id, version->version);
 }
 
-/* --- asking for the keys -------------------------------------------------------------------------------- */
+/* ---- asking for the keys ------------------------------------------------------------------------------- */
 
 /* How much a failure tells: a denial more than an outage, and both more than that a key does not fit. */
 static int weight_of(nacre_status status) {
@@ -141,13 +141,14 @@ static nacre_status unwrap_one(asking *a, const nacre_key_spec *spec, const nc_k
 
 static nacre_slice text_slice(const char *s) { return (nacre_slice){s, s == NULL ? 0 : strlen(s)}; }
 
-/* Whether a wrap may be opened by one of the caller's keys: of the same URI, or of the same provider under another one, as when a
- * keyring has been moved. The URI that is asked is the caller's in either case. */
+/* Whether a wrap may be opened by one of the caller's keys: of the same URI, or of the same provider under
+ * another one, as when a keyring has been moved. The URI that is asked is the caller's in either case. */
 static bool fits(const nc_key_wrap *wrap, const nacre_key_spec *spec, bool same_uri) {
   char scheme[64];
   bool same = nc_slice_equal(wrap->uri, text_slice(spec->uri));
   if (same_uri || same) return same_uri && same;
-  return nc_kms_scheme(spec->uri, scheme, sizeof scheme) && nc_slice_equal(wrap->provider, text_slice(scheme));
+  return nc_kms_scheme(spec->uri, scheme, sizeof scheme) &&
+         nc_slice_equal(wrap->provider, text_slice(scheme));
 }
 
 /* Tries every wrap of a version that one of the caller's keys may open. */
@@ -218,7 +219,7 @@ static nacre_status check_mac(const nc_table_keys *keys, const copy *chosen, nac
   return nc_fail(err, NC_E_KEY_FILE_MAC, NULL);
 }
 
-/* --- opening -------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------- */
 
 static nacre_status fill(nc_table_keys *keys, const copy *chosen, uint32_t active, const nc_kms *kms,
                          const nc_key_trust *trust, nacre_error *err) {

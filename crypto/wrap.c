@@ -31,7 +31,7 @@ struct nc_open_ctx {
   _Atomic(nc_aead *) pool[POOL_SIZE]; /* NULL: taken, or never made */
 };
 
-/* --- a DEK's uses --------------------------------------------------------------------------------------- */
+/* ---- a DEK's uses -------------------------------------------------------------------------------------- */
 
 static nacre_status derive_from_dek(nc_env *env, const uint8_t *dek, nc_label label,
                                     const nc_identity *identity, uint8_t *out, nacre_error *err) {
@@ -72,7 +72,7 @@ static nacre_status create_open_ctx(nc_env *env, const uint8_t *dek, const nc_id
   return NACRE_OK;
 }
 
-/* --- wrapping ------------------------------------------------------------------------------------------- */
+/* ---- wrapping ------------------------------------------------------------------------------------------ */
 
 /* The one-time key and nonce of a slot's wrap; the fresh salt in each slot makes them so. */
 static nacre_status create_wrap_aead(nc_env *env, const nc_kek *kek, const nc_header_slot *slot, bool sealing,
@@ -154,7 +154,7 @@ void nc_open_ctx_destroy(nc_open_ctx *ctx) {
   free(ctx);
 }
 
-/* --- frames --------------------------------------------------------------------------------------------- */
+/* ---- frames -------------------------------------------------------------------------------------------- */
 
 nacre_status nc_seal_frame(nc_seal_ctx *ctx, nc_frame_type type, const uint8_t salt[NC_FRAME_SALT_BYTES],
                            uint64_t offset, nacre_slice plaintext, uint8_t *frame, nacre_error *err) {

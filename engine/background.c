@@ -81,7 +81,7 @@ void nc_table_run_merge(void *table) {
   end_job(t);
 }
 
-/* ---- the memory budget ---------------------------------------------------------------------------------------------------------- */
+/* ---- the memory budget --------------------------------------------------------------------------------- */
 
 /* Rotating would not wait: the flush that it would wait for may need the very worker that asks. */
 static bool has_place(nacre_table *t) {
@@ -91,8 +91,8 @@ static bool has_place(nacre_table *t) {
   return place;
 }
 
-/* A table at work is passed over: its own writers see to its memtable, and a worker that waited for them could keep from them the
- * flush that they wait for. */
+/* A table at work is passed over: its own writers see to its memtable, and a worker that waited for them
+ * could keep from them the flush that they wait for. */
 void nc_table_run_relief(void *table) {
   nacre_table *t = table;
   begin_job(t, &t->relief_queued);
@@ -107,8 +107,9 @@ void nc_table_run_relief(void *table) {
 
 static size_t active_bytes(nacre_table *t) {
   pthread_mutex_lock(&t->state_lock);
-  size_t bytes = !atomic_load(&t->writing) ? 0 : /* a table that nobody has written to is not written to for others */
-                 nc_memtable_bytes(t->view->memtables[0]);
+  size_t bytes =
+      !atomic_load(&t->writing) ? 0 : /* a table that nobody has written to is not written to for others */
+          nc_memtable_bytes(t->view->memtables[0]);
   pthread_mutex_unlock(&t->state_lock);
   return bytes;
 }
@@ -131,6 +132,7 @@ bool nc_table_relieve_other(nacre_table *t) {
 
 void nc_table_wait_jobs(nacre_table *t) {
   pthread_mutex_lock(&t->state_lock);
-  while (t->flush_queued || t->merge_queued || t->relief_queued || t->jobs_running > 0) pthread_cond_wait(&t->changed, &t->state_lock);
+  while (t->flush_queued || t->merge_queued || t->relief_queued || t->jobs_running > 0)
+    pthread_cond_wait(&t->changed, &t->state_lock);
   pthread_mutex_unlock(&t->state_lock);
 }

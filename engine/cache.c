@@ -26,8 +26,8 @@ static void block_destroy(nc_pin *pin) {
   nc_heap_free(block->heap, block, block->charge);
 }
 
-nacre_status nc_cached_block_create(nc_env *env, nacre_table *table, size_t bytes, nc_cached_block **ret_block,
-                                    nacre_error *err) {
+nacre_status nc_cached_block_create(nc_env *env, nacre_table *table, size_t bytes,
+                                    nc_cached_block **ret_block, nacre_error *err) {
   size_t charge = sizeof(nc_cached_block) + bytes;
   nc_cached_block *block = nc_heap_alloc(env->heap, charge);
   if (block == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for a block", charge);
@@ -43,7 +43,9 @@ static uint64_t place(uint64_t file_id, uint64_t offset) {
   return h ^ h >> 32;
 }
 static shard *shard_of(nc_cache *cache, uint64_t h) { return &cache->shards[h % SHARDS]; }
-static nc_cached_block **bucket_of(shard *s, uint64_t h) { return &s->buckets[(h / SHARDS) & (s->bucket_count - 1)]; }
+static nc_cached_block **bucket_of(shard *s, uint64_t h) {
+  return &s->buckets[(h / SHARDS) & (s->bucket_count - 1)];
+}
 
 nacre_status nc_cache_create(uint64_t bytes_max, nc_cache **ret_cache, nacre_error *err) {
   nc_cache *cache = calloc(1, sizeof *cache);

@@ -2,8 +2,8 @@
  *
  * cache: decrypted, unpacked blocks of all tables of a store, in private memory, charged by what they take.
  *
- * Sixteen shards, each with its own lock and its own list from most to least recently used. A block in use outlives its place
- * in the cache: whoever holds a count keeps it.
+ * Sixteen shards, each with its own lock and its own list from most to least recently used. A block in use
+ * outlives its place in the cache: whoever holds a count keeps it.
  */
 #ifndef NC_CACHE_H
 #define NC_CACHE_H
@@ -25,8 +25,8 @@ typedef struct nc_cached_block {
   uint8_t bytes[];
 } nc_cached_block;
 
-NC_MUST_CHECK nacre_status nc_cached_block_create(nc_env *env, nacre_table *table, size_t bytes, nc_cached_block **ret_block,
-                                                  nacre_error *err);
+NC_MUST_CHECK nacre_status nc_cached_block_create(nc_env *env, nacre_table *table, size_t bytes,
+                                                  nc_cached_block **ret_block, nacre_error *err);
 
 NC_MUST_CHECK nacre_status nc_cache_create(uint64_t bytes_max, nc_cache **ret_cache, nacre_error *err);
 void nc_cache_destroy(nc_cache *cache);

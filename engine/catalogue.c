@@ -8,8 +8,8 @@
 
 #include "last_error.h"
 
-static nacre_status decode_item(nc_heap *heap, nacre_slice key, nacre_slice value, nc_catalogue_item **ret_item,
-                                nacre_error *err) {
+static nacre_status decode_item(nc_heap *heap, nacre_slice key, nacre_slice value,
+                                nc_catalogue_item **ret_item, nacre_error *err) {
   nc_catalogue_item *item = nc_heap_alloc(heap, sizeof *item + value.size);
   if (item == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   item->heap = heap;
@@ -66,13 +66,16 @@ void nc_catalogue_free(nc_catalogue_item *items) {
 
 static bool item_matches(const nc_catalogue_item *item, const char *name, const nc_uuid *uuid) {
   if (item->record.life != NC_TABLE_LIVE) return false;
-  return uuid != NULL ? nc_uuid_equal(&item->table, uuid) : nc_slice_equal(item->record.name, nc_slice(name, strlen(name)));
+  return uuid != NULL ? nc_uuid_equal(&item->table, uuid)
+                      : nc_slice_equal(item->record.name, nc_slice(name, strlen(name)));
 }
 
-nacre_status nc_catalogue_find(nacre_table *catalogue, const char *name, nc_catalogue_item **ret_item, nacre_error *err) {
+nacre_status nc_catalogue_find(nacre_table *catalogue, const char *name, nc_catalogue_item **ret_item,
+                               nacre_error *err) {
   nc_uuid uuid;
   bool by_uuid = strncmp(name, NC_UUID_PREFIX, strlen(NC_UUID_PREFIX)) == 0;
-  if (by_uuid && !nc_uuid_parse(name + strlen(NC_UUID_PREFIX), &uuid)) return nc_fail(err, NC_E_TABLE_MISSING, "%s", name);
+  if (by_uuid && !nc_uuid_parse(name + strlen(NC_UUID_PREFIX), &uuid))
+    return nc_fail(err, NC_E_TABLE_MISSING, "%s", name);
   nc_catalogue_item *items, *found = NULL;
   NC_TRY(nc_catalogue_list(catalogue, &items, err));
   for (nc_catalogue_item **link = &items; *link != NULL; link = &(*link)->next) {
@@ -96,8 +99,9 @@ nacre_status nc_catalogue_put(nacre_table *catalogue, const nc_uuid *table, cons
   uint8_t *bytes = nc_heap_alloc(heap, NC_CATALOGUE_RECORD_BYTES_MAX);
   if (bytes == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   size_t size = nc_catalogue_record_encode(record, bytes, NC_CATALOGUE_RECORD_BYTES_MAX);
-  nacre_status status = size == 0 ? nc_fail(err, NC_E_CATALOGUE_FULL, NULL)
-                                  : nc_table_put(catalogue, nc_slice(key, sizeof key), nc_slice(bytes, size), true, err);
+  nacre_status status =
+      size == 0 ? nc_fail(err, NC_E_CATALOGUE_FULL, NULL)
+                : nc_table_put(catalogue, nc_slice(key, sizeof key), nc_slice(bytes, size), true, err);
   nc_heap_free(heap, bytes, NC_CATALOGUE_RECORD_BYTES_MAX);
   return status;
 }
@@ -108,7 +112,7 @@ nacre_status nc_catalogue_remove(nacre_table *catalogue, const nc_uuid *table, n
   return nc_table_delete(catalogue, nc_slice(key, sizeof key), true, err);
 }
 
-/* ---- removing a table's directory ------------------------------------------------------------------------------------------------- */
+/* ---- removing a table's directory ---------------------------------------------------------------------- */
 
 static nacre_status remove_if_there(const nc_dir *dir, const char *name, nacre_error *err) {
   nacre_status status = nc_dir_remove(dir, name, err);

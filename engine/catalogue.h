@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * catalogue: the sealed list of a store's tables, itself a table (format/catalogue_record.h). Every change is synced before it
- * returns. The store's lock is held by whoever changes it.
+ * catalogue: the sealed list of a store's tables, itself a table (format/catalogue_record.h). Every change is
+ * synced before it returns. The store's lock is held by whoever changes it.
  */
 #ifndef NC_CATALOGUE_H
 #define NC_CATALOGUE_H
@@ -23,16 +23,19 @@ typedef struct nc_catalogue_item {
 } nc_catalogue_item;
 
 /* All records, in the order of their UUIDs. */
-NC_MUST_CHECK nacre_status nc_catalogue_list(nacre_table *catalogue, nc_catalogue_item **ret_items, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_catalogue_list(nacre_table *catalogue, nc_catalogue_item **ret_items,
+                                             nacre_error *err);
 void nc_catalogue_free(nc_catalogue_item *items);
 /* The live table of a name, or of "uuid:" and a UUID; NC_E_TABLE_MISSING. One item, to be freed. */
-NC_MUST_CHECK nacre_status nc_catalogue_find(nacre_table *catalogue, const char *name, nc_catalogue_item **ret_item,
-                                             nacre_error *err);
-NC_MUST_CHECK nacre_status nc_catalogue_put(nacre_table *catalogue, const nc_uuid *table, const nc_catalogue_record *record,
-                                            nacre_error *err);
-NC_MUST_CHECK nacre_status nc_catalogue_remove(nacre_table *catalogue, const nc_uuid *table, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_catalogue_find(nacre_table *catalogue, const char *name,
+                                             nc_catalogue_item **ret_item, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_catalogue_put(nacre_table *catalogue, const nc_uuid *table,
+                                            const nc_catalogue_record *record, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_catalogue_remove(nacre_table *catalogue, const nc_uuid *table,
+                                               nacre_error *err);
 
-/* Removes the files of a directory, wrapped keys first, then the directory; what is missing already is no failure. */
+/* Removes the files of a directory, wrapped keys first, then the directory; what is missing already is no
+ * failure. */
 NC_MUST_CHECK nacre_status nc_remove_directory(const nc_dir *parent, const char *name, nacre_error *err);
 
 #endif

@@ -20,8 +20,8 @@ static nacre_status allocate(nc_log **ret_log, nacre_error *err) {
   return NACRE_OK;
 }
 
-nacre_status nc_log_create(const nc_dir *dir, const nc_uuid *table, const nc_kek *kek, uint64_t number, uint64_t epoch,
-                           nc_log **ret_log, nacre_error *err) {
+nacre_status nc_log_create(const nc_dir *dir, const nc_uuid *table, const nc_kek *kek, uint64_t number,
+                           uint64_t epoch, nc_log **ret_log, nacre_error *err) {
   nc_log *log = NULL;
   NC_TRY(allocate(&log, err));
   char name[NC_FILE_NAME_BYTES];
@@ -42,8 +42,8 @@ nacre_status nc_log_create(const nc_dir *dir, const nc_uuid *table, const nc_kek
   return NACRE_OK;
 }
 
-nacre_status nc_log_found(const nc_log_name *name, uint64_t end, uint64_t last_sequence, bool started, nc_log **ret_log,
-                          nacre_error *err) {
+nacre_status nc_log_found(const nc_log_name *name, uint64_t end, uint64_t last_sequence, bool started,
+                          nc_log **ret_log, nacre_error *err) {
   NC_TRY(allocate(ret_log, err));
   (*ret_log)->name = *name;
   (*ret_log)->end = end;
@@ -73,7 +73,8 @@ static nc_log_record record_of(const nc_log_moment *moment) {
                          .manifest_sequence = moment->manifest_sequence};
 }
 
-nacre_status nc_log_start(nc_log *log, const nc_log *predecessor, const nc_log_moment *moment, nacre_error *err) {
+nacre_status nc_log_start(nc_log *log, const nc_log *predecessor, const nc_log_moment *moment,
+                          nacre_error *err) {
   nc_log_record record = record_of(moment);
   if (predecessor != NULL) {
     record.predecessor.present = true;
@@ -83,7 +84,8 @@ nacre_status nc_log_start(nc_log *log, const nc_log *predecessor, const nc_log_m
     record.predecessor.last_sequence = predecessor->last_sequence;
   }
   uint8_t bytes[NC_LOG_RECORD_FIXED_BYTES_MAX];
-  NC_TRY(append(log, NC_FRAME_LOG_START, nc_slice(bytes, nc_log_record_encode(&record, NC_FRAME_LOG_START, bytes)), err));
+  NC_TRY(append(log, NC_FRAME_LOG_START,
+                nc_slice(bytes, nc_log_record_encode(&record, NC_FRAME_LOG_START, bytes)), err));
   log->started = true;
   log->last_sequence = moment->next_sequence - 1;
   return NACRE_OK;
@@ -95,7 +97,8 @@ nacre_status nc_log_append_group(nc_log *log, nacre_slice record, uint64_t last_
   return NACRE_OK;
 }
 
-nacre_status nc_log_append_mark(nc_log *log, nc_frame_type type, const nc_log_moment *moment, nacre_error *err) {
+nacre_status nc_log_append_mark(nc_log *log, nc_frame_type type, const nc_log_moment *moment,
+                                nacre_error *err) {
   nc_log_record record = record_of(moment);
   uint8_t bytes[NC_LOG_RECORD_FIXED_BYTES_MAX];
   uint64_t before = log->end;

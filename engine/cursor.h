@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cursor: a place in a sorted sequence of entries, whatever holds them: a memtable, a segment, a run, or several merged.
+ * cursor: a place in a sorted sequence of entries, whatever holds them: a memtable, a segment, a run, or
+ * several merged.
  *
- * Entries come in entry order (format/entry.h): by key, the newest version first. A move returns a status; on NACRE_OK,
- * `valid` tells whether there is an entry, and `entry` stays good until the next move. After a failure the cursor is invalid.
+ * Entries come in entry order (format/entry.h): by key, the newest version first. A move returns a status; on
+ * NACRE_OK, `valid` tells whether there is an entry, and `entry` stays good until the next move. After a
+ * failure the cursor is invalid.
  */
 #ifndef NC_CURSOR_H
 #define NC_CURSOR_H
@@ -17,7 +19,8 @@ typedef struct nc_cursor nc_cursor;
 typedef struct nc_cursor_ops {
   nacre_status (*first)(nc_cursor *c, nacre_error *err);
   nacre_status (*last)(nc_cursor *c, nacre_error *err);
-  nacre_status (*seek)(nc_cursor *c, nacre_slice key, uint64_t sequence, nacre_error *err); /* first at or after */
+  nacre_status (*seek)(nc_cursor *c, nacre_slice key, uint64_t sequence,
+                       nacre_error *err); /* first at or after */
   nacre_status (*next)(nc_cursor *c, nacre_error *err);
   nacre_status (*prev)(nc_cursor *c, nacre_error *err);
   void (*close)(nc_cursor *c); /* frees the cursor itself */
@@ -32,7 +35,8 @@ struct nc_cursor {
 
 static inline nacre_status nc_cursor_first(nc_cursor *c, nacre_error *err) { return c->ops->first(c, err); }
 static inline nacre_status nc_cursor_last(nc_cursor *c, nacre_error *err) { return c->ops->last(c, err); }
-static inline nacre_status nc_cursor_seek(nc_cursor *c, nacre_slice key, uint64_t sequence, nacre_error *err) {
+static inline nacre_status nc_cursor_seek(nc_cursor *c, nacre_slice key, uint64_t sequence,
+                                          nacre_error *err) {
   return c->ops->seek(c, key, sequence, err);
 }
 static inline nacre_status nc_cursor_next(nc_cursor *c, nacre_error *err) { return c->ops->next(c, err); }

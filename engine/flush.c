@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * flush: the oldest full memtable becomes segments of a new run, and the logs that held it are dropped, in one commit.
+ * flush: the oldest full memtable becomes segments of a new run, and the logs that held it are dropped, in
+ * one commit.
  *
- * Flushes commit in the order of their logs: a segment never holds a write whose predecessors are only in a log.
+ * Flushes commit in the order of their logs: a segment never holds a write whose predecessors are only in a
+ * log.
  */
 #include <stdlib.h>
 
@@ -43,7 +45,8 @@ static void count_flush(nacre_table *t, nc_segment *const *segments, size_t coun
 static nacre_status flush_oldest(nacre_table *t, nacre_error *err) {
   NC_TRY(build_oldest(t, err));
   const nc_immutable oldest = t->immutables[0];
-  nc_segment **segments = calloc(oldest.built_count + 1, sizeof(nc_segment *)); /* the commit frees the immutable's list */
+  nc_segment **segments =
+      calloc(oldest.built_count + 1, sizeof(nc_segment *)); /* the commit frees the immutable's list */
   if (segments == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   for (size_t i = 0; i < oldest.built_count; i++) segments[i] = oldest.built[i];
   nc_change change = {.add = segments,
@@ -72,7 +75,9 @@ nacre_status nc_table_flush_immutables(nacre_table *t, nacre_error *err) {
   pthread_mutex_lock(&t->flush_lock);
   bool any = immutables_left(t) > 0;
   while (status == NACRE_OK && immutables_left(t) > 0) status = flush_oldest(t, err);
-  if (any) nc_table_note_result(t, &t->flush_error, status, err); /* under the lock: results are noted in their order */
+  if (any)
+    nc_table_note_result(t, &t->flush_error, status,
+                         err); /* under the lock: results are noted in their order */
   pthread_mutex_unlock(&t->flush_lock);
   if (status == NACRE_OK && any) nc_table_schedule_merge(t);
   return status;

@@ -4,9 +4,10 @@
  */
 #include "fold_cursor.h"
 
-nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint64_t *snapshots, size_t snapshot_count, bool bottom,
-                           nc_heap *heap, nacre_error *err) {
-  *f = (nc_fold){.from = from, .snapshots = snapshots, .snapshot_count = snapshot_count, .bottom = bottom, .heap = heap};
+nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint64_t *snapshots, size_t snapshot_count,
+                           bool bottom, nc_heap *heap, nacre_error *err) {
+  *f = (nc_fold){
+      .from = from, .snapshots = snapshots, .snapshot_count = snapshot_count, .bottom = bottom, .heap = heap};
   f->key_capacity = 256;
   f->key = nc_heap_alloc(heap, f->key_capacity);
   return f->key == NULL ? nc_fail(err, NC_E_NO_MEMORY, NULL) : NACRE_OK;
@@ -51,7 +52,8 @@ static nacre_status keep(nc_fold *f, bool *ret_keep, bool *ret_new_key, nacre_er
   size_t stretch = stretch_of(f, entry->sequence);
   bool same = f->has_key && nc_slice_equal(nc_slice(f->key, f->key_size), entry->key);
   *ret_keep = false;
-  if (f->has_key && nc_entry_compare(nc_slice(f->key, f->key_size), f->sequence, entry->key, entry->sequence) > 0) {
+  if (f->has_key &&
+      nc_entry_compare(nc_slice(f->key, f->key_size), f->sequence, entry->key, entry->sequence) > 0) {
     return nc_fail(err, NC_E_SEGMENT_ORDER, "an entry comes after one that it belongs before");
   }
   f->sequence = entry->sequence;

@@ -2,8 +2,8 @@
  *
  * fold_cursor: of a sorted sequence of entries, those that anybody can still see.
  *
- * Snapshots cut time into stretches; of each key, the newest version in each stretch stays. At the bottom, where nothing older
- * lies beneath, a delete in the oldest stretch has nothing left to hide and goes too.
+ * Snapshots cut time into stretches; of each key, the newest version in each stretch stays. At the bottom,
+ * where nothing older lies beneath, a delete in the oldest stretch has nothing left to hide and goes too.
  */
 #ifndef NC_FOLD_CURSOR_H
 #define NC_FOLD_CURSOR_H
@@ -21,13 +21,13 @@ typedef struct nc_fold {
   size_t key_size, key_capacity;
   bool has_key;
   uint64_t sequence; /* and its sequence */
-  size_t stretch; /* of the last version of it that was kept or hidden */
+  size_t stretch;    /* of the last version of it that was kept or hidden */
 } nc_fold;
 
-NC_MUST_CHECK nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint64_t *snapshots, size_t snapshot_count,
-                                         bool bottom, nc_heap *heap, nacre_error *err);
-/* Moves `from` to the next entry to keep, from where it stands; from->valid false at the end. `*ret_new_key`: it is the first
- * version kept of its key. Afterwards the caller moves `from` on by one. */
+NC_MUST_CHECK nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint64_t *snapshots,
+                                         size_t snapshot_count, bool bottom, nc_heap *heap, nacre_error *err);
+/* Moves `from` to the next entry to keep, from where it stands; from->valid false at the end. `*ret_new_key`:
+ * it is the first version kept of its key. Afterwards the caller moves `from` on by one. */
 NC_MUST_CHECK nacre_status nc_fold_settle(nc_fold *f, bool *ret_new_key, nacre_error *err);
 void nc_fold_end(nc_fold *f);
 

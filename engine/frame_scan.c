@@ -20,10 +20,13 @@ void nc_scan_deinit(nc_scan *scan) {
   *scan = (nc_scan){0};
 }
 
-/* Makes [offset, offset + size) of the file stand in the window. The caller has checked that it lies before the end. */
+/* Makes [offset, offset + size) of the file stand in the window. The caller has checked that it lies before
+ * the end. */
 static nacre_status need(nc_scan *scan, uint64_t offset, size_t size, uint8_t **ret_bytes, nacre_error *err) {
   if (scan->window == NULL || size > scan->capacity) {
-    uint64_t useful = scan->end < WINDOW_BYTES ? scan->end : WINDOW_BYTES; /* small files need no more: it is wiped when freed */
+    uint64_t useful = scan->end < WINDOW_BYTES
+                          ? scan->end
+                          : WINDOW_BYTES; /* small files need no more: it is wiped when freed */
     size_t capacity = size > useful ? size : (size_t)useful;
     uint8_t *window = nc_heap_alloc(scan->heap, capacity);
     if (window == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes to read frames", capacity);
@@ -45,7 +48,8 @@ static nacre_status need(nc_scan *scan, uint64_t offset, size_t size, uint8_t **
 }
 
 static nacre_status torn(nc_scan *scan, uint64_t offset, nacre_error *ret_why) {
-  return nc_fail_in(ret_why, nc_fail_at(ret_why, NC_E_FRAME_SHORT, offset, NULL), nc_sealed_reader_label(scan->reader), 0);
+  return nc_fail_in(ret_why, nc_fail_at(ret_why, NC_E_FRAME_SHORT, offset, NULL),
+                    nc_sealed_reader_label(scan->reader), 0);
 }
 
 nacre_status nc_scan_at(nc_scan *scan, uint64_t offset, nc_scan_result *ret_result, nc_scan_frame *ret_frame,
@@ -63,21 +67,23 @@ nacre_status nc_scan_at(nc_scan *scan, uint64_t offset, nc_scan_result *ret_resu
   uint8_t *bytes;
   nc_frame_header header;
   NC_TRY(need(scan, offset, NC_FRAME_HEADER_BYTES, &bytes, err));
-  if (nc_fail_in(ret_why, nc_frame_decode(bytes, &header, ret_why), label, offset) != NACRE_OK) return NACRE_OK;
+  if (nc_fail_in(ret_why, nc_frame_decode(bytes, &header, ret_why), label, offset) != NACRE_OK)
+    return NACRE_OK;
   size_t size = nc_frame_size(header.ciphertext_size);
   if (scan->end - offset < size) {
     (void)torn(scan, offset, ret_why);
     return NACRE_OK;
   }
   NC_TRY(need(scan, offset, size, &bytes, err));
-  if (nc_fail_in(ret_why, nc_frame_check(nc_slice(bytes, size), ret_why), label, offset) != NACRE_OK) return NACRE_OK;
+  if (nc_fail_in(ret_why, nc_frame_check(nc_slice(bytes, size), ret_why), label, offset) != NACRE_OK)
+    return NACRE_OK;
   *ret_frame = (nc_scan_frame){offset, size, header.type, bytes};
   *ret_result = NC_SCAN_FRAME;
   return NACRE_OK;
 }
 
-nacre_status nc_scan_search(nc_scan *scan, uint64_t offset, nc_scan_result *ret_result, nc_scan_frame *ret_frame,
-                            nacre_error *err) {
+nacre_status nc_scan_search(nc_scan *scan, uint64_t offset, nc_scan_result *ret_result,
+                            nc_scan_frame *ret_frame, nacre_error *err) {
   for (; offset < scan->end && scan->end - offset >= NC_FRAME_HEADER_BYTES; offset += NC_FRAME_ALIGN) {
     uint8_t *bytes;
     NC_TRY(need(scan, offset, NC_FRAME_HEADER_BYTES, &bytes, err));
@@ -96,6 +102,8 @@ nacre_status nc_scan_search(nc_scan *scan, uint64_t offset, nc_scan_result *ret_
   return NACRE_OK;
 }
 
-nacre_status nc_scan_open(nc_scan *scan, const nc_scan_frame *frame, nacre_slice *ret_plaintext, nacre_error *err) {
-  return nc_sealed_reader_open_raw(scan->reader, frame->offset, frame->bytes, frame->size, frame->type, ret_plaintext, err);
+nacre_status nc_scan_open(nc_scan *scan, const nc_scan_frame *frame, nacre_slice *ret_plaintext,
+                          nacre_error *err) {
+  return nc_sealed_reader_open_raw(scan->reader, frame->offset, frame->bytes, frame->size, frame->type,
+                                   ret_plaintext, err);
 }

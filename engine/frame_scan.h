@@ -2,8 +2,8 @@
  *
  * frame_scan: walking the frames of a sealed file front to back, and searching for frames behind damage.
  *
- * For files whose frames nobody points to: logs and manifests; and for verify, which looks at all there is. Reads through a
- * window of private memory, because frames are opened in place.
+ * For files whose frames nobody points to: logs and manifests; and for verify, which looks at all there is.
+ * Reads through a window of private memory, because frames are opened in place.
  */
 #ifndef NC_FRAME_SCAN_H
 #define NC_FRAME_SCAN_H
@@ -37,12 +37,12 @@ typedef struct nc_scan_frame {
 void nc_scan_init(nc_scan *scan, nc_heap *heap, nc_sealed_reader *reader, uint64_t end);
 void nc_scan_deinit(nc_scan *scan);
 
-/* What stands at `offset`. For NC_SCAN_BAD, `ret_why` (may be NULL) tells the reason. The status is not NACRE_OK only when the
- * file could not be read. */
-NC_MUST_CHECK nacre_status nc_scan_at(nc_scan *scan, uint64_t offset, nc_scan_result *ret_result, nc_scan_frame *ret_frame,
-                                      nacre_error *ret_why, nacre_error *err);
-/* The next frame of good checksum at or after `offset`, by steps of 16; NC_SCAN_END when there is none. The checksum work over
- * the life of the scan is bounded to 16 times the file: past that, NC_E_LOG_SEARCH. */
+/* What stands at `offset`. For NC_SCAN_BAD, `ret_why` (may be NULL) tells the reason. The status is not
+ * NACRE_OK only when the file could not be read. */
+NC_MUST_CHECK nacre_status nc_scan_at(nc_scan *scan, uint64_t offset, nc_scan_result *ret_result,
+                                      nc_scan_frame *ret_frame, nacre_error *ret_why, nacre_error *err);
+/* The next frame of good checksum at or after `offset`, by steps of 16; NC_SCAN_END when there is none. The
+ * checksum work over the life of the scan is bounded to 16 times the file: past that, NC_E_LOG_SEARCH. */
 NC_MUST_CHECK nacre_status nc_scan_search(nc_scan *scan, uint64_t offset, nc_scan_result *ret_result,
                                           nc_scan_frame *ret_frame, nacre_error *err);
 /* Authenticates a scanned frame in place. */

@@ -2,9 +2,9 @@
  *
  * iterator: the keys of a table in order, each with its newest visible value.
  *
- * Beneath lies a merge of all memtables and runs, which knows every version. Going forward, the merge stands at the entry that
- * is shown. Going backward, versions of a key come oldest first, so the merge has to pass them all: it stands before the key
- * that is shown, whose value is kept by a pin.
+ * Beneath lies a merge of all memtables and runs, which knows every version. Going forward, the merge stands
+ * at the entry that is shown. Going backward, versions of a key come oldest first, so the merge has to pass
+ * them all: it stands before the key that is shown, whose value is kept by a pin.
  */
 #include <stdlib.h>
 
@@ -47,7 +47,7 @@ static nacre_status copy_key(nacre_iter *it, key_copy *to, nacre_slice key, nacr
   return NACRE_OK;
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------------------------------------------ */
+/* ---- opening and closing ------------------------------------------------------------------------------- */
 
 static nacre_status open_children(nacre_iter *it, bool no_cache_fill, nc_cursor **children, size_t *count,
                                   nacre_error *err) {
@@ -121,7 +121,7 @@ void nacre_iter_close(nacre_iter *it) {
   atomic_fetch_sub(&t->lent, 1);
 }
 
-/* ---- moving ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- moving -------------------------------------------------------------------------------------------- */
 
 static nacre_status end(nacre_iter *it) {
   it->valid = false;
@@ -134,7 +134,8 @@ static bool hidden(const nacre_iter *it, const nc_entry *entry, bool has_passed)
   return entry->sequence > it->sequence || (has_passed && nc_slice_equal(slice_of(&it->key), entry->key));
 }
 
-/* From where the merge stands, the first key with a visible value. With `has_passed`, versions of it->key are skipped. */
+/* From where the merge stands, the first key with a visible value. With `has_passed`, versions of it->key are
+ * skipped. */
 static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error *err) {
   nc_cursor *m = it->merge;
   it->backward = false;
@@ -156,7 +157,8 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
   return end(it);
 }
 
-/* Takes a visible entry as the candidate to show: the newest visible version of a key is the last one that is met. */
+/* Takes a visible entry as the candidate to show: the newest visible version of a key is the last one that is
+ * met. */
 static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin *pin, nacre_error *err) {
   NC_TRY(copy_key(it, &it->key, entry->key, err));
   drop_value(it);
@@ -167,7 +169,8 @@ static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin
   return NACRE_OK;
 }
 
-/* From where the merge stands, backward, the first key with a visible value; a pinned value marks a candidate that is one. */
+/* From where the merge stands, backward, the first key with a visible value; a pinned value marks a candidate
+ * that is one. */
 static nacre_status settle_backward(nacre_iter *it, nacre_error *err) {
   nc_cursor *m = it->merge;
   it->backward = true;
@@ -257,7 +260,8 @@ void nacre_iter_seek(nacre_iter *it, nacre_slice key) {
 void nacre_iter_seek_back(nacre_iter *it, nacre_slice key) {
   nacre_error *err = nc_thread_error();
   if (!may_move(it, err)) return;
-  finish(it, key.data == NULL ? nc_fail(err, NC_E_ARGUMENT, "the key is NULL") : move_seek_back(it, key, err));
+  finish(it,
+         key.data == NULL ? nc_fail(err, NC_E_ARGUMENT, "the key is NULL") : move_seek_back(it, key, err));
 }
 
 void nacre_iter_next(nacre_iter *it) {
@@ -276,7 +280,9 @@ nacre_slice nacre_iter_key(const nacre_iter *it) {
   return nacre_iter_valid(it) ? slice_of(&it->key) : (nacre_slice){"", 0};
 }
 
-nacre_slice nacre_iter_value(const nacre_iter *it) { return nacre_iter_valid(it) ? it->value : (nacre_slice){"", 0}; }
+nacre_slice nacre_iter_value(const nacre_iter *it) {
+  return nacre_iter_valid(it) ? it->value : (nacre_slice){"", 0};
+}
 
 nacre_status nacre_iter_status(const nacre_iter *it) {
   if (it == NULL) return NACRE_INVALID;

@@ -2,7 +2,8 @@
  *
  * keys_open: a table's keys for looking into its files, without the store's lock and without changing a byte.
  *
- * A writer may be at work meanwhile, so what is read may be gone a moment later: a try that meets such a moment is repeated.
+ * A writer may be at work meanwhile, so what is read may be gone a moment later: a try that meets such a
+ * moment is repeated.
  */
 #include "last_error.h"
 #include "seal_domain.h"
@@ -17,13 +18,13 @@ typedef struct request {
   size_t spec_count;
 } request;
 
-static nacre_status keys_by_name(nc_shared *shared, const nc_dir *dir, nacre_table *catalogue, const request *q,
-                                 nc_table_keys **ret_keys, nacre_error *err) {
+static nacre_status keys_by_name(nc_shared *shared, const nc_dir *dir, nacre_table *catalogue,
+                                 const request *q, nc_table_keys **ret_keys, nacre_error *err) {
   nc_catalogue_item *item;
   NC_TRY(nc_catalogue_find(catalogue, q->table, &item, err));
   nc_dir table_dir = {0};
-  nacre_status status = nc_open_table_keys(&shared->kms, dir, item, q->specs, q->spec_count, q->options->region, &table_dir,
-                                           ret_keys, err);
+  nacre_status status = nc_open_table_keys(&shared->kms, dir, item, q->specs, q->spec_count,
+                                           q->options->region, &table_dir, ret_keys, err);
   nc_dir_close(&table_dir);
   nc_catalogue_free(item);
   return status;
@@ -38,8 +39,8 @@ static bool names_catalogue(const nacre_table *catalogue, const char *table) {
          nc_uuid_equal(&uuid, nc_table_keys_table(catalogue->keys));
 }
 
-static nacre_status find_keys(nc_shared *shared, const nc_dir *dir, const request *q, nc_table_keys **ret_keys,
-                              nacre_error *err) {
+static nacre_status find_keys(nc_shared *shared, const nc_dir *dir, const request *q,
+                              nc_table_keys **ret_keys, nacre_error *err) {
   nacre_table *catalogue;
   NC_TRY(nc_catalogue_open(shared, dir, q->specs, q->spec_count, q->options->region, true, &catalogue, err));
   nacre_status status = NACRE_OK;
@@ -52,7 +53,8 @@ static nacre_status find_keys(nc_shared *shared, const nc_dir *dir, const reques
   return status;
 }
 
-static nacre_status find_keys_in(nc_shared *shared, const request *q, nc_table_keys **ret_keys, nacre_error *err) {
+static nacre_status find_keys_in(nc_shared *shared, const request *q, nc_table_keys **ret_keys,
+                                 nacre_error *err) {
   nc_dir dir;
   nacre_status status = nc_dir_open(shared->env, q->path, false, &dir, err);
   if (status == NACRE_NOT_FOUND) return nc_fail(err, NC_E_STORE_MISSING, "%.200s", q->path);
@@ -88,12 +90,13 @@ static nacre_status open_domain(const request *q, nacre_seal_domain **ret_domain
   return status;
 }
 
-nacre_status nacre_table_keys_open(const char *store_path, const nacre_store_options *options, const char *table,
-                                   nacre_seal_domain **ret_domain) {
+nacre_status nacre_table_keys_open(const char *store_path, const nacre_store_options *options,
+                                   const char *table, nacre_seal_domain **ret_domain) {
   nacre_error *err = nc_thread_error();
   static const nacre_store_options defaults = {0};
   request q = {.options = options == NULL ? &defaults : options, .path = store_path, .table = table};
-  if (store_path == NULL || ret_domain == NULL) return nc_fail(err, NC_E_ARGUMENT, "store_path or ret_domain is NULL");
+  if (store_path == NULL || ret_domain == NULL)
+    return nc_fail(err, NC_E_ARGUMENT, "store_path or ret_domain is NULL");
   NC_TRY(nc_store_check_options(q.options, err));
   NC_TRY(nc_store_keys(q.options, &q.specs, &q.spec_count, err));
   nacre_status status = open_domain(&q, ret_domain, err);

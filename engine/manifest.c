@@ -10,7 +10,7 @@
 #include "sealed_writer.h"
 
 enum { EDIT_FIXED_BYTES = 512, LOG_RECORD_BYTES = 96, NUMBER_RECORD_BYTES = 24 };
-static const size_t EDIT_BYTES_MAX = (size_t)8 << 20;   /* well below a frame's limit */
+static const size_t EDIT_BYTES_MAX = (size_t)8 << 20;     /* well below a frame's limit */
 static const size_t SNAPSHOT_BYTES_MAX = (size_t)1 << 20; /* of one frame; at least one record more fits */
 static const uint64_t MANIFEST_BYTES_MAX = (uint64_t)16 << 20; /* then a new one begins with a snapshot */
 
@@ -44,7 +44,8 @@ nacre_status nc_manifest_commit(nc_manifest *m, nc_heap *heap, const nc_edit *ed
   nc_writer w = nc_writer_over(bytes, capacity);
   nc_edit_begin(&w, m->sequence + 1, 0);
   nc_edit_add_state(&w, &edit->state);
-  for (size_t i = 0; i < edit->remove_count; i++) nc_edit_remove_segment(&w, nc_segment_describe(edit->remove[i])->number);
+  for (size_t i = 0; i < edit->remove_count; i++)
+    nc_edit_remove_segment(&w, nc_segment_describe(edit->remove[i])->number);
   for (size_t i = 0; i < edit->add_count; i++) nc_edit_add_segment(&w, nc_segment_describe(edit->add[i]));
   for (size_t i = 0; i < edit->drop_log_count; i++) nc_edit_drop_log(&w, edit->drop_logs[i]);
   if (edit->add_log != NULL) nc_edit_add_log(&w, edit->add_log);
@@ -55,11 +56,11 @@ nacre_status nc_manifest_commit(nc_manifest *m, nc_heap *heap, const nc_edit *ed
   return status;
 }
 
-/* ---- a new manifest -------------------------------------------------------------------------------------------------- */
+/* ---- a new manifest ------------------------------------------------------------------------------------ */
 
 /* A snapshot in as many frames as it takes: a frame is appended when the next record might not fit. */
-static nacre_status write_snapshot(nc_sealed_writer *writer, const nc_manifest_base *base, uint8_t *bytes, size_t capacity,
-                                   nacre_error *err) {
+static nacre_status write_snapshot(nc_sealed_writer *writer, const nc_manifest_base *base, uint8_t *bytes,
+                                   size_t capacity, nacre_error *err) {
   nc_writer w = nc_writer_over(bytes, capacity);
   nc_edit_begin(&w, base->sequence, NC_EDIT_SNAPSHOT);
   nc_edit_add_state(&w, &base->state);
@@ -94,8 +95,8 @@ static nacre_status fill_manifest(nc_sealed_writer *writer, nc_heap *heap, const
 }
 
 /* Everything of a new CURRENT but its name. */
-static nacre_status prepare_current(const nc_dir *dir, const nc_table_keys *keys, const nc_header_slot *manifest,
-                                  nacre_error *err) {
+static nacre_status prepare_current(const nc_dir *dir, const nc_table_keys *keys,
+                                    const nc_header_slot *manifest, nacre_error *err) {
   const nc_kek *kek = nc_table_keys_active(keys);
   const nc_kek_pin *pin = nc_kek_describe(kek);
   nc_current current = {.table = *nc_table_keys_table(keys),
@@ -107,7 +108,8 @@ static nacre_status prepare_current(const nc_dir *dir, const nc_table_keys *keys
   memcpy(current.manifest_commitment, manifest->dek_commitment, NC_COMMITMENT_BYTES);
   uint8_t bytes[NC_CURRENT_BYTES];
   nc_current_encode(&current, bytes);
-  NC_TRY(nc_table_keys_current_mac(keys, kek, nc_slice(bytes, NC_CURRENT_MAC_OFFSET), bytes + NC_CURRENT_MAC_OFFSET, err));
+  NC_TRY(nc_table_keys_current_mac(keys, kek, nc_slice(bytes, NC_CURRENT_MAC_OFFSET),
+                                   bytes + NC_CURRENT_MAC_OFFSET, err));
   return nc_dir_write_file(dir, NC_CURRENT_TEMPORARY, nc_slice(bytes, sizeof bytes), err);
 }
 
@@ -121,7 +123,9 @@ nacre_status nc_manifest_create(const nc_dir *dir, const nc_table_keys *keys, co
                                 nc_manifest *ret_manifest, bool *ret_unnamed, nacre_error *err) {
   char name[NC_FILE_NAME_BYTES];
   nc_manifest_name(base->number, name);
-  nc_identity identity = {.type = NC_FILE_MANIFEST, .origin_table = *nc_table_keys_table(keys), .number = base->number,
+  nc_identity identity = {.type = NC_FILE_MANIFEST,
+                          .origin_table = *nc_table_keys_table(keys),
+                          .number = base->number,
                           .epoch = base->epoch};
   nc_sealed_writer *writer;
   *ret_unnamed = true;

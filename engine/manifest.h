@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * manifest: which files make up a table, and CURRENT, which says which manifest says so (format/README.md, "Manifest").
+ * manifest: which files make up a table, and CURRENT, which says which manifest says so (format/README.md,
+ * "Manifest").
  *
  * Invariants
- *   1. A writing open never appends to a manifest that it found: it writes its own, of the next epoch, then CURRENT.
+ *   1. A writing open never appends to a manifest that it found: it writes its own, of the next epoch, then
+ *      CURRENT.
  *   2. Each commit is synced before the next is appended, so that only the last can be torn.
- *   3. After a failed write or sync the manifest takes no more commits; a new one replaces it. Until the new one is durable no
- *      file that either of them might name is removed.
+ *   3. After a failed write or sync the manifest takes no more commits; a new one replaces it. Until the new
+ *      one is durable no file that either of them might name is removed.
  */
 #ifndef NC_MANIFEST_H
 #define NC_MANIFEST_H
@@ -24,10 +26,10 @@ typedef struct nc_manifest_content {
   nc_heap *heap;
   nc_uuid file;
   uint64_t number, epoch;
-  uint64_t sequence;   /* of the last whole commit */
-  uint64_t torn_bytes; /* of a last commit that was never synced, */
-  uint64_t torn_offset;  /* and where it stands */
-  bool damaged;        /* what is torn is not only the last commit: `to_damage` was asked for */
+  uint64_t sequence;    /* of the last whole commit */
+  uint64_t torn_bytes;  /* of a last commit that was never synced, */
+  uint64_t torn_offset; /* and where it stands */
+  bool damaged;         /* what is torn is not only the last commit: `to_damage` was asked for */
   nc_table_state state;
   nc_segment_record *segments;
   size_t segment_count, segment_capacity;
@@ -35,8 +37,9 @@ typedef struct nc_manifest_content {
   size_t log_count, log_capacity;
 } nc_manifest_content;
 
-/* Reads CURRENT and the manifest that it names; with `to_damage`, up to the first commit that is damaged, as long as the
- * snapshot before it is whole. `*content` is for nc_manifest_content_deinit, also after a failure. */
+/* Reads CURRENT and the manifest that it names; with `to_damage`, up to the first commit that is damaged, as
+ * long as the snapshot before it is whole. `*content` is for nc_manifest_content_deinit, also after a
+ * failure. */
 NC_MUST_CHECK nacre_status nc_manifest_read(const nc_dir *dir, const nc_table_keys *keys, bool to_damage,
                                             nc_manifest_content *content, nacre_error *err);
 void nc_manifest_content_deinit(nc_manifest_content *content);
@@ -58,10 +61,12 @@ typedef struct nc_manifest_base {
   uint64_t number, epoch, sequence;
 } nc_manifest_base;
 
-/* Writes a whole manifest, syncs it, lets CURRENT name it and syncs the directory. On failure *ret_manifest is untouched, and
- * which manifest CURRENT names is not known unless `*ret_unnamed` says that it cannot be the new one. */
-NC_MUST_CHECK nacre_status nc_manifest_create(const nc_dir *dir, const nc_table_keys *keys, const nc_manifest_base *base,
-                                              nc_manifest *ret_manifest, bool *ret_unnamed, nacre_error *err);
+/* Writes a whole manifest, syncs it, lets CURRENT name it and syncs the directory. On failure *ret_manifest
+ * is untouched, and which manifest CURRENT names is not known unless `*ret_unnamed` says that it cannot be
+ * the new one. */
+NC_MUST_CHECK nacre_status nc_manifest_create(const nc_dir *dir, const nc_table_keys *keys,
+                                              const nc_manifest_base *base, nc_manifest *ret_manifest,
+                                              bool *ret_unnamed, nacre_error *err);
 
 /* One change of state. */
 typedef struct nc_edit {
@@ -75,15 +80,17 @@ typedef struct nc_edit {
   nc_table_state state; /* after it */
 } nc_edit;
 
-/* True when the edit fits one frame and the manifest has not grown past its use: else a new manifest is due. */
+/* True when the edit fits one frame and the manifest has not grown past its use: else a new manifest is
+ * due. */
 bool nc_manifest_fits(const nc_manifest *m, const nc_edit *edit);
 /* Appends and syncs. A failure leaves the manifest failed: whether the commit is on disk is not known. */
-NC_MUST_CHECK nacre_status nc_manifest_commit(nc_manifest *m, nc_heap *heap, const nc_edit *edit, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_manifest_commit(nc_manifest *m, nc_heap *heap, const nc_edit *edit,
+                                              nacre_error *err);
 void nc_manifest_close(nc_manifest *m);
 
 void nc_manifest_name(uint64_t number, char name[NC_FILE_NAME_BYTES]);
 /* Reads and authenticates CURRENT. */
-NC_MUST_CHECK nacre_status nc_current_read(const nc_dir *dir, const nc_table_keys *keys, nc_current *ret_current,
-                                           nacre_error *err);
+NC_MUST_CHECK nacre_status nc_current_read(const nc_dir *dir, const nc_table_keys *keys,
+                                           nc_current *ret_current, nacre_error *err);
 
 #endif

@@ -15,9 +15,10 @@ static nacre_status in_current(const nc_dir *dir, nacre_status status, nacre_err
   return nc_fail_in(err, status, label, 0);
 }
 
-static nacre_status authenticate_current(const nc_table_keys *keys, const nc_current *current, const uint8_t *bytes,
-                                         nacre_error *err) {
-  if (!nc_uuid_equal(&current->table, nc_table_keys_table(keys))) return nc_fail(err, NC_E_CURRENT_TABLE, NULL);
+static nacre_status authenticate_current(const nc_table_keys *keys, const nc_current *current,
+                                         const uint8_t *bytes, nacre_error *err) {
+  if (!nc_uuid_equal(&current->table, nc_table_keys_table(keys)))
+    return nc_fail(err, NC_E_CURRENT_TABLE, NULL);
   const nc_kek *kek = nc_table_keys_find(keys, &current->kek_id);
   if (kek == NULL) {
     char text[NC_UUID_TEXT_BYTES];
@@ -29,7 +30,8 @@ static nacre_status authenticate_current(const nc_table_keys *keys, const nc_cur
   return nc_equal_secret(mac, current->mac, sizeof mac) ? NACRE_OK : nc_fail(err, NC_E_CURRENT_MAC, NULL);
 }
 
-nacre_status nc_current_read(const nc_dir *dir, const nc_table_keys *keys, nc_current *ret_current, nacre_error *err) {
+nacre_status nc_current_read(const nc_dir *dir, const nc_table_keys *keys, nc_current *ret_current,
+                             nacre_error *err) {
   uint8_t bytes[NC_CURRENT_BYTES + 1];
   size_t size;
   nacre_status status = nc_dir_read_file(dir, NC_CURRENT_NAME, bytes, sizeof bytes, &size, err);
@@ -39,7 +41,7 @@ nacre_status nc_current_read(const nc_dir *dir, const nc_table_keys *keys, nc_cu
   return in_current(dir, authenticate_current(keys, ret_current, bytes, err), err);
 }
 
-/* ---- applying edits ---------------------------------------------------------------------------------------------------- */
+/* ---- applying edits ------------------------------------------------------------------------------------ */
 
 static nacre_status grow(void **list, size_t count, size_t *capacity, size_t item, nacre_error *err) {
   if (count < *capacity) return NACRE_OK;
@@ -61,7 +63,8 @@ static nacre_status contradiction(uint64_t number, const char *what, nacre_error
 
 static nacre_status add_segment(nc_manifest_content *c, const nc_segment_record *record, nacre_error *err) {
   for (size_t i = 0; i < c->segment_count; i++) {
-    if (c->segments[i].number == record->number) return contradiction(record->number, "adds again segment", err);
+    if (c->segments[i].number == record->number)
+      return contradiction(record->number, "adds again segment", err);
   }
   void *list = c->segments;
   NC_TRY(grow(&list, c->segment_count, &c->segment_capacity, sizeof *c->segments, err));
@@ -71,7 +74,8 @@ static nacre_status add_segment(nc_manifest_content *c, const nc_segment_record 
   nc_segment_record *copy = &c->segments[c->segment_count++];
   *copy = *record;
   if (record->smallest.size > 0) memcpy(keys, record->smallest.data, record->smallest.size);
-  if (record->largest.size > 0) memcpy(keys + record->smallest.size, record->largest.data, record->largest.size);
+  if (record->largest.size > 0)
+    memcpy(keys + record->smallest.size, record->largest.data, record->largest.size);
   copy->smallest.data = keys;
   copy->largest.data = keys + record->smallest.size;
   return NACRE_OK;
@@ -110,11 +114,17 @@ static nacre_status drop_log(nc_manifest_content *c, uint64_t number, nacre_erro
 
 static nacre_status apply_record(nc_manifest_content *c, const nc_edit_record *record, nacre_error *err) {
   switch (record->tag) {
-    case NC_EDIT_STATE: c->state = record->state; return NACRE_OK;
-    case NC_EDIT_SEGMENT_ADD: return add_segment(c, &record->segment, err);
-    case NC_EDIT_SEGMENT_REMOVE: return remove_segment(c, record->number, err);
-    case NC_EDIT_LOG_ADD: return add_log(c, &record->log, err);
-    case NC_EDIT_LOG_DROP: return drop_log(c, record->number, err);
+    case NC_EDIT_STATE:
+      c->state = record->state;
+      return NACRE_OK;
+    case NC_EDIT_SEGMENT_ADD:
+      return add_segment(c, &record->segment, err);
+    case NC_EDIT_SEGMENT_REMOVE:
+      return remove_segment(c, record->number, err);
+    case NC_EDIT_LOG_ADD:
+      return add_log(c, &record->log, err);
+    case NC_EDIT_LOG_DROP:
+      return drop_log(c, record->number, err);
   }
   return nc_fail(err, NC_E_EDIT_TAG, NULL);
 }
@@ -130,7 +140,8 @@ static nacre_status apply_records(nc_manifest_content *c, nc_edit_reader *reader
 }
 
 /* The snapshot's frames share one commit sequence; each later commit has the next. */
-static nacre_status apply_edit(nc_manifest_content *c, nacre_slice bytes, bool *in_snapshot, nacre_error *err) {
+static nacre_status apply_edit(nc_manifest_content *c, nacre_slice bytes, bool *in_snapshot,
+                               nacre_error *err) {
   nc_edit_reader reader;
   NC_TRY(nc_edit_read_begin(&reader, bytes, err));
   bool snapshot = (reader.flags & NC_EDIT_SNAPSHOT) != 0;
@@ -146,10 +157,11 @@ static nacre_status apply_edit(nc_manifest_content *c, nacre_slice bytes, bool *
   return apply_records(c, &reader, err);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 /* A bad frame may only be the last commit, torn: a good one behind it means damage. */
-static nacre_status judge_tail(nc_scan *scan, uint64_t offset, bool to_damage, nc_manifest_content *c, nacre_error *err) {
+static nacre_status judge_tail(nc_scan *scan, uint64_t offset, bool to_damage, nc_manifest_content *c,
+                               nacre_error *err) {
   nc_scan_result result;
   nc_scan_frame frame;
   NC_TRY(nc_scan_search(scan, offset, &result, &frame, err));
@@ -209,7 +221,8 @@ nacre_status nc_manifest_read(const nc_dir *dir, const nc_table_keys *keys, bool
   NC_TRY(open_manifest(dir, keys, &current, &reader, err));
   nc_scan scan;
   nc_scan_init(&scan, content->heap, reader, NACRE_NONE);
-  nacre_status status = nc_fail_in(err, read_edits(&scan, to_damage, content, err), nc_sealed_reader_label(reader), 0);
+  nacre_status status =
+      nc_fail_in(err, read_edits(&scan, to_damage, content, err), nc_sealed_reader_label(reader), 0);
   nc_scan_deinit(&scan);
   nc_sealed_reader_close(reader);
   return status;

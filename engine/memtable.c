@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * memtable: a skip list (W. Pugh, "Skip Lists: A Probabilistic Alternative to Balanced Trees", 1990) with a branching of 4.
+ * memtable: a skip list (W. Pugh, "Skip Lists: A Probabilistic Alternative to Balanced Trees", 1990) with a
+ * branching of 4.
  *
  * Invariants
  *   1. A node never changes once linked, but for its forward pointers; nothing is unlinked.
- *   2. Forward pointers are stored with release and loaded with acquire, so that whoever sees a node sees all of it.
+ *   2. Forward pointers are stored with release and loaded with acquire, so that whoever sees a node sees all
+ *      of it.
  *   3. `tail` is touched by the adding thread only: it makes adding in ascending order cheap.
  * The first eight key bytes are kept as an integer in the node, so that most comparisons touch no key bytes.
  */
@@ -47,7 +49,8 @@ struct nc_memtable {
 static size_t node_links_offset(void) { return offsetof(node, next); }
 static uint64_t node_sequence(const node *n) { return n->tag >> 3; }
 
-/* The height is needed to find the key; it is kept in the low bits of what would be padding: key_size < 2^17. */
+/* The height is needed to find the key; it is kept in the low bits of what would be padding: key_size <
+ * 2^17. */
 enum { HEIGHT_SHIFT = 24 };
 static int node_height(const node *n) { return (int)(n->key_size >> HEIGHT_SHIFT); }
 static size_t node_key_size(const node *n) { return n->key_size & ((1u << HEIGHT_SHIFT) - 1); }
@@ -89,8 +92,8 @@ static void memtable_destroy(nc_pin *pin) {
   nc_heap_free(heap, m, sizeof *m);
 }
 
-nacre_status nc_memtable_create(nc_env *env, nacre_table *table, size_t chunk_bytes, atomic_uint_fast64_t *budget,
-                                nc_memtable **ret_memtable, nacre_error *err) {
+nacre_status nc_memtable_create(nc_env *env, nacre_table *table, size_t chunk_bytes,
+                                atomic_uint_fast64_t *budget, nc_memtable **ret_memtable, nacre_error *err) {
   nc_memtable *m = nc_heap_alloc(env->heap, sizeof *m);
   if (m == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   nc_pin_init(&m->pin, table, memtable_destroy);
@@ -104,8 +107,12 @@ nacre_status nc_memtable_create(nc_env *env, nacre_table *table, size_t chunk_by
 }
 
 nc_pin *nc_memtable_pin(nc_memtable *m) { return &m->pin; }
-size_t nc_memtable_bytes(const nc_memtable *m) { return atomic_load_explicit(&m->bytes, memory_order_relaxed); }
-uint64_t nc_memtable_entries(const nc_memtable *m) { return atomic_load_explicit(&m->entries, memory_order_relaxed); }
+size_t nc_memtable_bytes(const nc_memtable *m) {
+  return atomic_load_explicit(&m->bytes, memory_order_relaxed);
+}
+uint64_t nc_memtable_entries(const nc_memtable *m) {
+  return atomic_load_explicit(&m->entries, memory_order_relaxed);
+}
 
 nacre_status nc_memtable_reserve(nc_memtable *m, size_t count, size_t bytes, nacre_error *err) {
   size_t per_node = sizeof(node) + (1 + SPARE_LINKS_PER_NODE) * sizeof(node *) + NODE_ALIGN;
@@ -156,7 +163,8 @@ static node *load_next(const nc_memtable *m, const node *n, int level) {
 }
 
 /* The last node before (key, sequence), NULL for the head; `before[level]` likewise, where wanted. */
-static node *find_before(const nc_memtable *m, uint64_t prefix, nacre_slice key, uint64_t sequence, node **before) {
+static node *find_before(const nc_memtable *m, uint64_t prefix, nacre_slice key, uint64_t sequence,
+                         node **before) {
   node *n = NULL;
   for (int level = atomic_load_explicit(&m->height, memory_order_acquire) - 1; level >= 0; level--) {
     for (node *next = load_next(m, n, level); next != NULL && node_compare(next, prefix, key, sequence) < 0;
@@ -190,7 +198,8 @@ void nc_memtable_add(nc_memtable *m, const nc_entry *entry) {
   atomic_fetch_add_explicit(&m->entries, 1, memory_order_relaxed);
 }
 
-/* The link is loaded anew after the search, so a newer version of the key may have been put there in between: it is passed. */
+/* The link is loaded anew after the search, so a newer version of the key may have been put there in between:
+ * it is passed. */
 static node *find_at_or_after(const nc_memtable *m, nacre_slice key, uint64_t sequence) {
   uint64_t prefix = key_prefix(key);
   node *n = load_next(m, find_before(m, prefix, key, sequence, NULL), 0);
@@ -205,7 +214,7 @@ bool nc_memtable_get(const nc_memtable *m, nacre_slice key, uint64_t sequence, n
   return true;
 }
 
-/* ---- cursor ---------------------------------------------------------------------------------------------------- */
+/* ---- cursor -------------------------------------------------------------------------------------------- */
 
 typedef struct memtable_cursor {
   nc_cursor base;
@@ -230,8 +239,10 @@ static nacre_status cursor_last(nc_cursor *base, nacre_error *err) {
   (void)err;
   memtable_cursor *c = (memtable_cursor *)base;
   node *n = NULL;
-  for (int level = atomic_load_explicit(&c->memtable->height, memory_order_acquire) - 1; level >= 0; level--) {
-    for (node *next = load_next(c->memtable, n, level); next != NULL; next = load_next(c->memtable, n, level)) n = next;
+  for (int level = atomic_load_explicit(&c->memtable->height, memory_order_acquire) - 1; level >= 0;
+       level--) {
+    for (node *next = load_next(c->memtable, n, level); next != NULL; next = load_next(c->memtable, n, level))
+      n = next;
   }
   return stand_at(c, n);
 }

@@ -2,8 +2,8 @@
  *
  * memtable: the newest entries, sorted, in private memory, until they become a segment.
  *
- * A skip list over an arena. One thread adds at a time (the table's write lock); any number read meanwhile, without a lock:
- * a node is complete before the pointer to it is published.
+ * A skip list over an arena. One thread adds at a time (the table's write lock); any number read meanwhile,
+ * without a lock: a node is complete before the pointer to it is published.
  */
 #ifndef NC_MEMTABLE_H
 #define NC_MEMTABLE_H
@@ -13,19 +13,21 @@
 
 typedef struct nc_memtable nc_memtable;
 
-/* `table` is whom values are lent on behalf of; what the memtable takes is added to `budget` while it lives. Counted: begins
- * with one. */
+/* `table` is whom values are lent on behalf of; what the memtable takes is added to `budget` while it lives.
+ * Counted: begins with one. */
 NC_MUST_CHECK nacre_status nc_memtable_create(nc_env *env, nacre_table *table, size_t chunk_bytes,
-                                              atomic_uint_fast64_t *budget, nc_memtable **ret_memtable, nacre_error *err);
+                                              atomic_uint_fast64_t *budget, nc_memtable **ret_memtable,
+                                              nacre_error *err);
 nc_pin *nc_memtable_pin(nc_memtable *m);
 
-/* Makes sure that `count` entries of together `bytes` of keys and values can be added without allocating, so that what has
- * been logged cannot fail to be inserted. */
+/* Makes sure that `count` entries of together `bytes` of keys and values can be added without allocating, so
+ * that what has been logged cannot fail to be inserted. */
 NC_MUST_CHECK nacre_status nc_memtable_reserve(nc_memtable *m, size_t count, size_t bytes, nacre_error *err);
 /* Adds one reserved entry. Its sequence must be new to the memtable. */
 void nc_memtable_add(nc_memtable *m, const nc_entry *entry);
 
-/* The newest version of `key` at or before `sequence`; false when there is none. The entry stays while the memtable does. */
+/* The newest version of `key` at or before `sequence`; false when there is none. The entry stays while the
+ * memtable does. */
 bool nc_memtable_get(const nc_memtable *m, nacre_slice key, uint64_t sequence, nc_entry *ret_entry);
 size_t nc_memtable_bytes(const nc_memtable *m); /* taken from private memory */
 uint64_t nc_memtable_entries(const nc_memtable *m);

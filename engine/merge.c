@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * merge: runs that lie next to one another in age become one, so that reads look in few places and what is deleted goes.
+ * merge: runs that lie next to one another in age become one, so that reads look in few places and what is
+ * deleted goes.
  *
- * The policy: from the newest run on, take in the next older one as long as it is not larger than what has been taken so far;
- * two or more make a merge. Failing that, when there are too many runs, the newest ones. And when the newer runs together
- * have grown past the oldest, all of them, so that space is bounded.
+ * The policy: from the newest run on, take in the next older one as long as it is not larger than what has
+ * been taken so far; two or more make a merge. Failing that, when there are too many runs, the newest ones.
+ * And when the newer runs together have grown past the oldest, all of them, so that space is bounded.
  */
 #include <stdlib.h>
 
@@ -104,7 +105,8 @@ static void set_doubtful(nacre_table *t, nc_segment **segments, size_t count) {
   if (grown != NULL) {
     free(segments);
   } else {
-    nc_build_release(segments, count, !bad); /* without memory for the list they are orphans for the next open */
+    nc_build_release(segments, count,
+                     !bad); /* without memory for the list they are orphans for the next open */
   }
 }
 
@@ -153,7 +155,7 @@ nacre_status nc_table_merge_all_due(nacre_table *t, nacre_error *err) {
   return status;
 }
 
-/* ---- asked for ----------------------------------------------------------------------------------------------------------------- */
+/* ---- asked for ----------------------------------------------------------------------------------------- */
 
 static bool run_touches(const nc_run *run, nacre_slice from, nacre_slice to) {
   const nc_segment_record *first = nc_segment_describe(run->segments[0]);
@@ -181,17 +183,20 @@ nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice 
 nacre_status nacre_compact(nacre_table *table, nacre_slice from, nacre_slice to_excluded) {
   nacre_error *err = nc_thread_error();
   NC_TRY(nacre_flush(table));
-  if (from.data != NULL && to_excluded.data != NULL && nc_slice_compare(from, to_excluded) >= 0) return NACRE_OK;
+  if (from.data != NULL && to_excluded.data != NULL && nc_slice_compare(from, to_excluded) >= 0)
+    return NACRE_OK;
   return nc_table_merge_range(table, from, to_excluded, err);
 }
 
 nacre_status nacre_wait_idle(nacre_table *table) {
   nacre_error *err = nc_thread_error();
   NC_TRY(nc_table_check(table, err));
-  if (atomic_load(&table->writing)) nc_table_schedule_merge(table); /* one that failed, or was due before the open */
+  if (atomic_load(&table->writing))
+    nc_table_schedule_merge(table); /* one that failed, or was due before the open */
   nc_table_wait_jobs(table);
   pthread_mutex_lock(&table->state_lock);
-  const nacre_error *error = table->flush_error.status != NACRE_OK ? &table->flush_error : &table->merge_error;
+  const nacre_error *error =
+      table->flush_error.status != NACRE_OK ? &table->flush_error : &table->merge_error;
   nacre_status status = error->status;
   if (status != NACRE_OK) *err = *error;
   pthread_mutex_unlock(&table->state_lock);

@@ -2,9 +2,10 @@
  *
  * merge_cursor: see merge_cursor.h.
  *
- * Going forward, every child stands at or after the current entry, and the child that holds the least runs free until it
- * passes the runner-up, so that a long stretch from one child costs one comparison a step. Going backward, every child
- * stands at or before the current entry. A turn puts the others on the other side.
+ * Going forward, every child stands at or after the current entry, and the child that holds the least runs
+ * free until it passes the runner-up, so that a long stretch from one child costs one comparison a step.
+ * Going backward, every child stands at or before the current entry. A turn puts the others on the other
+ * side.
  */
 #include "merge_cursor.h"
 
@@ -131,7 +132,8 @@ static void cursor_close(nc_cursor *base) {
 static const nc_cursor_ops merge_cursor_ops = {cursor_first, cursor_last, cursor_seek,
                                                cursor_next,  cursor_prev, cursor_close};
 
-nacre_status nc_merge_cursor(nc_cursor *const *children, size_t count, nc_cursor **ret_cursor, nacre_error *err) {
+nacre_status nc_merge_cursor(nc_cursor *const *children, size_t count, nc_cursor **ret_cursor,
+                             nacre_error *err) {
   merge_cursor *c = calloc(1, sizeof *c + count * sizeof(nc_cursor *));
   if (c == NULL) {
     for (size_t i = 0; i < count; i++) nc_cursor_close(children[i]);

@@ -66,20 +66,24 @@ static nacre_status visit(void *arg, const char *name, nacre_io_kind kind, nacre
   return NACRE_OK;
 }
 
-/* A cut that left half a commit behind is damage; one at a commit's border is what putting back an older copy looks like. */
+/* A cut that left half a commit behind is damage; one at a commit's border is what putting back an older copy
+ * looks like. */
 static nacre_status knows_more(const nacre_table *t, const char *what, uint64_t sequence, nacre_error *err) {
   return nc_fail(err, t->found_torn_bytes > 0 ? NC_E_MANIFEST_DAMAGED : NC_E_MANIFEST_ROLLED_BACK,
-                 "%s knows of commit %" PRIu64 ", the manifest ends at %" PRIu64, what, sequence, t->commit_sequence);
+                 "%s knows of commit %" PRIu64 ", the manifest ends at %" PRIu64, what, sequence,
+                 t->commit_sequence);
 }
 
-/* A file that was being made when its maker died ends anywhere, and so reads as damaged. Any other failure (the disk, memory, a key
- * that is not held) says nothing of the file, which may be the one that would prove a rollback: it is spared. */
+/* A file that was being made when its maker died ends anywhere, and so reads as damaged. Any other failure
+ * (the disk, memory, a key that is not held) says nothing of the file, which may be the one that would prove
+ * a rollback: it is spared. */
 static bool readable(nc_orphan *f, nacre_status status) {
   f->spared = f->spared || (status != NACRE_OK && status != NACRE_CORRUPT);
   return status == NACRE_OK;
 }
 
-/* The footer of an unnamed segment says under which manifest commit it was made. One without a footer was never finished. */
+/* The footer of an unnamed segment says under which manifest commit it was made. One without a footer was
+ * never finished. */
 static nacre_status check_segment(nacre_table *t, nc_orphan *f, nc_sealed_reader *reader, nacre_error *err) {
   uint8_t frame[NC_FOOTER_BYTES + 64];
   uint64_t size = nc_sealed_reader_size(reader);
@@ -88,10 +92,12 @@ static nacre_status check_segment(nacre_table *t, nc_orphan *f, nc_sealed_reader
   nacre_slice plaintext;
   nc_footer footer;
   nc_handle handle = {size - footer_size, (uint32_t)footer_size};
-  if (!readable(f, nc_sealed_reader_frame(reader, handle, NC_FRAME_FOOTER, frame, &plaintext, NULL, NULL))) return NACRE_OK;
+  if (!readable(f, nc_sealed_reader_frame(reader, handle, NC_FRAME_FOOTER, frame, &plaintext, NULL, NULL)))
+    return NACRE_OK;
   if (nc_footer_decode(plaintext, size, &footer, NULL) != NACRE_OK) return NACRE_OK;
-  return footer.manifest_sequence <= t->commit_sequence ? NACRE_OK
-                                                        : knows_more(t, "a segment", footer.manifest_sequence, err);
+  return footer.manifest_sequence <= t->commit_sequence
+             ? NACRE_OK
+             : knows_more(t, "a segment", footer.manifest_sequence, err);
 }
 
 /* The first frame of an unnamed log says which commit had named a log by then. */
@@ -104,8 +110,9 @@ static nacre_status check_first_frame(nacre_table *t, nc_orphan *f, nc_scan *sca
   if (result != NC_SCAN_FRAME || frame.type != NC_FRAME_LOG_START) return NACRE_OK;
   if (!readable(f, nc_scan_open(scan, &frame, &plaintext, NULL))) return NACRE_OK;
   if (nc_log_record_decode(plaintext, frame.type, &record, NULL) != NACRE_OK) return NACRE_OK;
-  return record.manifest_sequence <= t->commit_sequence ? NACRE_OK
-                                                        : knows_more(t, "a log", record.manifest_sequence, err);
+  return record.manifest_sequence <= t->commit_sequence
+             ? NACRE_OK
+             : knows_more(t, "a log", record.manifest_sequence, err);
 }
 
 static nacre_status check_log(nacre_table *t, nc_orphan *f, nc_sealed_reader *reader, nacre_error *err) {

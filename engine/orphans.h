@@ -2,8 +2,8 @@
  *
  * orphans: files in a table's directory that its manifest does not name.
  *
- * A crash leaves them behind, and then they mean nothing. But one that knows of a later state than the manifest means that the
- * manifest was damaged or put back: the table is refused, and nothing is deleted.
+ * A crash leaves them behind, and then they mean nothing. But one that knows of a later state than the
+ * manifest means that the manifest was damaged or put back: the table is refused, and nothing is deleted.
  */
 #ifndef NC_ORPHANS_H
 #define NC_ORPHANS_H
@@ -23,7 +23,8 @@ typedef struct nc_orphans {
   uint64_t highest; /* number of any file, named or not */
 } nc_orphans;
 
-/* Lists them, and refuses those that know too much. `ret_orphans` is for nc_orphans_free, also after a failure. */
+/* Lists them, and refuses those that know too much. `ret_orphans` is for nc_orphans_free, also after a
+ * failure. */
 NC_MUST_CHECK nacre_status nc_orphans_find(nacre_table *t, nc_orphans *ret_orphans, nacre_error *err);
 void nc_orphans_remove(nacre_table *t, const nc_orphans *orphans);
 void nc_orphans_free(nc_orphans *orphans);

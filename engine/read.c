@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * read: point reads: memtables from new to old, then runs from new to old, until a version of the key answers.
+ * read: point reads: memtables from new to old, then runs from new to old, until a version of the key
+ * answers.
  */
 #include "last_error.h"
 #include "table.h"
 
 /* The newest version at or before `sequence`, and what keeps its value. */
-static nacre_status find(const nc_view *view, nacre_slice key, uint64_t sequence, bool no_cache_fill, bool *ret_found,
-                         nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
+static nacre_status find(const nc_view *view, nacre_slice key, uint64_t sequence, bool no_cache_fill,
+                         bool *ret_found, nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
   for (size_t i = 0; i < view->memtable_count; i++) {
     if (!nc_memtable_get(view->memtables[i], key, sequence, ret_entry)) continue;
     *ret_pin = nc_memtable_pin(view->memtables[i]);
@@ -25,8 +26,8 @@ static nacre_status find(const nc_view *view, nacre_slice key, uint64_t sequence
 }
 
 /* Lends the value to the caller. */
-static nacre_status get_at(nacre_table *t, const nc_view *view, nacre_slice key, uint64_t sequence, bool no_cache_fill,
-                           nacre_value *ret_value, nacre_error *err) {
+static nacre_status get_at(nacre_table *t, const nc_view *view, nacre_slice key, uint64_t sequence,
+                           bool no_cache_fill, nacre_value *ret_value, nacre_error *err) {
   if (key.data == NULL) return nc_fail(err, NC_E_ARGUMENT, "the key is NULL");
   bool found;
   nc_entry entry;
@@ -41,7 +42,8 @@ static nacre_status get_at(nacre_table *t, const nc_view *view, nacre_slice key,
   return NACRE_OK;
 }
 
-nacre_status nacre_get(nacre_table *table, nacre_slice key, const nacre_read_options *options, nacre_value *ret_value) {
+nacre_status nacre_get(nacre_table *table, nacre_slice key, const nacre_read_options *options,
+                       nacre_value *ret_value) {
   nacre_error *err = nc_thread_error();
   if (ret_value == NULL) return nc_fail(err, NC_E_ARGUMENT, "ret_value is NULL");
   *ret_value = (nacre_value){0};
@@ -65,8 +67,8 @@ void nacre_value_release(nacre_value *value) {
   atomic_fetch_sub(&t->lent, 1);
 }
 
-nacre_status nacre_get_into(nacre_table *table, nacre_slice key, const nacre_read_options *options, void *buffer,
-                            size_t capacity, size_t *ret_size) {
+nacre_status nacre_get_into(nacre_table *table, nacre_slice key, const nacre_read_options *options,
+                            void *buffer, size_t capacity, size_t *ret_size) {
   nacre_error *err = nc_thread_error();
   if (ret_size == NULL || (buffer == NULL && capacity > 0)) {
     return nc_fail(err, NC_E_ARGUMENT, "the buffer or ret_size is NULL");
@@ -84,8 +86,9 @@ nacre_status nacre_get_into(nacre_table *table, nacre_slice key, const nacre_rea
   return status;
 }
 
-nacre_status nacre_multi_get(nacre_table *table, size_t count, const nacre_slice *keys, const nacre_read_options *options,
-                             nacre_value *ret_values, nacre_status *ret_statuses) {
+nacre_status nacre_multi_get(nacre_table *table, size_t count, const nacre_slice *keys,
+                             const nacre_read_options *options, nacre_value *ret_values,
+                             nacre_status *ret_statuses) {
   nacre_error *err = nc_thread_error();
   if (count > 0 && (keys == NULL || ret_values == NULL || ret_statuses == NULL)) {
     return nc_fail(err, NC_E_ARGUMENT, "keys, ret_values or ret_statuses is NULL");
@@ -98,7 +101,8 @@ nacre_status nacre_multi_get(nacre_table *table, size_t count, const nacre_slice
   nacre_status status = NACRE_OK;
   nacre_error first;
   for (size_t i = 0; i < count; i++) {
-    ret_statuses[i] = get_at(table, view, keys[i], sequence, options != NULL && options->no_cache_fill, &ret_values[i], err);
+    ret_statuses[i] = get_at(table, view, keys[i], sequence, options != NULL && options->no_cache_fill,
+                             &ret_values[i], err);
     if (status == NACRE_OK && ret_statuses[i] != NACRE_OK && ret_statuses[i] != NACRE_NOT_FOUND) {
       status = ret_statuses[i];
       first = *err;

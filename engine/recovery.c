@@ -2,8 +2,9 @@
  *
  * recovery: see recovery.h; format/README.md, "The tail rule".
  *
- * Names as in the rule: X (`broken_at`) is the first position where the history breaks, D (`vouched`) the greatest position
- * that any authenticated frame of any live log vouches for. D > X is damage; otherwise the tail is torn, whatever follows it.
+ * Names as in the rule: X (`broken_at`) is the first position where the history breaks, D (`vouched`) the
+ * greatest position that any authenticated frame of any live log vouches for. D > X is damage; otherwise the
+ * tail is torn, whatever follows it.
  */
 #include "recovery.h"
 
@@ -20,7 +21,7 @@ typedef struct history {
   /* the log before the one being walked */
   const nc_log_name *previous; /* NULL: none has begun */
   uint64_t previous_end;
-  bool previous_bad;  /* it ended in a bad frame, which only its successor can excuse */
+  bool previous_bad; /* it ended in a bad frame, which only its successor can excuse */
   bool previous_final;
   nacre_error previous_why;
   /* the break */
@@ -57,7 +58,9 @@ static const char *cause_of(const nacre_error *err) {
   return info == NULL ? err->text : info->sentence;
 }
 
-static size_t index_of(const history *h, const nc_log_name *log) { return (size_t)(log - h->r->manifest->logs); }
+static size_t index_of(const history *h, const nc_log_name *log) {
+  return (size_t)(log - h->r->manifest->logs);
+}
 
 static void break_at(history *h, size_t log, uint64_t number, uint64_t offset, const char *why) {
   h->broken = true;
@@ -68,7 +71,7 @@ static void break_at(history *h, size_t log, uint64_t number, uint64_t offset, c
   h->r->report.dropped_offset = offset;
 }
 
-/* ---- what frames say -------------------------------------------------------------------------------------------------- */
+/* ---- what frames say ----------------------------------------------------------------------------------- */
 
 static void note_vouched(history *h, nc_log_position position) {
   if (nc_log_position_compare(position, h->vouched) > 0) h->vouched = position;
@@ -109,10 +112,10 @@ static nacre_status replay_group(history *h, const nc_log_record *record, nacre_
   return NACRE_OK;
 }
 
-/* ---- one log ------------------------------------------------------------------------------------------------------------ */
+/* ---- one log ------------------------------------------------------------------------------------------- */
 
-/* A log that never began may stand between others, for an open may end before it writes. If the predecessor that a log names is
- * such a one, its frames were there and are gone. */
+/* A log that never began may stand between others, for an open may end before it writes. If the predecessor
+ * that a log names is such a one, its frames were there and are gone. */
 static bool break_at_emptied(history *h, size_t i, const nc_log_record *record) {
   if (!record->predecessor.present) return false;
   for (size_t k = 0; k < i; k++) {
@@ -145,7 +148,8 @@ static nacre_status check_link(history *h, size_t i, const nc_log_record *record
   }
   if (record->predecessor.end > h->previous_end) {
     break_at(h, index_of(h, h->previous), h->previous->number, h->previous_end,
-             h->previous_bad ? cause_of(&h->previous_why) : "the log ends before the end that its successor recorded");
+             h->previous_bad ? cause_of(&h->previous_why)
+                             : "the log ends before the end that its successor recorded");
   } else if (record->first_sequence != h->expected) {
     break_at(h, i, log->number, NC_FRAMES_OFFSET, "the log does not begin where the one before it ended");
   }
@@ -169,7 +173,8 @@ static nacre_status walk_frames(history *h, size_t i, nc_scan *scan, uint64_t of
     if (result == NC_SCAN_END) return NACRE_OK;
     if (result == NC_SCAN_BAD || h->previous_final) {
       h->previous_bad = true;
-      if (result == NC_SCAN_FRAME) (void)nc_fail(&h->previous_why, NC_E_LOG_RECORD_SHAPE, "a frame behind the final one");
+      if (result == NC_SCAN_FRAME)
+        (void)nc_fail(&h->previous_why, NC_E_LOG_RECORD_SHAPE, "a frame behind the final one");
       h->previous_final = false;
       return NACRE_OK;
     }
@@ -180,7 +185,8 @@ static nacre_status walk_frames(history *h, size_t i, nc_scan *scan, uint64_t of
       return NACRE_OK;
     }
     if (frame.type == NC_FRAME_LOG_GROUP) {
-      NC_TRY(nc_fail_in(err, replay_group(h, &record, err), nc_sealed_reader_label(scan->reader), frame.offset));
+      NC_TRY(
+          nc_fail_in(err, replay_group(h, &record, err), nc_sealed_reader_label(scan->reader), frame.offset));
     }
     offset += frame.size;
     h->previous_final = frame.type == NC_FRAME_LOG_FINAL;
@@ -211,10 +217,12 @@ static nacre_status walk_log(history *h, size_t i, nc_scan *scan, bool *ret_star
   nc_log_record record;
   NC_TRY(open_record(h, scan, &frame, &record, err));
   if (frame.type != NC_FRAME_LOG_START) {
-    break_at(h, i, h->r->manifest->logs[i].number, NC_FRAMES_OFFSET, "the log does not begin with a start frame");
+    break_at(h, i, h->r->manifest->logs[i].number, NC_FRAMES_OFFSET,
+             "the log does not begin with a start frame");
     return NACRE_OK;
   }
-  NC_TRY(nc_fail_in(err, check_link(h, i, &record, err), nc_sealed_reader_label(scan->reader), NC_FRAMES_OFFSET));
+  NC_TRY(nc_fail_in(err, check_link(h, i, &record, err), nc_sealed_reader_label(scan->reader),
+                    NC_FRAMES_OFFSET));
   return h->broken ? NACRE_OK : walk_frames(h, i, scan, NC_FRAMES_OFFSET + frame.size, err);
 }
 
@@ -225,7 +233,7 @@ static nacre_status keep_log(history *h, size_t i, bool started, nacre_error *er
   return nc_log_found(name, end, last, started, &h->r->logs[i], err);
 }
 
-/* ---- behind the break ----------------------------------------------------------------------------------------------------- */
+/* ---- behind the break ---------------------------------------------------------------------------------- */
 
 static nacre_status search_frames(history *h, nc_scan *scan, uint64_t offset, nacre_error *err) {
   for (;;) {
@@ -265,7 +273,7 @@ static nacre_status judge_break(history *h, nacre_error *err) {
   return nc_fail_in(err, status, h->r->report.file, 0);
 }
 
-/* ---- the whole history ------------------------------------------------------------------------------------------------------- */
+/* ---- the whole history --------------------------------------------------------------------------------- */
 
 static nacre_status walk_one(history *h, size_t i, nacre_error *err) {
   nc_sealed_reader *reader;
@@ -292,7 +300,8 @@ static nacre_status walk_all(history *h, nacre_error *err) {
 
 static nacre_status check_manifest(const history *h, nacre_error *err) {
   if (h->manifest_sequence <= h->r->manifest->sequence) return NACRE_OK;
-  return nc_fail(err, h->r->manifest->torn_bytes > 0 ? NC_E_MANIFEST_DAMAGED : NC_E_MANIFEST_ROLLED_BACK, "a log knows of commit %llu, the manifest ends at %llu",
+  return nc_fail(err, h->r->manifest->torn_bytes > 0 ? NC_E_MANIFEST_DAMAGED : NC_E_MANIFEST_ROLLED_BACK,
+                 "a log knows of commit %llu, the manifest ends at %llu",
                  (unsigned long long)h->manifest_sequence, (unsigned long long)h->r->manifest->sequence);
 }
 
@@ -310,7 +319,8 @@ static nacre_status stop_at_damage(history *h, const nacre_error *damage, nacre_
     report->dropped_offset = damage->offset;
   }
   for (size_t i = 0; i < h->r->manifest->log_count; i++) {
-    if (h->r->logs[i] == NULL) NC_TRY(nc_log_found(&h->r->manifest->logs[i], 0, 0, false, &h->r->logs[i], err));
+    if (h->r->logs[i] == NULL)
+      NC_TRY(nc_log_found(&h->r->manifest->logs[i], 0, 0, false, &h->r->logs[i], err));
   }
   return NACRE_OK;
 }
@@ -326,10 +336,12 @@ nacre_status nc_recover_logs(nc_recovery *r, nacre_error *err) {
   NC_TRY(status);
   for (size_t i = 0; i < r->manifest->log_count; i++) {
     /* Logs behind the break were not walked: they are only names to be dropped. */
-    if (r->logs[i] == NULL) NC_TRY(nc_log_found(&r->manifest->logs[i], NC_FRAMES_OFFSET, 0, false, &r->logs[i], err));
+    if (r->logs[i] == NULL)
+      NC_TRY(nc_log_found(&r->manifest->logs[i], NC_FRAMES_OFFSET, 0, false, &r->logs[i], err));
   }
   r->report.clean = !h.broken && !r->report.damaged && (h.previous == NULL || h.previous_final);
   uint64_t replayed = h.expected == 0 ? 0 : h.expected - 1;
-  r->last_sequence = replayed > r->manifest->state.last_sequence ? replayed : r->manifest->state.last_sequence;
+  r->last_sequence =
+      replayed > r->manifest->state.last_sequence ? replayed : r->manifest->state.last_sequence;
   return NACRE_OK;
 }

@@ -22,8 +22,9 @@ typedef struct nc_recovery {
   nacre_recovery_report report;
 } nc_recovery;
 
-/* Reads only. Refuses what the tail rule refuses: NC_E_LOG_MISSING, NC_E_LOG_DAMAGED, NC_E_LOG_TAMPERED, NC_E_LOG_GAP,
- * NC_E_LOG_SEARCH, NC_E_MANIFEST_ROLLED_BACK. `logs` is an array of manifest->log_count NULLs, filled as far as possible. */
+/* Reads only. Refuses what the tail rule refuses: NC_E_LOG_MISSING, NC_E_LOG_DAMAGED, NC_E_LOG_TAMPERED,
+ * NC_E_LOG_GAP, NC_E_LOG_SEARCH, NC_E_MANIFEST_ROLLED_BACK. `logs` is an array of manifest->log_count NULLs,
+ * filled as far as possible. */
 NC_MUST_CHECK nacre_status nc_recover_logs(nc_recovery *r, nacre_error *err);
 
 #endif

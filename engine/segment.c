@@ -2,7 +2,8 @@
  *
  * segment: life, opening and blocks of a segment (format/README.md, "Segment").
  *
- * Locks: `open_lock` only while the file is opened for the first time; nothing is taken under it but the cache's.
+ * Locks: `open_lock` only while the file is opened for the first time; nothing is taken under it but the
+ * cache's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,8 @@
 #include "segment_file.h"
 #include "segment_writer.h"
 
-nacre_status nc_segment_create(const nc_segment_home *home, const nc_segment_record *record, uint64_t epoch_max,
-                               nc_segment **ret_segment, nacre_error *err) {
+nacre_status nc_segment_create(const nc_segment_home *home, const nc_segment_record *record,
+                               uint64_t epoch_max, nc_segment **ret_segment, nacre_error *err) {
   nc_segment *s = calloc(1, sizeof *s);
   if (s == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   s->keys_size = record->smallest.size + record->largest.size;
@@ -26,7 +27,8 @@ nacre_status nc_segment_create(const nc_segment_home *home, const nc_segment_rec
   s->home = home;
   s->record = *record;
   if (record->smallest.size > 0) memcpy(s->keys, record->smallest.data, record->smallest.size);
-  if (record->largest.size > 0) memcpy(s->keys + record->smallest.size, record->largest.data, record->largest.size);
+  if (record->largest.size > 0)
+    memcpy(s->keys + record->smallest.size, record->largest.data, record->largest.size);
   s->record.smallest.data = s->keys;
   s->record.largest.data = s->keys + record->smallest.size;
   s->epoch_max = epoch_max;
@@ -65,7 +67,7 @@ void nc_segment_unref(nc_segment *s) {
 const nc_segment_record *nc_segment_describe(const nc_segment *s) { return &s->record; }
 void nc_segment_set_obsolete(nc_segment *s) { atomic_store(&s->obsolete, true); }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------- */
 
 static nacre_status open_reader(nc_segment *s, nc_segment_file *f, nacre_error *err) {
   char name[NC_FILE_NAME_BYTES];
@@ -89,13 +91,14 @@ static nacre_status load_footer(nc_segment *s, nc_segment_file *f, nacre_error *
   const char *label = nc_sealed_reader_label(f->reader);
   uint64_t size = nc_sealed_reader_size(f->reader);
   if (size != s->record.size) {
-    nacre_status status = nc_fail(err, NC_E_FOOTER_LENGTH, "%llu bytes instead of %llu", (unsigned long long)size,
-                                  (unsigned long long)s->record.size);
+    nacre_status status = nc_fail(err, NC_E_FOOTER_LENGTH, "%llu bytes instead of %llu",
+                                  (unsigned long long)size, (unsigned long long)s->record.size);
     return nc_fail_in(err, status, label, 0);
   }
   uint8_t frame[NC_FOOTER_BYTES + 64];
   nc_handle handle = {size - nc_frame_size(NC_FOOTER_BYTES), (uint32_t)nc_frame_size(NC_FOOTER_BYTES)};
-  _Static_assert(NC_FOOTER_BYTES + 64 >= NC_FRAME_HEADER_BYTES + NC_FOOTER_BYTES + NC_FRAME_TAG_BYTES + 15, "footer");
+  _Static_assert(NC_FOOTER_BYTES + 64 >= NC_FRAME_HEADER_BYTES + NC_FOOTER_BYTES + NC_FRAME_TAG_BYTES + 15,
+                 "footer");
   uint8_t tag[NC_TAG_BYTES];
   nacre_slice plaintext;
   NC_TRY(nc_sealed_reader_frame(f->reader, handle, NC_FRAME_FOOTER, frame, &plaintext, tag, err));
@@ -111,9 +114,10 @@ static nacre_status load_properties(nc_segment *s, nc_segment_file *f, nacre_err
   if (f->properties_bytes == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   f->properties_size = handle.size;
   nacre_slice plaintext;
-  NC_TRY(nc_sealed_reader_frame(f->reader, handle, NC_FRAME_PROPERTIES, f->properties_bytes, &plaintext, NULL, err));
-  return nc_fail_in(err, nc_properties_decode(plaintext, &f->properties, err), nc_sealed_reader_label(f->reader),
-                    handle.offset);
+  NC_TRY(nc_sealed_reader_frame(f->reader, handle, NC_FRAME_PROPERTIES, f->properties_bytes, &plaintext, NULL,
+                                err));
+  return nc_fail_in(err, nc_properties_decode(plaintext, &f->properties, err),
+                    nc_sealed_reader_label(f->reader), handle.offset);
 }
 
 static nacre_status filter_misfit(nc_segment_file *f, nacre_error *err) {
@@ -152,7 +156,8 @@ static nacre_status load_filter(nc_segment *s, nc_segment_file *f, nacre_error *
   f->filter = nc_heap_alloc(heap, f->filter_size);
   size_t frame_size = nc_frame_size((size_t)nc_filter_frame_lines(lines, 0) * NC_FILTER_LINE_BYTES);
   uint8_t *frame = nc_heap_alloc(heap, frame_size);
-  status = f->filter == NULL || frame == NULL ? nc_fail(err, NC_E_NO_MEMORY, "the filter") : load_filter_frames(f, frame, err);
+  status = f->filter == NULL || frame == NULL ? nc_fail(err, NC_E_NO_MEMORY, "the filter")
+                                              : load_filter_frames(f, frame, err);
   nc_heap_free(heap, frame, frame_size);
   return status;
 }
@@ -200,9 +205,10 @@ nc_sealed_reader *nc_segment_reader(nc_segment *s) { return atomic_load(&s->file
 const nc_footer *nc_segment_footer(nc_segment *s) { return &atomic_load(&s->file)->footer; }
 const nc_properties *nc_segment_properties(nc_segment *s) { return &atomic_load(&s->file)->properties; }
 
-/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+/* ---- blocks -------------------------------------------------------------------------------------------- */
 
-static nacre_status unpack_into(nc_segment *s, nacre_slice packed, nc_cached_block *block, size_t size, nacre_error *err) {
+static nacre_status unpack_into(nc_segment *s, nacre_slice packed, nc_cached_block *block, size_t size,
+                                nacre_error *err) {
   nc_unpacker *unpacker = nc_unpacker_take(s->home->shared);
   if (unpacker == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   nacre_status status = nc_unpack(&unpacker->workspace, packed, block->bytes, size, err);
@@ -210,7 +216,8 @@ static nacre_status unpack_into(nc_segment *s, nacre_slice packed, nc_cached_blo
   return status == NACRE_OK ? nc_block_open(nc_slice(block->bytes, size), &block->block, err) : status;
 }
 
-static nacre_status unpack_block(nc_segment *s, nacre_slice packed, nc_cached_block **ret_block, nacre_error *err) {
+static nacre_status unpack_block(nc_segment *s, nacre_slice packed, nc_cached_block **ret_block,
+                                 nacre_error *err) {
   size_t size;
   NC_TRY(nc_unpack_size(packed, &size, NULL, err));
   nc_cached_block *block;
@@ -234,7 +241,8 @@ static nacre_status read_block(nc_segment *s, nc_segment_file *f, nc_handle hand
   if (frame == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%u bytes for a block", handle.size);
   nacre_slice packed;
   status = nc_sealed_reader_frame(f->reader, handle, type, frame, &packed, NULL, err);
-  if (status == NACRE_OK) status = nc_fail_in(err, unpack_block(s, packed, ret_block, err), label, handle.offset);
+  if (status == NACRE_OK)
+    status = nc_fail_in(err, unpack_block(s, packed, ret_block, err), label, handle.offset);
   nc_heap_free(heap, frame, handle.size);
   if (status != NACRE_OK) return status;
   (*ret_block)->file_id = s->cache_id;
@@ -249,8 +257,8 @@ nacre_status nc_segment_read_block(nc_segment *s, nc_handle handle, uint8_t type
   return read_block(s, f, handle, type, ret_block, err);
 }
 
-nacre_status nc_segment_block(nc_segment *s, nc_handle handle, uint8_t type, bool no_cache_fill, nc_cached_block **ret_block,
-                              nacre_error *err) {
+nacre_status nc_segment_block(nc_segment *s, nc_handle handle, uint8_t type, bool no_cache_fill,
+                              nc_cached_block **ret_block, nacre_error *err) {
   nc_cache *cache = s->home->shared->cache;
   if (cache != NULL) {
     nc_cached_block *block = nc_cache_get(cache, s->cache_id, handle.offset);

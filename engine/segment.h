@@ -2,8 +2,8 @@
  *
  * segment: one immutable sorted file of a table, opened when it is first read.
  *
- * Counted; versions hold counts. A segment that has become obsolete removes its file when the last count goes: no reader
- * needs it then. Any number of threads may read.
+ * Counted; versions hold counts. A segment that has become obsolete removes its file when the last count
+ * goes: no reader needs it then. Any number of threads may read.
  */
 #ifndef NC_SEGMENT_H
 #define NC_SEGMENT_H
@@ -26,8 +26,8 @@ typedef struct nc_segment_home {
 } nc_segment_home;
 
 /* Copies the record. `epoch_max`: a file of a higher epoch is refused. Touches no file. */
-NC_MUST_CHECK nacre_status nc_segment_create(const nc_segment_home *home, const nc_segment_record *record, uint64_t epoch_max,
-                                             nc_segment **ret_segment, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_segment_create(const nc_segment_home *home, const nc_segment_record *record,
+                                             uint64_t epoch_max, nc_segment **ret_segment, nacre_error *err);
 void nc_segment_ref(nc_segment *s);
 void nc_segment_unref(nc_segment *s);
 const nc_segment_record *nc_segment_describe(const nc_segment *s);
@@ -37,11 +37,14 @@ void nc_segment_set_obsolete(nc_segment *s);
 /* Opens it now, if it is not: the named file is present and is the one that was named. */
 NC_MUST_CHECK nacre_status nc_segment_open(nc_segment *s, nacre_error *err);
 
-/* The newest version of `key` at or before `sequence`. `*ret_pin` keeps the entry's value; the entry's key is not filled. */
-NC_MUST_CHECK nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence, bool no_cache_fill,
-                                          bool *ret_found, nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err);
+/* The newest version of `key` at or before `sequence`. `*ret_pin` keeps the entry's value; its
+ * key is not filled. */
+NC_MUST_CHECK nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence,
+                                          bool no_cache_fill, bool *ret_found, nc_entry *ret_entry,
+                                          nc_pin **ret_pin, nacre_error *err);
 /* The cursor keeps the segment. */
-NC_MUST_CHECK nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor,
+                                             nacre_error *err);
 
 /* For verify: the open file's parts. Call nc_segment_open first. */
 nc_sealed_reader *nc_segment_reader(nc_segment *s);
@@ -49,7 +52,7 @@ const nc_footer *nc_segment_footer(nc_segment *s);
 const nc_properties *nc_segment_properties(nc_segment *s);
 bool nc_segment_filter_admits(nc_segment *s, nacre_slice key);
 /* Opens and unpacks a block, past the cache. */
-NC_MUST_CHECK nacre_status nc_segment_read_block(nc_segment *s, nc_handle handle, uint8_t type, nc_cached_block **ret_block,
-                                                 nacre_error *err);
+NC_MUST_CHECK nacre_status nc_segment_read_block(nc_segment *s, nc_handle handle, uint8_t type,
+                                                 nc_cached_block **ret_block, nacre_error *err);
 
 #endif

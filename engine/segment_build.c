@@ -20,10 +20,14 @@ typedef struct builder {
 
 nc_pack_method nc_build_method(const nacre_table *t, bool bottom) {
   switch (t->settings.compression) {
-    case NACRE_COMPRESSION_AUTOMATIC: return bottom ? NC_PACK_ZSTD : NC_PACK_LZ4;
-    case NACRE_COMPRESSION_NONE: return NC_PACK_NONE;
-    case NACRE_COMPRESSION_LZ4: return NC_PACK_LZ4;
-    case NACRE_COMPRESSION_ZSTD: return NC_PACK_ZSTD;
+    case NACRE_COMPRESSION_AUTOMATIC:
+      return bottom ? NC_PACK_ZSTD : NC_PACK_LZ4;
+    case NACRE_COMPRESSION_NONE:
+      return NC_PACK_NONE;
+    case NACRE_COMPRESSION_LZ4:
+      return NC_PACK_LZ4;
+    case NACRE_COMPRESSION_ZSTD:
+      return NC_PACK_ZSTD;
   }
   return NC_PACK_NONE;
 }
@@ -87,14 +91,15 @@ static nacre_status build_all(builder *b, nc_fold *fold, nacre_error *err) {
   }
 }
 
-nacre_status nc_build_segments(nacre_table *t, nc_cursor *from, const nc_build *build, nc_segment ***ret_segments,
-                               size_t *ret_count, nacre_error *err) {
+nacre_status nc_build_segments(nacre_table *t, nc_cursor *from, const nc_build *build,
+                               nc_segment ***ret_segments, size_t *ret_count, nacre_error *err) {
   builder b = {.table = t, .build = build};
   uint64_t *snapshots;
   size_t snapshot_count;
   NC_TRY(nc_table_snapshots(t, &snapshots, &snapshot_count, err));
   nc_fold fold;
-  nacre_status status = nc_fold_begin(&fold, from, snapshots, snapshot_count, build->bottom, t->shared->env->heap, err);
+  nacre_status status =
+      nc_fold_begin(&fold, from, snapshots, snapshot_count, build->bottom, t->shared->env->heap, err);
   if (status == NACRE_OK) status = build_all(&b, &fold, err);
   nc_segment_writer_close(b.writer);
   nc_fold_end(&fold);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * segment_cursor: moving in a segment: down the index (one level or two) to a block, and along the entries of blocks.
+ * segment_cursor: moving in a segment: down the index (one level or two) to a block, and along the entries of
+ * blocks.
  *
- * A walk holds a count on each block it stands in. A key is rebuilt in a small buffer inside the walk, or in private memory
- * when the block has longer ones.
+ * A walk holds a count on each block it stands in. A key is rebuilt in a small buffer inside the walk, or in
+ * private memory when the block has longer ones.
  */
 #include <stdlib.h>
 
@@ -61,10 +62,14 @@ typedef enum move { MOVE_FIRST, MOVE_LAST, MOVE_NEXT, MOVE_PREV } move;
 
 static nacre_status block_move(nc_block_cursor *c, move m, nacre_error *err) {
   switch (m) {
-    case MOVE_FIRST: return nc_block_first(c, err);
-    case MOVE_LAST: return nc_block_last(c, err);
-    case MOVE_NEXT: return nc_block_next(c, err);
-    case MOVE_PREV: return nc_block_prev(c, err);
+    case MOVE_FIRST:
+      return nc_block_first(c, err);
+    case MOVE_LAST:
+      return nc_block_last(c, err);
+    case MOVE_NEXT:
+      return nc_block_next(c, err);
+    case MOVE_PREV:
+      return nc_block_prev(c, err);
   }
   return NACRE_OK;
 }
@@ -72,7 +77,8 @@ static nacre_status block_move(nc_block_cursor *c, move m, nacre_error *err) {
 static nc_heap *heap_of(const walk *w) { return w->segment->home->shared->env->heap; }
 
 static nacre_status named(const walk *w, const stand *s, nacre_status status, nacre_error *err) {
-  return nc_fail_in(err, status, nc_sealed_reader_label(w->file->reader), s->block == NULL ? 0 : s->block->offset);
+  return nc_fail_in(err, status, nc_sealed_reader_label(w->file->reader),
+                    s->block == NULL ? 0 : s->block->offset);
 }
 
 static nacre_status walk_begin(walk *w, nc_segment *segment, bool no_cache_fill, nacre_error *err) {
@@ -156,7 +162,8 @@ static nacre_status walk_step(walk *w, move m, nacre_error *err) {
   return enter_data(w, m == MOVE_NEXT ? MOVE_FIRST : MOVE_LAST, err);
 }
 
-/* A key of many versions may end one block and fill the next ones, so the seek goes on until a block holds what it looks for. */
+/* A key of many versions may end one block and fill the next ones, so the seek goes on until a block holds
+ * what it looks for. */
 static nacre_status walk_seek(walk *w, nacre_slice key, uint64_t sequence, nacre_error *err) {
   NC_TRY(index_seek(w, key, sequence, err));
   for (stand *at = index_stand(w); at->cursor.valid;) {
@@ -169,10 +176,10 @@ static nacre_status walk_seek(walk *w, nacre_slice key, uint64_t sequence, nacre
   return NACRE_OK;
 }
 
-/* ---- point reads --------------------------------------------------------------------------------------------------- */
+/* ---- point reads --------------------------------------------------------------------------------------- */
 
-static nacre_status walk_get(walk *w, nacre_slice key, uint64_t sequence, bool *ret_found, nc_entry *ret_entry,
-                             nc_pin **ret_pin, nacre_error *err) {
+static nacre_status walk_get(walk *w, nacre_slice key, uint64_t sequence, bool *ret_found,
+                             nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
   NC_TRY(walk_seek(w, key, sequence, err));
   *ret_found = w->data.block != NULL && w->data.cursor.valid && nc_slice_equal(w->data.cursor.entry.key, key);
   if (!*ret_found) return NACRE_OK;
@@ -183,8 +190,8 @@ static nacre_status walk_get(walk *w, nacre_slice key, uint64_t sequence, bool *
   return NACRE_OK;
 }
 
-nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence, bool no_cache_fill, bool *ret_found,
-                            nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
+nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence, bool no_cache_fill,
+                            bool *ret_found, nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
   *ret_found = false;
   NC_TRY(nc_segment_open(s, err));
   if (!nc_segment_filter_admits(s, key)) return NACRE_OK;
@@ -195,7 +202,7 @@ nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence, b
   return status;
 }
 
-/* ---- cursor -------------------------------------------------------------------------------------------------------- */
+/* ---- cursor -------------------------------------------------------------------------------------------- */
 
 typedef struct segment_cursor {
   nc_cursor base;

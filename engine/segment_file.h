@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * segment_file: a segment's inside, shared by segment.c (its life, opening, blocks) and segment_cursor.c (moving in it).
+ * segment_file: a segment's inside, shared by segment.c (its life, opening, blocks) and segment_cursor.c
+ * (moving in it).
  */
 #ifndef NC_SEGMENT_FILE_H
 #define NC_SEGMENT_FILE_H

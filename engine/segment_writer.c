@@ -2,8 +2,8 @@
  *
  * segment_writer: see segment_writer.h; format/README.md, "Segment".
  *
- * Plaintext passes through three buffers of private memory: the block being built, its packed form, and finished index blocks,
- * which wait for the end of the data.
+ * Plaintext passes through three buffers of private memory: the block being built, its packed form, and
+ * finished index blocks, which wait for the end of the data.
  */
 #include "segment_writer.h"
 
@@ -68,7 +68,8 @@ static nacre_status reserve(nc_segment_writer *w, buffer *b, size_t size, nacre_
 static nacre_status allocate(nc_segment_writer *w, nacre_error *err) {
   size_t block_bytes = nc_block_bound(0, w->params.block_bytes) + w->params.block_bytes;
   NC_TRY(reserve(w, &w->raw, block_bytes, err));
-  NC_TRY(reserve(w, &w->index, INDEX_BLOCK_BYTES + nc_block_bound(NACRE_KEY_BYTES_MAX, NC_HANDLE_VARINT_BYTES_MAX), err));
+  NC_TRY(reserve(w, &w->index,
+                 INDEX_BLOCK_BYTES + nc_block_bound(NACRE_KEY_BYTES_MAX, NC_HANDLE_VARINT_BYTES_MAX), err));
   uint8_t **keys[] = {&w->data_last_key, &w->index_last_key, &w->smallest, &w->largest};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
     *keys[i] = nc_heap_alloc(w->heap, NACRE_KEY_BYTES_MAX);
@@ -91,10 +92,13 @@ nacre_status nc_segment_writer_create(const nc_dir *dir, const nc_segment_params
   w->heap = dir->env->heap;
   w->params = *params;
   nc_segment_name(params->number, w->name);
-  nc_identity identity = {.type = NC_FILE_SEGMENT, .origin_table = params->table, .number = params->number,
+  nc_identity identity = {.type = NC_FILE_SEGMENT,
+                          .origin_table = params->table,
+                          .number = params->number,
                           .epoch = params->epoch};
   nacre_status status = allocate(w, err);
-  if (status == NACRE_OK) status = nc_random(&w->properties.filter_seed, sizeof w->properties.filter_seed, err);
+  if (status == NACRE_OK)
+    status = nc_random(&w->properties.filter_seed, sizeof w->properties.filter_seed, err);
   if (status == NACRE_OK) {
     status = nc_sealed_writer_create(dir, w->name, &identity, kek, WRITE_BUFFER_BYTES, &w->file, err);
   }
@@ -110,8 +114,8 @@ nacre_status nc_segment_writer_create(const nc_dir *dir, const nc_segment_params
   return NACRE_OK;
 }
 
-static nacre_status append_packed(nc_segment_writer *w, nc_frame_type type, nacre_slice raw, nc_handle *ret_handle,
-                                  nacre_error *err) {
+static nacre_status append_packed(nc_segment_writer *w, nc_frame_type type, nacre_slice raw,
+                                  nc_handle *ret_handle, nacre_error *err) {
   NC_TRY(reserve(w, &w->packed, nc_pack_bound(raw.size), err));
   size_t size = 0;
   NC_TRY(nc_pack(&w->workspace, w->params.method, raw, w->packed.data, w->packed.capacity, &size, err));
@@ -143,7 +147,8 @@ static nacre_status end_index_block(nc_segment_writer *w, nacre_error *err) {
   return NACRE_OK;
 }
 
-static nacre_status add_index_entry(nc_segment_writer *w, nacre_slice last_key, nc_handle handle, nacre_error *err) {
+static nacre_status add_index_entry(nc_segment_writer *w, nacre_slice last_key, nc_handle handle,
+                                    nacre_error *err) {
   uint8_t value[NC_HANDLE_VARINT_BYTES_MAX];
   nc_entry entry = {.key = last_key, .kind = NC_KIND_PUT, .value = {value, nc_handle_encode(handle, value)}};
   if (!nc_block_add(&w->index_builder, &entry)) return nc_fail(err, NC_E_FRAME_TOO_LARGE, "index entry");
@@ -219,7 +224,8 @@ static nacre_status write_filter(nc_segment_writer *w, nc_footer *footer, nacre_
   size_t size = (size_t)p->filter_lines * NC_FILTER_LINE_BYTES;
   uint8_t *lines = nc_heap_alloc(w->heap, size);
   if (lines == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for the filter", size);
-  for (size_t i = 0; i < w->hash_count; i++) nc_filter_add(lines, p->filter_lines, p->filter_probes, w->hashes[i]);
+  for (size_t i = 0; i < w->hash_count; i++)
+    nc_filter_add(lines, p->filter_lines, p->filter_probes, w->hashes[i]);
   nacre_status status = NACRE_OK;
   footer->filter_offset = nc_sealed_writer_size(w->file);
   size_t piece_max = (size_t)NC_FILTER_FRAME_LINES * NC_FILTER_LINE_BYTES;
@@ -242,8 +248,9 @@ static nacre_status write_index(nc_segment_writer *w, nc_footer *footer, nacre_e
   for (const index_block *b = w->index_first; b != NULL; b = b->next) {
     uint8_t value[NC_HANDLE_VARINT_BYTES_MAX];
     NC_TRY(append_packed(w, NC_FRAME_INDEX, nc_slice(b->bytes, b->size), &footer->index_root, err));
-    nc_entry entry = {
-        .key = b->last_key, .kind = NC_KIND_PUT, .value = {value, nc_handle_encode(footer->index_root, value)}};
+    nc_entry entry = {.key = b->last_key,
+                      .kind = NC_KIND_PUT,
+                      .value = {value, nc_handle_encode(footer->index_root, value)}};
     if (!nc_block_add(&root, &entry)) return nc_fail(err, NC_E_FRAME_TOO_LARGE, "index root");
   }
   footer->index_levels = w->index_blocks > 1 ? 2 : 1;
@@ -257,7 +264,8 @@ static nacre_status write_properties(nc_segment_writer *w, nc_footer *footer, na
   NC_TRY(reserve(w, &w->packed, NC_PROPERTIES_BYTES_MAX, err));
   size_t size = nc_properties_encode(&w->properties, w->packed.data, w->packed.capacity);
   if (size == 0) return nc_fail(err, NC_E_FRAME_TOO_LARGE, "properties");
-  return nc_sealed_writer_append(w->file, NC_FRAME_PROPERTIES, nc_slice(w->packed.data, size), &footer->properties, err);
+  return nc_sealed_writer_append(w->file, NC_FRAME_PROPERTIES, nc_slice(w->packed.data, size),
+                                 &footer->properties, err);
 }
 
 static nacre_status write_footer(nc_segment_writer *w, nc_footer *footer, nacre_error *err) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * segment_writer: sorted entries into one sealed segment: encode, pack, seal, append; then filter, index, properties, footer.
+ * segment_writer: sorted entries into one sealed segment: encode, pack, seal, append; then filter, index,
+ * properties, footer.
  */
 #ifndef NC_SEGMENT_WRITER_H
 #define NC_SEGMENT_WRITER_H
@@ -27,15 +28,18 @@ typedef struct nc_segment_params {
 
 void nc_segment_name(uint64_t number, char name[NC_FILE_NAME_BYTES]);
 
-NC_MUST_CHECK nacre_status nc_segment_writer_create(const nc_dir *dir, const nc_segment_params *params, const nc_kek *kek,
-                                                    nc_segment_writer **ret_writer, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_segment_writer_create(const nc_dir *dir, const nc_segment_params *params,
+                                                    const nc_kek *kek, nc_segment_writer **ret_writer,
+                                                    nacre_error *err);
 /* Entries come in entry order. */
-NC_MUST_CHECK nacre_status nc_segment_writer_add(nc_segment_writer *w, const nc_entry *entry, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_segment_writer_add(nc_segment_writer *w, const nc_entry *entry,
+                                                 nacre_error *err);
 /* True once the segment should be ended before the next new key. */
 bool nc_segment_writer_full(const nc_segment_writer *w);
-/* Writes the rest and syncs the file (not the directory). The record's keys point into the writer; run and level are the
- * caller's to fill. */
-NC_MUST_CHECK nacre_status nc_segment_writer_finish(nc_segment_writer *w, nc_segment_record *ret_record, nacre_error *err);
+/* Writes the rest and syncs the file (not the directory). The record's keys point into the writer; run and
+ * level are the caller's to fill. */
+NC_MUST_CHECK nacre_status nc_segment_writer_finish(nc_segment_writer *w, nc_segment_record *ret_record,
+                                                    nacre_error *err);
 /* Removes the file unless it was finished. NULL is harmless. */
 void nc_segment_writer_close(nc_segment_writer *w);
 

@@ -17,11 +17,13 @@ static nacre_status check_sizes(const nc_shared *s, uint32_t workers, nacre_erro
   if (s->memtable_bytes > BYTES_MAX || s->cache_bytes > BYTES_MAX || s->memory_bytes_max > BYTES_MAX) {
     return nc_fail(err, NC_E_ARGUMENT, "cache_bytes, memtable_bytes or memory_bytes_max is above 2^48");
   }
-  if (s->memtable_bytes < MEMTABLE_BYTES_MIN) return nc_fail(err, NC_E_ARGUMENT, "memtable_bytes is below 65,536");
+  if (s->memtable_bytes < MEMTABLE_BYTES_MIN)
+    return nc_fail(err, NC_E_ARGUMENT, "memtable_bytes is below 65,536");
   if (s->memory_bytes_max < s->cache_bytes + 2 * MEMTABLE_BYTES_MIN) {
     return nc_fail(err, NC_E_ARGUMENT, "memory_bytes_max leaves no room for memtables beside the cache");
   }
-  if (workers > WORKERS_MAX && workers != UINT32_MAX) return nc_fail(err, NC_E_ARGUMENT, "workers is above 64");
+  if (workers > WORKERS_MAX && workers != UINT32_MAX)
+    return nc_fail(err, NC_E_ARGUMENT, "workers is above 64");
   return NACRE_OK;
 }
 
@@ -30,7 +32,8 @@ nacre_status nc_shared_init(nc_shared *s, const nacre_store_options *options, na
   pthread_mutex_init(&s->unpackers_lock, NULL);
   pthread_mutex_init(&s->tables_lock, NULL);
   s->memtable_bytes = or_default(options->memtable_bytes, MEMTABLE_BYTES_DEFAULT);
-  s->cache_bytes = options->cache_bytes == NACRE_NONE ? 0 : or_default(options->cache_bytes, CACHE_BYTES_DEFAULT);
+  s->cache_bytes =
+      options->cache_bytes == NACRE_NONE ? 0 : or_default(options->cache_bytes, CACHE_BYTES_DEFAULT);
   s->memory_bytes_max = options->memory_bytes_max == 0 && s->cache_bytes > MEMORY_BYTES_DEFAULT / 2
                             ? s->cache_bytes + MEMORY_BYTES_DEFAULT
                             : or_default(options->memory_bytes_max, MEMORY_BYTES_DEFAULT);
@@ -42,7 +45,8 @@ nacre_status nc_shared_init(nc_shared *s, const nacre_store_options *options, na
   s->kms = (nc_kms){s->env, options->kms_providers, options->kms_provider_count,
                     or_default(options->kms_deadline_ms, KMS_DEADLINE_MS_DEFAULT)};
   if (s->cache_bytes > 0) NC_TRY(nc_cache_create(s->cache_bytes, &s->cache, err));
-  uint32_t threads = options->workers == UINT32_MAX ? 0 : (uint32_t)or_default(options->workers, WORKERS_DEFAULT);
+  uint32_t threads =
+      options->workers == UINT32_MAX ? 0 : (uint32_t)or_default(options->workers, WORKERS_DEFAULT);
   return nc_worker_pool_create(threads, &s->workers, err);
 }
 

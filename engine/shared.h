@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shared: what the tables of one store share: the env, the keys' way out, the cache, workspaces to unpack with, and the budget
- * of memory.
+ * shared: what the tables of one store share: the env, the keys' way out, the cache, workspaces to unpack
+ * with, and the budget of memory.
  */
 #ifndef NC_SHARED_H
 #define NC_SHARED_H
@@ -36,7 +36,8 @@ typedef struct nc_shared {
   nacre_table *tables; /* loaded ones, by next_shared */
 } nc_shared;
 
-NC_MUST_CHECK nacre_status nc_shared_init(nc_shared *shared, const nacre_store_options *options, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_shared_init(nc_shared *shared, const nacre_store_options *options,
+                                          nacre_error *err);
 void nc_shared_deinit(nc_shared *shared);
 /* The same, but the env lives on, the caller's. */
 nc_env *nc_shared_give_env(nc_shared *shared);

@@ -2,8 +2,8 @@
  *
  * store: creating, opening and closing a store.
  *
- * A store comes into being whole: its catalogue is made under another name and renamed. What an interrupted creation leaves is
- * removed by the next one.
+ * A store comes into being whole: its catalogue is made under another name and renamed. What an interrupted
+ * creation leaves is removed by the next one.
  */
 #include "store.h"
 
@@ -14,7 +14,7 @@
 
 static const nc_table_settings CATALOGUE_SETTINGS = {NACRE_COMPRESSION_AUTOMATIC, 4096, 10};
 
-/* ---- options ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- options ------------------------------------------------------------------------------------------- */
 
 nacre_status nc_store_check_options(const nacre_store_options *o, nacre_error *err) {
   NC_TRY(nc_check_reserved(o->reserved, err));
@@ -22,9 +22,12 @@ nacre_status nc_store_check_options(const nacre_store_options *o, nacre_error *e
   if (o->key_check_ms != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "key_check_ms");
   if (o->key_stale_max_ms != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "key_stale_max_ms");
   if (o->anchor.data != NULL || o->anchor.size != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "anchor");
-  if (o->read_only && o->create) return nc_fail(err, NC_E_ARGUMENT, "read_only and create exclude each other");
-  if (o->trusted_key_count > 0 && o->trusted_keys == NULL) return nc_fail(err, NC_E_ARGUMENT, "trusted_keys is NULL");
-  if (o->kms_provider_count > 0 && o->kms_providers == NULL) return nc_fail(err, NC_E_ARGUMENT, "kms_providers is NULL");
+  if (o->read_only && o->create)
+    return nc_fail(err, NC_E_ARGUMENT, "read_only and create exclude each other");
+  if (o->trusted_key_count > 0 && o->trusted_keys == NULL)
+    return nc_fail(err, NC_E_ARGUMENT, "trusted_keys is NULL");
+  if (o->kms_provider_count > 0 && o->kms_providers == NULL)
+    return nc_fail(err, NC_E_ARGUMENT, "kms_providers is NULL");
   if (o->trusted_key_count > NACRE_KEY_SPECS_MAX) return nc_fail(err, NC_E_ARGUMENT, "too many trusted_keys");
   return NACRE_OK;
 }
@@ -34,7 +37,7 @@ nacre_status nc_store_check(nacre_store *store, nacre_error *err) {
   return nc_env_forked(store->shared.env) ? nc_fail(err, NC_E_FORKED, NULL) : NACRE_OK;
 }
 
-/* ---- creating ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- creating ------------------------------------------------------------------------------------------ */
 
 typedef struct content {
   bool catalogue, foreign;
@@ -70,7 +73,8 @@ static nacre_status make_catalogue_in(nacre_store *s, nacre_error *err) {
   if (status == NACRE_OK) status = nc_table_make(&dir, keys, err);
   nc_dir_close(&dir);
   nc_table_keys_unref(keys);
-  if (status == NACRE_OK) status = nc_dir_rename(&s->dir, NC_CATALOGUE_UNFINISHED, NC_CATALOGUE_DIRECTORY, err);
+  if (status == NACRE_OK)
+    status = nc_dir_rename(&s->dir, NC_CATALOGUE_UNFINISHED, NC_CATALOGUE_DIRECTORY, err);
   return status == NACRE_OK ? nc_dir_sync(&s->dir, err) : status;
 }
 
@@ -78,8 +82,8 @@ static nacre_status make_catalogue(nacre_store *s, nacre_error *err) {
   NC_TRY(nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, err));
   nacre_status status = make_catalogue_in(s, err);
   if (status == NACRE_OK) return NACRE_OK;
-  /* A failed create leaves no file behind, as far as the disk still lets us; the last thing that can fail is the sync of the new
-   * name. */
+  /* A failed create leaves no file behind, as far as the disk still lets us; the last thing that can fail is
+   * the sync of the new name. */
   if (nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, NULL) == NACRE_OK &&
       nc_remove_directory(&s->dir, NC_CATALOGUE_DIRECTORY, NULL) == NACRE_OK) {
     nc_ignore(nc_dir_remove(&s->dir, NC_LOCK_NAME, NULL));
@@ -87,16 +91,18 @@ static nacre_status make_catalogue(nacre_store *s, nacre_error *err) {
   return status;
 }
 
-static nacre_status check_content(const content *c, const nacre_store_options *o, const char *path, nacre_error *err) {
+static nacre_status check_content(const content *c, const nacre_store_options *o, const char *path,
+                                  nacre_error *err) {
   if (c->catalogue) return o->must_not_exist ? nc_fail(err, NC_E_STORE_EXISTS, "%.200s", path) : NACRE_OK;
   if (!o->create) return nc_fail(err, NC_E_STORE_MISSING, "%.200s", path);
   return c->foreign ? nc_fail(err, NC_E_STORE_NOT_EMPTY, "%.200s", path) : NACRE_OK;
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------- */
 
-nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *store_dir, const nacre_key_spec *keys, size_t key_count,
-                               const char *region, bool read_only, nacre_table **ret_catalogue, nacre_error *err) {
+nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *store_dir, const nacre_key_spec *keys,
+                               size_t key_count, const char *region, bool read_only,
+                               nacre_table **ret_catalogue, nacre_error *err) {
   nc_dir dir;
   NC_TRY(nc_dir_open_at(store_dir, NC_CATALOGUE_DIRECTORY, &dir, err));
   nc_key_trust trust = {.any_table = true, .specs = keys, .spec_count = key_count, .region = region};
@@ -110,33 +116,39 @@ nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *store_dir, const
                        ret_catalogue, err);
 }
 
-/* A read-only open shares the lock with others; where there is no lock file to open, as on read-only media, nobody writes. */
+/* A read-only open shares the lock with others; where there is no lock file to open, as on read-only media,
+ * nobody writes. */
 static nacre_status take_lock(nacre_store *s, nacre_error *err) {
   nacre_status status = nc_lock_take(&s->dir, NC_LOCK_NAME, !s->read_only, &s->lock, err);
   bool nobody_writes = s->read_only && (status == NACRE_NOT_FOUND || status == NACRE_READ_ONLY);
   return nobody_writes ? NACRE_OK : status;
 }
 
-static nacre_status open_directory(nacre_store *s, const char *path, const nacre_store_options *o, nacre_error *err) {
+static nacre_status open_directory(nacre_store *s, const char *path, const nacre_store_options *o,
+                                   nacre_error *err) {
   nacre_status status = nc_dir_open(s->shared.env, path, o->create, &s->dir, err);
   if (status == NACRE_NOT_FOUND && !o->create) return nc_fail(err, NC_E_STORE_MISSING, "%.200s", path);
   NC_TRY(status);
   content c = {0};
   NC_TRY(nc_dir_list(&s->dir, look, &c, err));
-  NC_TRY(check_content(&c, o, path, err)); /* nothing is written in a directory that is no store and is not to be one */
+  NC_TRY(check_content(&c, o, path,
+                       err)); /* nothing is written in a directory that is no store and is not to be one */
   NC_TRY(take_lock(s, err));
   c = (content){0};
-  NC_TRY(nc_dir_list(&s->dir, look, &c, err)); /* again: before the lock, another process may have made the store */
+  NC_TRY(nc_dir_list(&s->dir, look, &c,
+                     err)); /* again: before the lock, another process may have made the store */
   NC_TRY(check_content(&c, o, path, err));
   return c.catalogue ? NACRE_OK : make_catalogue(s, err);
 }
 
-static nacre_status open_store(nacre_store *s, const char *path, const nacre_store_options *o, nacre_error *err) {
+static nacre_status open_store(nacre_store *s, const char *path, const nacre_store_options *o,
+                               nacre_error *err) {
   NC_TRY(nc_store_keys(o, &s->keys, &s->key_count, err));
   if (o->region != NULL && (s->region = strdup(o->region)) == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   NC_TRY(nc_shared_init(&s->shared, o, err));
   NC_TRY(open_directory(s, path, o, err));
-  NC_TRY(nc_catalogue_open(&s->shared, &s->dir, s->keys, s->key_count, s->region, s->read_only, &s->catalogue, err));
+  NC_TRY(nc_catalogue_open(&s->shared, &s->dir, s->keys, s->key_count, s->region, s->read_only, &s->catalogue,
+                           err));
   s->catalogue->store = s;
   return s->read_only ? NACRE_OK : nc_store_resume(s, err);
 }

@@ -27,7 +27,9 @@ static bool copy_spec(const nc_key_spec_record *from, nacre_key_spec *to) {
          copy_string(from->principal, &to->principal);
 }
 
-static nacre_slice text_slice(const char *s) { return s == NULL ? (nacre_slice){"", 0} : nc_slice(s, strlen(s)); }
+static nacre_slice text_slice(const char *s) {
+  return s == NULL ? (nacre_slice){"", 0} : nc_slice(s, strlen(s));
+}
 
 nc_key_spec_record nc_key_spec_record_of(const nacre_key_spec *spec) {
   return (nc_key_spec_record){text_slice(spec->uri), text_slice(spec->region), text_slice(spec->principal)};
@@ -35,14 +37,16 @@ nc_key_spec_record nc_key_spec_record_of(const nacre_key_spec *spec) {
 
 static nacre_status check_specs(const nacre_key_spec *specs, size_t count, nacre_error *err) {
   for (size_t i = 0; i < count; i++) {
-    bool good = specs[i].uri != NULL && specs[i].uri[0] != '\0' && strlen(specs[i].uri) <= NACRE_KEY_URI_BYTES_MAX;
+    bool good =
+        specs[i].uri != NULL && specs[i].uri[0] != '\0' && strlen(specs[i].uri) <= NACRE_KEY_URI_BYTES_MAX;
     if (!good) return nc_fail(err, NC_E_ARGUMENT, "a key has no URI, or one that is too long");
   }
   return NACRE_OK;
 }
 
-nacre_status nc_key_specs_join(const nc_catalogue_record *record, const nacre_key_spec *more, size_t more_count,
-                               nacre_key_spec **ret_specs, size_t *ret_count, nacre_error *err) {
+nacre_status nc_key_specs_join(const nc_catalogue_record *record, const nacre_key_spec *more,
+                               size_t more_count, nacre_key_spec **ret_specs, size_t *ret_count,
+                               nacre_error *err) {
   NC_TRY(check_specs(more, more_count, err));
   size_t named = record == NULL ? 0 : record->spec_count, count = named + more_count;
   nacre_key_spec *all = calloc(count + 1, sizeof *all);
@@ -60,7 +64,8 @@ nacre_status nc_key_specs_join(const nc_catalogue_record *record, const nacre_ke
   return NACRE_OK;
 }
 
-nacre_status nc_store_keys(const nacre_store_options *o, nacre_key_spec **ret_specs, size_t *ret_count, nacre_error *err) {
+nacre_status nc_store_keys(const nacre_store_options *o, nacre_key_spec **ret_specs, size_t *ret_count,
+                           nacre_error *err) {
   nacre_key_spec all[1 + NACRE_KEY_SPECS_MAX];
   all[0] = o->default_key.uri != NULL ? o->default_key : (nacre_key_spec){.uri = "local:"};
   for (size_t i = 0; i < o->trusted_key_count; i++) all[1 + i] = o->trusted_keys[i];

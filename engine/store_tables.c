@@ -2,9 +2,9 @@
  *
  * store_tables: creating, opening, closing, renaming and dropping the tables of a store.
  *
- * A table is *creating* in the catalogue before its directory exists and *dropped* before its files go, so that a crash at any
- * point leaves either nothing or something that the next writing open finishes. A directory that the catalogue does not know
- * is never touched.
+ * A table is *creating* in the catalogue before its directory exists and *dropped* before its files go, so
+ * that a crash at any point leaves either nothing or something that the next writing open finishes. A
+ * directory that the catalogue does not know is never touched.
  */
 #include <stdlib.h>
 
@@ -20,7 +20,8 @@ static nacre_status check_store_writable(nacre_store *store, nacre_error *err) {
 static nacre_status check_name(const char *name, nacre_error *err) {
   if (name == NULL) return nc_fail(err, NC_E_ARGUMENT, "the name is NULL");
   size_t size = strlen(name);
-  bool bad = size == 0 || size > NACRE_TABLE_NAME_BYTES_MAX || strncmp(name, NC_UUID_PREFIX, strlen(NC_UUID_PREFIX)) == 0;
+  bool bad = size == 0 || size > NACRE_TABLE_NAME_BYTES_MAX ||
+             strncmp(name, NC_UUID_PREFIX, strlen(NC_UUID_PREFIX)) == 0;
   return bad ? nc_fail(err, NC_E_TABLE_NAME, "\"%.100s\"", name) : NACRE_OK;
 }
 
@@ -30,11 +31,11 @@ static nacre_table *find_open(nacre_store *store, const nc_uuid *uuid) {
   return t;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------- */
 
 nacre_status nc_open_table_keys(const nc_kms *kms, const nc_dir *store_dir, const nc_catalogue_item *item,
-                                const nacre_key_spec *more, size_t more_count, const char *region, nc_dir *ret_dir,
-                                nc_table_keys **ret_keys, nacre_error *err) {
+                                const nacre_key_spec *more, size_t more_count, const char *region,
+                                nc_dir *ret_dir, nc_table_keys **ret_keys, nacre_error *err) {
   char directory[NC_UUID_TEXT_BYTES];
   nc_uuid_format(&item->table, directory);
   nacre_key_spec *specs;
@@ -58,20 +59,21 @@ nacre_status nc_open_table_keys(const nc_kms *kms, const nc_dir *store_dir, cons
   return status;
 }
 
-static nacre_status load_item(nacre_store *store, const nc_catalogue_item *item, const nacre_table_open_options *o,
-                              nacre_table **ret_table, nacre_error *err) {
+static nacre_status load_item(nacre_store *store, const nc_catalogue_item *item,
+                              const nacre_table_open_options *o, nacre_table **ret_table, nacre_error *err) {
   nc_dir dir;
   nc_table_keys *keys;
   /* The store's own keys too: they may be where a keyring has been moved. */
   nacre_key_spec more[1 + 2 * NACRE_KEY_SPECS_MAX];
   for (size_t i = 0; i < o->key_count; i++) more[i] = o->keys[i];
   for (size_t i = 0; i < store->key_count; i++) more[o->key_count + i] = store->keys[i];
-  NC_TRY(nc_open_table_keys(&store->shared.kms, &store->dir, item, more, o->key_count + store->key_count, store->region,
-                            &dir, &keys, err));
+  NC_TRY(nc_open_table_keys(&store->shared.kms, &store->dir, item, more, o->key_count + store->key_count,
+                            store->region, &dir, &keys, err));
   nc_table_settings settings = {(nacre_compression)item->record.compression, item->record.block_bytes,
                                 item->record.filter_bits_per_key};
   nacre_table *t;
-  NC_TRY(nc_table_load(store, &store->shared, &dir, keys, &settings, store->read_only || o->read_only, o->recovery, &t, err));
+  NC_TRY(nc_table_load(store, &store->shared, &dir, keys, &settings, store->read_only || o->read_only,
+                       o->recovery, &t, err));
   pthread_mutex_lock(&t->state_lock);
   memcpy(t->name, item->record.name.data, item->record.name.size);
   pthread_mutex_unlock(&t->state_lock);
@@ -113,7 +115,8 @@ nacre_status nacre_table_open(nacre_store *store, const char *name, const nacre_
   if (name == NULL || ret_table == NULL) return nc_fail(err, NC_E_ARGUMENT, "name or ret_table is NULL");
   NC_TRY(nc_check_reserved(options->reserved, err));
   bool read_only = store->read_only || options->read_only;
-  if ((unsigned)options->recovery > NACRE_RECOVERY_TO_DAMAGE || (options->recovery != NACRE_RECOVERY_STRICT && !read_only)) {
+  if ((unsigned)options->recovery > NACRE_RECOVERY_TO_DAMAGE ||
+      (options->recovery != NACRE_RECOVERY_STRICT && !read_only)) {
     return nc_fail(err, NC_E_ARGUMENT, "this recovery mode needs a read-only open");
   }
   if (options->key_count > NACRE_KEY_SPECS_MAX || (options->key_count > 0 && options->keys == NULL)) {
@@ -148,9 +151,14 @@ nacre_status nacre_table_close(nacre_table *table) {
   return status;
 }
 
-/* ---- creating ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- creating ------------------------------------------------------------------------------------------ */
 
-enum { BLOCK_BYTES_DEFAULT = 4096, BLOCK_BYTES_MIN = 1024, BLOCK_BYTES_MAX = 1 << 20, FILTER_BITS_DEFAULT = 10 };
+enum {
+  BLOCK_BYTES_DEFAULT = 4096,
+  BLOCK_BYTES_MIN = 1024,
+  BLOCK_BYTES_MAX = 1 << 20,
+  FILTER_BITS_DEFAULT = 10
+};
 
 static nacre_status check_table_options(const nacre_table_options *o, nacre_error *err) {
   NC_TRY(nc_check_reserved(o->reserved, err));
@@ -168,21 +176,23 @@ static nacre_status check_table_options(const nacre_table_options *o, nacre_erro
 }
 
 static void fill_record(nc_catalogue_record *record, const char *name, const nacre_table_options *o,
-                        const nacre_key_spec *specs, size_t spec_count, const nc_table_keys *keys, uint64_t now_ms) {
-  *record = (nc_catalogue_record){.life = NC_TABLE_CREATING,
-                                  .name = nc_slice(name, strlen(name)),
-                                  .created_ms = now_ms,
-                                  .compression = (uint8_t)o->compression,
-                                  .block_bytes = o->block_bytes == 0 ? BLOCK_BYTES_DEFAULT : o->block_bytes,
-                                  .filter_bits_per_key =
-                                      o->filter_bits_per_key == 0 ? FILTER_BITS_DEFAULT : o->filter_bits_per_key,
-                                  .current = *nc_kek_describe(nc_table_keys_active(keys)),
-                                  .key_file_generation = nc_table_keys_generation(keys),
-                                  .spec_count = (uint32_t)spec_count};
+                        const nacre_key_spec *specs, size_t spec_count, const nc_table_keys *keys,
+                        uint64_t now_ms) {
+  *record = (nc_catalogue_record){
+      .life = NC_TABLE_CREATING,
+      .name = nc_slice(name, strlen(name)),
+      .created_ms = now_ms,
+      .compression = (uint8_t)o->compression,
+      .block_bytes = o->block_bytes == 0 ? BLOCK_BYTES_DEFAULT : o->block_bytes,
+      .filter_bits_per_key = o->filter_bits_per_key == 0 ? FILTER_BITS_DEFAULT : o->filter_bits_per_key,
+      .current = *nc_kek_describe(nc_table_keys_active(keys)),
+      .key_file_generation = nc_table_keys_generation(keys),
+      .spec_count = (uint32_t)spec_count};
   for (size_t i = 0; i < spec_count; i++) record->specs[i] = nc_key_spec_record_of(&specs[i]);
 }
 
-static nacre_status make_directory(nacre_store *store, const char *directory, const nc_table_keys *keys, nacre_error *err) {
+static nacre_status make_directory(nacre_store *store, const char *directory, const nc_table_keys *keys,
+                                   nacre_error *err) {
   nc_dir dir;
   NC_TRY(nc_dir_create_at(&store->dir, directory, err));
   NC_TRY(nc_dir_open_at(&store->dir, directory, &dir, err));
@@ -198,8 +208,9 @@ static nacre_status finish_removal(nacre_store *store, const nc_uuid *uuid, nacr
   return nc_catalogue_remove(store->catalogue, uuid, err);
 }
 
-/* Undoes a creation that failed. Whether the catalogue says *live* is not known after a failed put, so the tombstone comes before
- * anything goes. When that fails too (a full disk), the next creation tries again, or the next writing open. */
+/* Undoes a creation that failed. Whether the catalogue says *live* is not known after a failed put, so the
+ * tombstone comes before anything goes. When that fails too (a full disk), the next creation tries again, or
+ * the next writing open. */
 static void undo_creation(nacre_store *store, const nc_uuid *uuid, nc_catalogue_record *record) {
   record->life = NC_TABLE_DROPPED;
   nacre_status status = nc_catalogue_put(store->catalogue, uuid, record, NULL);
@@ -208,7 +219,8 @@ static void undo_creation(nacre_store *store, const nc_uuid *uuid, nc_catalogue_
   if (store->undo_pending) store->undo = *uuid;
 }
 
-static nacre_status find_uuid(nacre_store *store, const nc_uuid *uuid, nc_catalogue_item **ret_item, nacre_error *err) {
+static nacre_status find_uuid(nacre_store *store, const nc_uuid *uuid, nc_catalogue_item **ret_item,
+                              nacre_error *err) {
   char name[sizeof NC_UUID_PREFIX + NC_UUID_TEXT_BYTES] = NC_UUID_PREFIX;
   nc_uuid_format(uuid, name + strlen(NC_UUID_PREFIX));
   return nc_catalogue_find(store->catalogue, name, ret_item, err);
@@ -223,9 +235,9 @@ static void retry_undo(nacre_store *store) {
   nc_catalogue_free(item);
 }
 
-static nacre_status create_with_keys(nacre_store *store, const nc_uuid *uuid, const char *name, const nacre_table_options *o,
-                                     const nacre_key_spec *specs, size_t spec_count, const nc_table_keys *keys,
-                                     nacre_error *err) {
+static nacre_status create_with_keys(nacre_store *store, const nc_uuid *uuid, const char *name,
+                                     const nacre_table_options *o, const nacre_key_spec *specs,
+                                     size_t spec_count, const nc_table_keys *keys, nacre_error *err) {
   nc_catalogue_record record;
   char directory[NC_UUID_TEXT_BYTES];
   nc_uuid_format(uuid, directory);
@@ -253,7 +265,8 @@ static nacre_status check_name_free(nacre_store *store, const char *name, nacre_
   return nc_fail(err, NC_E_TABLE_EXISTS, "\"%.100s\"", name);
 }
 
-static nacre_status create_locked(nacre_store *store, const char *name, const nacre_table_options *o, nacre_error *err) {
+static nacre_status create_locked(nacre_store *store, const char *name, const nacre_table_options *o,
+                                  nacre_error *err) {
   retry_undo(store);
   NC_TRY(check_name_free(store, name, err));
   bool own = o->key_count > 0;
@@ -263,7 +276,8 @@ static nacre_status create_locked(nacre_store *store, const char *name, const na
   nc_uuid uuid;
   nc_table_keys *keys = NULL;
   nacre_status status = nc_random_uuid(&uuid, err);
-  if (status == NACRE_OK) status = nc_table_keys_create(&store->shared.kms, &uuid, specs, count, true, &keys, err);
+  if (status == NACRE_OK)
+    status = nc_table_keys_create(&store->shared.kms, &uuid, specs, count, true, &keys, err);
   if (status == NACRE_OK) status = create_with_keys(store, &uuid, name, o, specs, count, keys, err);
   nc_table_keys_unref(keys);
   nc_key_specs_free(specs, count);
@@ -281,12 +295,13 @@ nacre_status nacre_table_create(nacre_store *store, const char *name, const nacr
   NC_TRY(check_table_options(options, err));
   pthread_mutex_lock(&store->tables_lock);
   nacre_status status = create_locked(store, name, options, err);
-  if (status == NACRE_OK && ret_table != NULL) status = open_locked(store, name, &open_defaults, ret_table, err);
+  if (status == NACRE_OK && ret_table != NULL)
+    status = open_locked(store, name, &open_defaults, ret_table, err);
   pthread_mutex_unlock(&store->tables_lock);
   return status;
 }
 
-/* ---- dropping and renaming -------------------------------------------------------------------------------------------------------------- */
+/* ---- dropping and renaming ----------------------------------------------------------------------------- */
 
 static nacre_status drop_locked(nacre_store *store, const char *name, nacre_error *err) {
   nc_catalogue_item *item;
@@ -341,8 +356,9 @@ nacre_status nacre_table_rename(nacre_store *store, const char *name, const char
   return status;
 }
 
-/* Whether a table that the catalogue calls unfinished has been written to. Nobody can write before its creation has returned, so the
- * record that said so has been lost, to rot: what it named must not go with it. */
+/* Whether a table that the catalogue calls unfinished has been written to. Nobody can write before its
+ * creation has returned, so the record that said so has been lost, to rot: what it named must not go with
+ * it. */
 static nacre_status has_lived(nacre_store *store, const char *directory, bool *ret_lived, nacre_error *err) {
   uint8_t bytes[NC_CURRENT_BYTES + 1];
   size_t size = 0;
@@ -377,7 +393,8 @@ nacre_status nc_store_resume(nacre_store *store, nacre_error *err) {
   for (nc_catalogue_item *i = items; i != NULL; i = i->next) {
     if (i->record.life == NC_TABLE_LIVE) continue;
     nacre_error why;
-    /* What cannot be finished now (a full disk, say) must not keep the store shut: the next open tries again. */
+    /* What cannot be finished now (a full disk, say) must not keep the store shut: the next open tries
+     * again. */
     if (settle_table(store, i, &why) != NACRE_OK) {
       nc_table_emit(store->catalogue, NACRE_EVENT_BACKGROUND_ERROR, 0, &why);
     }

@@ -2,7 +2,8 @@
  *
  * table: making, opening and closing one table.
  *
- * Opening reads CURRENT, the manifest and the live logs, and writes nothing; segments are opened when they are first read.
+ * Opening reads CURRENT, the manifest and the live logs, and writes nothing; segments are opened when they
+ * are first read.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_e
   return status;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------- */
 
 static void init_locks(nacre_table *t) {
   pthread_mutex_t *locks[] = {&t->sync_lock,  &t->write_lock,  &t->flush_lock,
@@ -77,7 +78,8 @@ static nacre_status load_version(nacre_table *t, const nc_manifest_content *cont
   return status;
 }
 
-/* A last commit that was not whole was never acknowledged; but something was being done when the writer died. */
+/* A last commit that was not whole was never acknowledged; but something was being done when the writer
+ * died. */
 static void report_torn_manifest(nacre_table *t, bool damaged, nacre_recovery_report *report) {
   if (t->found_torn_bytes == 0) return;
   report->clean = false;
@@ -109,7 +111,11 @@ static nacre_status recover(nacre_table *t, const nc_manifest_content *content, 
                             nc_memtable *memtable, nacre_error *err) {
   t->logs = calloc(content->log_count + 1, sizeof(nc_log *));
   if (t->logs == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  nc_recovery r = {.dir = &t->dir, .keys = t->keys, .manifest = content, .mode = mode, .memtable = memtable,
+  nc_recovery r = {.dir = &t->dir,
+                   .keys = t->keys,
+                   .manifest = content,
+                   .mode = mode,
+                   .memtable = memtable,
                    .logs = t->logs};
   nacre_status status = nc_recover_logs(&r, err);
   while (t->log_count < content->log_count && t->logs[t->log_count] != NULL) t->log_count++;
@@ -118,7 +124,8 @@ static nacre_status recover(nacre_table *t, const nc_manifest_content *content, 
   t->recovery = r.report;
   if (r.report.clean) forget_empty_logs(t);
   atomic_init(&t->visible, r.last_sequence);
-  /* What was never cleanly ended may stand in the page cache only; and many logs would make every open slow. */
+  /* What was never cleanly ended may stand in the page cache only; and many logs would make every open
+   * slow. */
   t->must_flush = !r.report.clean || t->log_count > NC_LOGS_KEPT_MAX;
   return NACRE_OK;
 }
@@ -132,12 +139,15 @@ static void take_content(nacre_table *t, const nc_manifest_content *content) {
   t->state = content->state;
 }
 
-static nacre_status check_key_generation(const nacre_table *t, const nc_manifest_content *content, nacre_error *err) {
+static nacre_status check_key_generation(const nacre_table *t, const nc_manifest_content *content,
+                                         nacre_error *err) {
   uint64_t generation = nc_table_keys_generation(t->keys);
   if (generation >= content->state.key_file_generation) return NACRE_OK;
-  return nc_fail_in(err, nc_fail(err, NC_E_KEY_FILE_ROLLED_BACK, "generation %llu, the manifest knows %llu",
-                                 (unsigned long long)generation, (unsigned long long)content->state.key_file_generation),
-                    t->dir.label, 0);
+  return nc_fail_in(
+      err,
+      nc_fail(err, NC_E_KEY_FILE_ROLLED_BACK, "generation %llu, the manifest knows %llu",
+              (unsigned long long)generation, (unsigned long long)content->state.key_file_generation),
+      t->dir.label, 0);
 }
 
 /* Also for those who only read: a file that the manifest has forgotten may hold what they ask for. */
@@ -152,7 +162,8 @@ static nacre_status check_orphans(nacre_table *t, nacre_recovery_mode mode, nacr
   }
   t->recovery.damaged = true;
   t->recovery.clean = false;
-  snprintf(t->recovery.reason, sizeof t->recovery.reason, "%.*s", (int)sizeof t->recovery.reason - 1, why.text);
+  snprintf(t->recovery.reason, sizeof t->recovery.reason, "%.*s", (int)sizeof t->recovery.reason - 1,
+           why.text);
   snprintf(t->recovery.file, sizeof t->recovery.file, "%s", why.file);
   return NACRE_OK;
 }
@@ -211,7 +222,7 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
   return NACRE_OK;
 }
 
-/* ---- closing ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- closing ------------------------------------------------------------------------------------------- */
 
 static nacre_status end_cleanly(nacre_table *t, nacre_error *err) {
   nc_table_wait_jobs(t);
@@ -237,7 +248,7 @@ nacre_status nc_table_unload(nacre_table *t, nacre_error *err) {
   return status;
 }
 
-/* ---- checks --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- checks -------------------------------------------------------------------------------------------- */
 
 nacre_status nc_check_reserved(const uint64_t reserved[8], nacre_error *err) {
   uint64_t any = 0;

@@ -59,9 +59,9 @@ struct nacre_table {
   char name[NACRE_TABLE_NAME_BYTES_MAX + 1]; /* under state_lock; "" for the catalogue */
   bool read_only;
   nacre_recovery_mode mode;
-  uint32_t open_count;         /* under the store's lock */
-  nacre_table *next;           /* in the store's list of open tables */
-  atomic_uint_fast64_t lent;   /* live iterators, snapshots and values */
+  uint32_t open_count;       /* under the store's lock */
+  nacre_table *next;         /* in the store's list of open tables */
+  atomic_uint_fast64_t lent; /* live iterators, snapshots and values */
   nacre_recovery_report recovery;
 
   pthread_mutex_t sync_lock, write_lock, flush_lock, merge_lock, commit_lock, state_lock;
@@ -72,17 +72,17 @@ struct nacre_table {
   /* What was replayed, or is in a failed log, must be in a segment before anything is acknowledged. */
   bool must_flush;
   atomic_bool log_failed; /* a sync failed: as must_flush, once the next writer sees it */
-  nc_log *log;     /* takes new groups; NULL: none yet */
-  nc_memtable *active; /* takes new entries; the view keeps it */
+  nc_log *log;            /* takes new groups; NULL: none yet */
+  nc_memtable *active;    /* takes new entries; the view keeps it */
   uint8_t *encode;
   size_t encode_capacity;
 
   /* commit_lock */
   nc_manifest manifest;
   bool manifest_bad; /* whether its last commit is on disk is not known: a new manifest comes first */
-  uint64_t found_manifest_number; /* of the manifest that was read at the open */
+  uint64_t found_manifest_number;               /* of the manifest that was read at the open */
   uint64_t found_torn_bytes, found_torn_offset; /* of a last commit in it that was not whole */
-  uint64_t epoch, commit_sequence; /* of the newest durable commit */
+  uint64_t epoch, commit_sequence;              /* of the newest durable commit */
   nc_table_state state;
   nc_log **logs; /* live ones, oldest first; counted */
   size_t log_count, log_capacity;
@@ -105,81 +105,89 @@ struct nacre_table {
   nacre_table *next_shared; /* in the list of all loaded tables; under shared->tables_lock */
 };
 
-/* ---- table.c: life ------------------------------------------------------------------------------------------------------ */
+/* ---- table.c: life ------------------------------------------------------------------------------------- */
 
-/* Makes the files of an empty table in an empty directory; durable on return but for the directory's own name. */
+/* Makes the files of an empty table in an empty directory; durable on return but for the directory's own
+ * name. */
 NC_MUST_CHECK nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_error *err);
 /* Takes over `dir` and one count of `keys`, on failure too. */
-NC_MUST_CHECK nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, nc_table_keys *keys,
-                                         const nc_table_settings *settings, bool read_only, nacre_recovery_mode mode,
-                                         nacre_table **ret_table, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir,
+                                         nc_table_keys *keys, const nc_table_settings *settings,
+                                         bool read_only, nacre_recovery_mode mode, nacre_table **ret_table,
+                                         nacre_error *err);
 /* Ends the log cleanly and frees the table. */
 nacre_status nc_table_unload(nacre_table *t, nacre_error *err);
 
-/* ---- table_view.c: views and snapshots ------------------------------------------------------------------------------------ */
+/* ---- table_view.c: views and snapshots ----------------------------------------------------------------- */
 
 /* The present view, counted, and the newest visible sequence in it. */
 nc_view *nc_table_view(nacre_table *t, uint64_t *ret_sequence);
 void nc_view_unref(nc_view *v);
-NC_MUST_CHECK nacre_status nc_view_create(nc_memtable *active, const nc_immutable *immutables, size_t immutable_count,
-                                          nc_version *version, nc_view **ret_view, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_view_create(nc_memtable *active, const nc_immutable *immutables,
+                                          size_t immutable_count, nc_version *version, nc_view **ret_view,
+                                          nacre_error *err);
 /* The sequences of live snapshots, ascending; the caller frees the list. */
-NC_MUST_CHECK nacre_status nc_table_snapshots(nacre_table *t, uint64_t **ret_list, size_t *ret_count, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_table_snapshots(nacre_table *t, uint64_t **ret_list, size_t *ret_count,
+                                              nacre_error *err);
 /* The sequence that a read with these options sees. */
-NC_MUST_CHECK nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options, nc_view **ret_view,
-                                          uint64_t *ret_sequence, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options,
+                                          nc_view **ret_view, uint64_t *ret_sequence, nacre_error *err);
 
-/* ---- table_commit.c: the manifest and the list of logs --------------------------------------------------------------------- */
+/* ---- table_commit.c: the manifest and the list of logs ------------------------------------------------- */
 
 typedef struct nc_change {
   nc_segment *const *add;
   size_t add_count;
   nc_segment *const *remove;
   size_t remove_count;
-  nc_log *add_log;         /* NULL: none */
-  uint64_t drop_logs_to;   /* logs up to this number; 0: none */
-  uint64_t last_sequence;  /* raises the state's; 0: leaves it */
-  bool flushes_oldest;     /* the oldest immutable is in `add` now */
+  nc_log *add_log;        /* NULL: none */
+  uint64_t drop_logs_to;  /* logs up to this number; 0: none */
+  uint64_t last_sequence; /* raises the state's; 0: leaves it */
+  bool flushes_oldest;    /* the oldest immutable is in `add` now */
 } nc_change;
 
-/* Commits a change durably, by an edit or, when one does not fit or the manifest is bad, by a new manifest, and publishes it. */
+/* Commits a change durably, by an edit or, when one does not fit or the manifest is bad, by a new manifest,
+ * and publishes it. */
 NC_MUST_CHECK nacre_status nc_table_commit(nacre_table *t, const nc_change *change, nacre_error *err);
 /* The manifest of this open: the first thing that a writing open writes. */
 NC_MUST_CHECK nacre_status nc_table_new_manifest(nacre_table *t, nacre_error *err);
-/* Replaces a manifest whose last commit failed, and with it lets go of the segments that it may name: on a full disk their room is
- * what the next try needs. */
+/* Replaces a manifest whose last commit failed, and with it lets go of the segments that it may name: on a
+ * full disk their room is what the next try needs. */
 NC_MUST_CHECK nacre_status nc_table_settle_manifest(nacre_table *t, nacre_error *err);
 uint64_t nc_table_new_number(nacre_table *t);
 /* What files that are made now are made under. */
 void nc_table_moment(nacre_table *t, uint64_t *ret_epoch, nc_uuid *ret_manifest, uint64_t *ret_sequence);
 
-/* ---- table_begin.c: the first write after an open ----------------------------------------------------------------------------- */
+/* ---- table_begin.c: the first write after an open ------------------------------------------------------ */
 
 /* Writes this open's manifest and removes orphans. Needs write_lock. */
 NC_MUST_CHECK nacre_status nc_table_begin_writing_locked(nacre_table *t, nacre_error *err);
 
-/* ---- write.c ------------------------------------------------------------------------------------------------------------------ */
+/* ---- write.c ------------------------------------------------------------------------------------------- */
 
 /* Makes the table able to change: begun, its log sound. Needs write_lock. */
 NC_MUST_CHECK nacre_status nc_table_ready_locked(nacre_table *t, nacre_error *err);
 /* The same, and there is room in its memtable. */
 NC_MUST_CHECK nacre_status nc_table_prepare_locked(nacre_table *t, nacre_error *err);
-NC_MUST_CHECK nacre_status nc_table_new_memtable(nacre_table *t, nc_memtable **ret_memtable, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_table_new_memtable(nacre_table *t, nc_memtable **ret_memtable,
+                                                 nacre_error *err);
 /* Makes the active memtable immutable and begins a new log. Needs write_lock. */
 NC_MUST_CHECK nacre_status nc_table_rotate_locked(nacre_table *t, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_sync(nacre_table *t, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_end_log(nacre_table *t, nacre_error *err);
 /* nacre_put, nacre_delete and nacre_write without the public checks, for the catalogue. */
-NC_MUST_CHECK nacre_status nc_table_put(nacre_table *t, nacre_slice key, nacre_slice value, bool sync, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_table_put(nacre_table *t, nacre_slice key, nacre_slice value, bool sync,
+                                        nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_delete(nacre_table *t, nacre_slice key, bool sync, nacre_error *err);
 
-/* ---- flush.c, merge.c: work in the background --------------------------------------------------------------------------------- */
+/* ---- flush.c, merge.c: work in the background ---------------------------------------------------------- */
 
 NC_MUST_CHECK nacre_status nc_table_flush_immutables(nacre_table *t, nacre_error *err);
 void nc_table_schedule_flush(nacre_table *t);
 void nc_table_schedule_merge(nacre_table *t);
 NC_MUST_CHECK nacre_status nc_table_merge_all_due(nacre_table *t, nacre_error *err);
-NC_MUST_CHECK nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice to, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice to,
+                                                nacre_error *err);
 void nc_table_run_flush(void *table); /* the jobs */
 void nc_table_run_merge(void *table);
 void nc_table_run_relief(void *table);
@@ -191,12 +199,13 @@ void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const 
 /* Notes how a flush or merge ended, and tells when that changes. */
 void nc_table_note_result(nacre_table *t, nacre_error *slot, nacre_status status, const nacre_error *err);
 
-/* True in a child of the process that opened the table. The table itself lies in memory that is wiped there. */
+/* True in a child of the process that opened the table. The table itself lies in memory that is wiped
+ * there. */
 static inline bool nc_table_forked(const nacre_table *t) {
   return t == NULL || t->shared == NULL || nc_env_forked(t->shared->env);
 }
 
-/* ---- checks of public calls ----------------------------------------------------------------------------------------------------- */
+/* ---- checks of public calls ---------------------------------------------------------------------------- */
 
 NC_MUST_CHECK nacre_status nc_table_check(nacre_table *t, nacre_error *err);          /* NULL, forked */
 NC_MUST_CHECK nacre_status nc_table_check_writable(nacre_table *t, nacre_error *err); /* and read-only */

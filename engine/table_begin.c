@@ -2,9 +2,10 @@
  *
  * table_begin: the first write after an open (format/README.md, "Manifest").
  *
- * Before any other file is created or removed, this open writes a manifest of its own and syncs it: what a dead process left in
- * the page cache is made durable before anything rests on it. Then orphans go, files that a crash left behind and nothing
- * names; but only when every file that the manifest names is present and matches, and none knows of a later state.
+ * Before any other file is created or removed, this open writes a manifest of its own and syncs it: what a
+ * dead process left in the page cache is made durable before anything rests on it. Then orphans go, files
+ * that a crash left behind and nothing names; but only when every file that the manifest names is present and
+ * matches, and none knows of a later state.
  */
 #include "orphans.h"
 

@@ -2,9 +2,9 @@
  *
  * table_commit: changing which files make up a table.
  *
- * A change is committed by an edit of the manifest or, when that cannot be (it would not fit, or the last commit failed so that
- * nobody knows whether it is on disk), by a whole new manifest. Only then is it published to readers, and only then do
- * files go: a crash at any point leaves either state, whole.
+ * A change is committed by an edit of the manifest or, when that cannot be (it would not fit, or the last
+ * commit failed so that nobody knows whether it is on disk), by a whole new manifest. Only then is it
+ * published to readers, and only then do files go: a crash at any point leaves either state, whole.
  */
 #include <stdlib.h>
 
@@ -25,7 +25,7 @@ void nc_table_moment(nacre_table *t, uint64_t *ret_epoch, nc_uuid *ret_manifest,
   pthread_mutex_unlock(&t->commit_lock);
 }
 
-/* ---- a new manifest ---------------------------------------------------------------------------------------------------------- */
+/* ---- a new manifest ------------------------------------------------------------------------------------ */
 
 static void drop_doubtful_locked(nacre_table *t) {
   for (size_t i = 0; i < t->doubtful_count; i++) {
@@ -43,9 +43,10 @@ static void remove_manifest(nacre_table *t, uint64_t number) {
   nc_ignore(nc_dir_remove(&t->dir, name, NULL)); /* an orphan if it stays */
 }
 
-/* A failed attempt keeps the epoch: whichever manifest CURRENT turns out to name, no file is of a later one. */
-static nacre_status new_manifest_locked(nacre_table *t, const nc_version *version, nc_log *const *logs, size_t log_count,
-                                        const nc_table_state *state, nacre_error *err) {
+/* A failed attempt keeps the epoch: whichever manifest CURRENT turns out to name, no file is of a later
+ * one. */
+static nacre_status new_manifest_locked(nacre_table *t, const nc_version *version, nc_log *const *logs,
+                                        size_t log_count, const nc_table_state *state, nacre_error *err) {
   nc_manifest_base base = {.state = *state,
                            .version = version,
                            .logs = logs,
@@ -90,7 +91,7 @@ nacre_status nc_table_settle_manifest(nacre_table *t, nacre_error *err) {
   return bad ? nc_table_new_manifest(t, err) : NACRE_OK;
 }
 
-/* ---- a change ------------------------------------------------------------------------------------------------------------------ */
+/* ---- a change ------------------------------------------------------------------------------------------ */
 
 /* The list of logs after a change: those that stay, then the new one. */
 typedef struct log_plan {
@@ -105,7 +106,8 @@ static void plan_deinit(log_plan *plan) {
   free(plan->drop);
 }
 
-static nacre_status plan_logs(const nacre_table *t, const nc_change *change, log_plan *plan, nacre_error *err) {
+static nacre_status plan_logs(const nacre_table *t, const nc_change *change, log_plan *plan,
+                              nacre_error *err) {
   *plan = (log_plan){.after = calloc(t->log_count + 1, sizeof *plan->after),
                      .drop = calloc(t->log_count + 1, sizeof *plan->drop)};
   if (plan->after == NULL || plan->drop == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
@@ -121,7 +123,8 @@ static nacre_status plan_logs(const nacre_table *t, const nc_change *change, log
 }
 
 static nacre_status make_durable_locked(nacre_table *t, const nc_change *change, const log_plan *plan,
-                                        const nc_version *version, const nc_table_state *state, nacre_error *err) {
+                                        const nc_version *version, const nc_table_state *state,
+                                        nacre_error *err) {
   nc_edit edit = {.add = change->add,
                   .add_count = change->add_count,
                   .remove = change->remove,
@@ -170,21 +173,22 @@ static void publish(nacre_table *t, const nc_change *change, nc_view *view, nc_m
   nc_view_unref(old);
 }
 
-/* The view with which the change will be published. The active memtable and the immutables may be replaced by a rotation only
- * under commit_lock, so this stays true until then. */
-static nacre_status next_view_locked(nacre_table *t, const nc_change *change, nc_version *version, nc_view **ret_view,
-                                     nacre_error *err) {
+/* The view with which the change will be published. The active memtable and the immutables may be replaced by
+ * a rotation only under commit_lock, so this stays true until then. */
+static nacre_status next_view_locked(nacre_table *t, const nc_change *change, nc_version *version,
+                                     nc_view **ret_view, nacre_error *err) {
   size_t skip = change->flushes_oldest ? 1 : 0;
-  return nc_view_create(t->view->memtables[0], t->immutables + skip, t->immutable_count - skip, version, ret_view, err);
+  return nc_view_create(t->view->memtables[0], t->immutables + skip, t->immutable_count - skip, version,
+                        ret_view, err);
 }
 
-static nacre_status commit_locked(nacre_table *t, const nc_change *change, log_plan *plan, nc_memtable **ret_flushed,
-                                  nacre_error *err) {
+static nacre_status commit_locked(nacre_table *t, const nc_change *change, log_plan *plan,
+                                  nc_memtable **ret_flushed, nacre_error *err) {
   nc_version *version;
   nc_view *view = NULL;
   NC_TRY(plan_logs(t, change, plan, err));
-  NC_TRY(nc_version_create(t->view->version, change->add, change->add_count, change->remove, change->remove_count, &version,
-                           err));
+  NC_TRY(nc_version_create(t->view->version, change->add, change->add_count, change->remove,
+                           change->remove_count, &version, err));
   nacre_status status = next_view_locked(t, change, version, &view, err);
   nc_table_state state = t->state;
   if (change->last_sequence > state.last_sequence) state.last_sequence = change->last_sequence;

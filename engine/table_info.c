@@ -7,7 +7,7 @@
 #include "last_error.h"
 #include "store.h"
 
-/* ---- the list of tables ------------------------------------------------------------------------------------------------------------- */
+/* ---- the list of tables -------------------------------------------------------------------------------- */
 
 struct nacre_table_infos {
   size_t count;
@@ -15,7 +15,8 @@ struct nacre_table_infos {
   nc_heap *names; /* names are user data; the list may outlive the store, so it has a heap of its own */
 };
 
-static nacre_status fill_info(nc_heap *names, const nc_catalogue_item *item, nacre_table_info *info, nacre_error *err) {
+static nacre_status fill_info(nc_heap *names, const nc_catalogue_item *item, nacre_table_info *info,
+                              nacre_error *err) {
   const nc_catalogue_record *record = &item->record;
   char *name = nc_heap_alloc(names, record->name.size + 1); /* zero: terminated */
   if (name == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
@@ -78,7 +79,8 @@ const nacre_table_info *nacre_table_infos_at(const nacre_table_infos *infos, siz
 }
 
 void nacre_table_infos_free(nacre_table_infos *infos) {
-  if (infos == NULL || (infos->names != NULL && nc_heap_forked(infos->names))) return; /* the names are gone in a child */
+  if (infos == NULL || (infos->names != NULL && nc_heap_forked(infos->names)))
+    return; /* the names are gone in a child */
   for (size_t i = 0; infos->list != NULL && i < infos->count; i++) {
     char *name = (char *)(uintptr_t)infos->list[i].name;
     if (name != NULL) nc_heap_free(infos->names, name, strlen(name) + 1);
@@ -89,7 +91,7 @@ void nacre_table_infos_free(nacre_table_infos *infos) {
   free(infos);
 }
 
-/* ---- one table ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- one table ----------------------------------------------------------------------------------------- */
 
 nacre_status nacre_table_recovery(nacre_table *table, nacre_recovery_report *ret_report) {
   nacre_error *err = nc_thread_error();

@@ -28,8 +28,8 @@ void nc_view_unref(nc_view *v) {
   free(v);
 }
 
-/* The sequence is read under the lock under which views are replaced: everything up to it is in the view, and no version that
- * it can see has been dropped from it. */
+/* The sequence is read under the lock under which views are replaced: everything up to it is in the view, and
+ * no version that it can see has been dropped from it. */
 nc_view *nc_table_view(nacre_table *t, uint64_t *ret_sequence) {
   pthread_mutex_lock(&t->state_lock);
   nc_view *v = t->view;
@@ -39,8 +39,8 @@ nc_view *nc_table_view(nacre_table *t, uint64_t *ret_sequence) {
   return v;
 }
 
-nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options, nc_view **ret_view, uint64_t *ret_sequence,
-                            nacre_error *err) {
+nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options, nc_view **ret_view,
+                            uint64_t *ret_sequence, nacre_error *err) {
   if (options != NULL) {
     NC_TRY(nc_check_reserved(options->reserved, err));
     if (options->snapshot != NULL && options->snapshot->table != t) {
@@ -52,7 +52,7 @@ nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options, n
   return NACRE_OK;
 }
 
-/* ---- snapshots ------------------------------------------------------------------------------------------------------------ */
+/* ---- snapshots ----------------------------------------------------------------------------------------- */
 
 nacre_status nacre_snapshot_take(nacre_table *table, nacre_snapshot **ret_snapshot) {
   nacre_error *err = nc_thread_error();
@@ -94,7 +94,8 @@ nacre_status nc_table_snapshots(nacre_table *t, uint64_t **ret_list, size_t *ret
   for (const nacre_snapshot *s = t->snapshots; s != NULL; s = s->next) count++;
   uint64_t *list = calloc(count + 1, sizeof *list);
   size_t i = 0;
-  for (const nacre_snapshot *s = t->snapshots; list != NULL && s != NULL; s = s->next) list[i++] = s->sequence;
+  for (const nacre_snapshot *s = t->snapshots; list != NULL && s != NULL; s = s->next)
+    list[i++] = s->sequence;
   pthread_mutex_unlock(&t->state_lock);
   if (list == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   qsort(list, count, sizeof *list, ascending);

@@ -11,7 +11,7 @@
 #include "last_error.h"
 #include "orphans.h"
 
-/* ---- findings ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- findings ------------------------------------------------------------------------------------------ */
 
 struct nacre_faults {
   size_t count, capacity;
@@ -60,7 +60,7 @@ static void progress(nc_verifier *v, uint64_t bytes) {
   }
 }
 
-/* ---- frames ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- frames -------------------------------------------------------------------------------------------- */
 
 nacre_status nc_verify_frames(nc_verifier *v, nc_sealed_reader *reader, uint64_t end, nc_verify_visit *visit,
                               uint64_t *ret_frames, nacre_error *err) {
@@ -82,7 +82,8 @@ nacre_status nc_verify_frames(nc_verifier *v, nc_sealed_reader *reader, uint64_t
       break;
     }
     status = nc_scan_open(&scan, &frame, &plaintext, err);
-    if (status == NACRE_OK && visit != NULL) status = nc_fail_in(err, visit(v, &frame, plaintext, err), label, offset);
+    if (status == NACRE_OK && visit != NULL)
+      status = nc_fail_in(err, visit(v, &frame, plaintext, err), label, offset);
     status = nc_verify_note(v, status, err);
     if (status != NACRE_OK) break;
     offset += frame.size;
@@ -94,9 +95,10 @@ nacre_status nc_verify_frames(nc_verifier *v, nc_sealed_reader *reader, uint64_t
   return status;
 }
 
-/* ---- logs ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- logs ---------------------------------------------------------------------------------------------- */
 
-static nacre_status visit_log_frame(nc_verifier *v, const nc_scan_frame *frame, nacre_slice plaintext, nacre_error *err) {
+static nacre_status visit_log_frame(nc_verifier *v, const nc_scan_frame *frame, nacre_slice plaintext,
+                                    nacre_error *err) {
   nc_log_record record;
   if (!nc_frame_type_belongs(frame->type, NC_FILE_LOG)) return nc_fail(err, NC_E_FRAME_TYPE, NULL);
   NC_TRY(nc_log_record_decode(plaintext, frame->type, &record, err));
@@ -123,8 +125,8 @@ static nacre_status verify_log_file(nc_verifier *v, const nc_log_name *log, uint
   return status;
 }
 
-/* Where a log's frames end, as far as they count: a torn tail was reported when the table was opened and is no fault. Damage is,
- * also for who chose to read up to it. */
+/* Where a log's frames end, as far as they count: a torn tail was reported when the table was opened and is
+ * no fault. Damage is, also for who chose to read up to it. */
 static uint64_t end_of_log(const nacre_table *t, const nc_log *log) {
   if (log->writer != NULL) return nc_sealed_writer_size(log->writer);
   return t->recovery.clean || t->recovery.damaged ? NACRE_NONE : log->end;
@@ -166,7 +168,7 @@ static nacre_status verify_logs(nc_verifier *v, nacre_error *err) {
   return status;
 }
 
-/* ---- keys, CURRENT, manifest ------------------------------------------------------------------------------------------------------------- */
+/* ---- keys, CURRENT, manifest --------------------------------------------------------------------------- */
 
 static nacre_status verify_manifest_file(nc_verifier *v, const nc_current *current, uint64_t *ret_size,
                                          nacre_error *err) {
@@ -182,7 +184,8 @@ static nacre_status verify_manifest_file(nc_verifier *v, const nc_current *curre
   return status;
 }
 
-/* Reading the manifest again walks all its frames; a last commit that is torn was never acknowledged and is no fault. */
+/* Reading the manifest again walks all its frames; a last commit that is torn was never acknowledged and is
+ * no fault. */
 static nacre_status verify_manifest(nc_verifier *v, nacre_error *err) {
   nacre_table *t = v->table;
   nc_current current;
@@ -222,7 +225,8 @@ static nacre_status verify_all(nc_verifier *v, nc_view *view, nacre_error *err) 
   return verify_segments(v, view, err);
 }
 
-nacre_status nacre_verify(nacre_table *table, const nacre_verify_options *options, nacre_verify_report *ret_report) {
+nacre_status nacre_verify(nacre_table *table, const nacre_verify_options *options,
+                          nacre_verify_report *ret_report) {
   nacre_error *err = nc_thread_error();
   NC_TRY(nc_table_check(table, err));
   if (options != NULL) NC_TRY(nc_check_reserved(options->reserved, err));

@@ -2,9 +2,10 @@
  *
  * verify_segment: every frame of a segment, and then everything that they say of each other.
  *
- * First all frames in the order in which they stand, authenticated. Then the entries in the order in which the index leads to
- * them: the data frames must be exactly those that it names, one behind the other from the first frame on; entries ascend;
- * index keys, filter, properties and the manifest's record agree with what is there.
+ * First all frames in the order in which they stand, authenticated. Then the entries in the order in which
+ * the index leads to them: the data frames must be exactly those that it names, one behind the other from the
+ * first frame on; entries ascend; index keys, filter, properties and the manifest's record agree with what is
+ * there.
  */
 #include "verify.h"
 
@@ -18,13 +19,14 @@ typedef struct survey {
   uint64_t last_sequence;
 } survey;
 
-static nacre_status visit_frame(nc_verifier *v, const nc_scan_frame *frame, nacre_slice plaintext, nacre_error *err) {
+static nacre_status visit_frame(nc_verifier *v, const nc_scan_frame *frame, nacre_slice plaintext,
+                                nacre_error *err) {
   (void)v;
   (void)plaintext;
   return nc_frame_type_belongs(frame->type, NC_FILE_SEGMENT) ? NACRE_OK : nc_fail(err, NC_E_FRAME_TYPE, NULL);
 }
 
-/* ---- entries ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------------------------------------- */
 
 static nacre_status check_entry(survey *s, const nc_entry *entry, nacre_error *err) {
   nacre_slice last = nc_slice(s->last_key, s->last_key_size);
@@ -32,7 +34,8 @@ static nacre_status check_entry(survey *s, const nc_entry *entry, nacre_error *e
   if (!first && nc_entry_compare(last, s->last_sequence, entry->key, entry->sequence) >= 0) {
     return nc_fail(err, NC_E_SEGMENT_ORDER, NULL);
   }
-  if (!nc_segment_filter_admits(s->segment, entry->key)) return nc_fail(err, NC_E_SEGMENT_FILTER, "a key is missing in it");
+  if (!nc_segment_filter_admits(s->segment, entry->key))
+    return nc_fail(err, NC_E_SEGMENT_FILTER, "a key is missing in it");
   s->seen.entries++;
   s->seen.deletes += entry->kind == NC_KIND_DELETE;
   s->seen.key_bytes += entry->key.size;
@@ -60,7 +63,8 @@ static nacre_status check_entries(survey *s, nc_block_cursor *c, nacre_error *er
 /* Walks a block with a key buffer of its own. */
 typedef nacre_status block_check(survey *s, nc_block_cursor *c, nacre_error *err);
 
-static nacre_status with_cursor(survey *s, const nc_cached_block *block, block_check *check, nacre_error *err) {
+static nacre_status with_cursor(survey *s, const nc_cached_block *block, block_check *check,
+                                nacre_error *err) {
   nc_heap *heap = s->v->table->shared->env->heap;
   size_t size = block->block.longest_key + 1;
   uint8_t *key = nc_heap_alloc(heap, size);
@@ -72,7 +76,8 @@ static nacre_status with_cursor(survey *s, const nc_cached_block *block, block_c
   return status;
 }
 
-static nacre_status with_block(survey *s, nc_handle handle, uint8_t type, block_check *check, nacre_error *err) {
+static nacre_status with_block(survey *s, nc_handle handle, uint8_t type, block_check *check,
+                               nacre_error *err) {
   nc_cached_block *block;
   NC_TRY(nc_segment_read_block(s->segment, handle, type, &block, err));
   nacre_status status = with_cursor(s, block, check, err);
@@ -80,14 +85,15 @@ static nacre_status with_block(survey *s, nc_handle handle, uint8_t type, block_
   return nc_fail_in(err, status, nc_sealed_reader_label(nc_segment_reader(s->segment)), handle.offset);
 }
 
-/* ---- index ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- index --------------------------------------------------------------------------------------------- */
 
 static nacre_status check_data_blocks(survey *s, nc_block_cursor *c, nacre_error *err) {
   NC_TRY(nc_block_first(c, err));
   while (c->valid) {
     nc_handle handle;
     NC_TRY(nc_handle_decode(c->entry.value, &handle, err));
-    if (handle.offset != s->next_offset) return nc_fail(err, NC_E_SEGMENT_FRAMES, "a data frame is skipped or named twice");
+    if (handle.offset != s->next_offset)
+      return nc_fail(err, NC_E_SEGMENT_FRAMES, "a data frame is skipped or named twice");
     NC_TRY(with_block(s, handle, NC_FRAME_DATA, check_entries, err));
     if (!nc_slice_equal(c->entry.key, nc_slice(s->last_key, s->last_key_size))) {
       return nc_fail(err, NC_E_SEGMENT_INDEX, "its last key is another");
@@ -113,22 +119,24 @@ static nacre_status check_leaves(survey *s, nc_block_cursor *c, nacre_error *err
   return NACRE_OK;
 }
 
-/* ---- what the segment says of itself ------------------------------------------------------------------------------------------------------ */
+/* ---- what the segment says of itself ------------------------------------------------------------------- */
 
 static nacre_status check_properties(const survey *s, nacre_error *err) {
   const nc_properties *said = nc_segment_properties(s->segment);
   const nc_segment_record *record = nc_segment_describe(s->segment);
   const nc_properties *seen = &s->seen;
   nacre_slice last = nc_slice(s->last_key, s->last_key_size);
-  bool same = said->entries == seen->entries && said->deletes == seen->deletes && said->key_bytes == seen->key_bytes &&
-              said->value_bytes == seen->value_bytes && said->data_blocks == seen->data_blocks &&
-              said->sequence_min == seen->sequence_min && said->sequence_max == seen->sequence_max &&
-              nc_slice_equal(said->largest, last);
+  bool same = said->entries == seen->entries && said->deletes == seen->deletes &&
+              said->key_bytes == seen->key_bytes && said->value_bytes == seen->value_bytes &&
+              said->data_blocks == seen->data_blocks && said->sequence_min == seen->sequence_min &&
+              said->sequence_max == seen->sequence_max && nc_slice_equal(said->largest, last);
   if (!same) return nc_fail(err, NC_E_SEGMENT_PROPERTIES, NULL);
   bool named = record->entries == seen->entries && record->sequence_min == seen->sequence_min &&
-               record->sequence_max == seen->sequence_max && nc_slice_equal(record->smallest, said->smallest) &&
+               record->sequence_max == seen->sequence_max &&
+               nc_slice_equal(record->smallest, said->smallest) &&
                nc_slice_equal(record->largest, said->largest);
-  return named ? NACRE_OK : nc_fail(err, NC_E_SEGMENT_PROPERTIES, "the manifest's record of it says otherwise");
+  return named ? NACRE_OK
+               : nc_fail(err, NC_E_SEGMENT_PROPERTIES, "the manifest's record of it says otherwise");
 }
 
 static nacre_status check_logic(survey *s, nacre_error *err) {
@@ -143,7 +151,8 @@ static nacre_status check_frames(nc_verifier *v, nc_segment *segment, nacre_erro
   nc_sealed_reader *reader = nc_segment_reader(segment);
   NC_TRY(nc_verify_frames(v, reader, NACRE_NONE, visit_frame, &frames, err));
   if (frames == nc_segment_footer(segment)->frame_count) return NACRE_OK;
-  return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_FRAMES, "another number of them"), nc_sealed_reader_label(reader), 0);
+  return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_FRAMES, "another number of them"),
+                    nc_sealed_reader_label(reader), 0);
 }
 
 nacre_status nc_verify_segment(nc_verifier *v, nc_segment *segment, nacre_error *err) {

@@ -6,7 +6,9 @@
 
 #include <stdlib.h>
 
-static const nc_segment_record *describe(const void *p) { return nc_segment_describe(*(nc_segment *const *)p); }
+static const nc_segment_record *describe(const void *p) {
+  return nc_segment_describe(*(nc_segment *const *)p);
+}
 
 static int by_run_then_key(const void *a, const void *b) {
   const nc_segment_record *x = describe(a), *y = describe(b);
@@ -48,8 +50,9 @@ static nacre_status check_runs(const nc_version *v, nacre_error *err) {
   return NACRE_OK;
 }
 
-nacre_status nc_version_create(const nc_version *base, nc_segment *const *add, size_t add_count, nc_segment *const *remove,
-                               size_t remove_count, nc_version **ret_version, nacre_error *err) {
+nacre_status nc_version_create(const nc_version *base, nc_segment *const *add, size_t add_count,
+                               nc_segment *const *remove, size_t remove_count, nc_version **ret_version,
+                               nacre_error *err) {
   size_t most = (base == NULL ? 0 : base->segment_count) + add_count;
   nc_version *v = calloc(1, sizeof *v);
   if (v == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
@@ -61,7 +64,8 @@ nacre_status nc_version_create(const nc_version *base, nc_segment *const *add, s
     return nc_fail(err, NC_E_NO_MEMORY, NULL);
   }
   for (size_t i = 0; base != NULL && i < base->segment_count; i++) {
-    if (!contains(remove, remove_count, base->segments[i])) v->segments[v->segment_count++] = base->segments[i];
+    if (!contains(remove, remove_count, base->segments[i]))
+      v->segments[v->segment_count++] = base->segments[i];
   }
   for (size_t i = 0; i < add_count; i++) v->segments[v->segment_count++] = add[i];
   for (size_t i = 0; i < v->segment_count; i++) nc_segment_ref(v->segments[i]);
@@ -102,11 +106,12 @@ static size_t first_reaching(const nc_run *run, nacre_slice key) {
 
 nc_segment *nc_run_find(const nc_run *run, nacre_slice key) {
   size_t i = first_reaching(run, key);
-  if (i == run->count || nc_slice_compare(nc_segment_describe(run->segments[i])->smallest, key) > 0) return NULL;
+  if (i == run->count || nc_slice_compare(nc_segment_describe(run->segments[i])->smallest, key) > 0)
+    return NULL;
   return run->segments[i];
 }
 
-/* ---- cursor ---------------------------------------------------------------------------------------------------------- */
+/* ---- cursor -------------------------------------------------------------------------------------------- */
 
 typedef struct run_cursor {
   nc_cursor base;

@@ -2,8 +2,9 @@
  *
  * version: which segments make up a table at one moment.
  *
- * Segments are grouped in runs, the newest first; within a run they do not overlap and stand in key order. For any key, every
- * version in a newer run is newer than every version in an older one. A version never changes and is counted.
+ * Segments are grouped in runs, the newest first; within a run they do not overlap and stand in key order.
+ * For any key, every version in a newer run is newer than every version in an older one. A version never
+ * changes and is counted.
  */
 #ifndef NC_VERSION_H
 #define NC_VERSION_H
@@ -25,16 +26,18 @@ typedef struct nc_version {
   nc_run *runs;
 } nc_version;
 
-/* The segments of `base` (NULL: none) without `remove`, with `add`. Refuses segments of one run that overlap. */
+/* The segments of `base` (NULL: none) without `remove`, with `add`. Refuses segments of one run that
+ * overlap. */
 NC_MUST_CHECK nacre_status nc_version_create(const nc_version *base, nc_segment *const *add, size_t add_count,
-                                             nc_segment *const *remove, size_t remove_count, nc_version **ret_version,
-                                             nacre_error *err);
+                                             nc_segment *const *remove, size_t remove_count,
+                                             nc_version **ret_version, nacre_error *err);
 void nc_version_ref(nc_version *v);
 void nc_version_unref(nc_version *v);
 
 /* The segment of a run that may hold `key`; NULL when none does. */
 nc_segment *nc_run_find(const nc_run *run, nacre_slice key);
 /* A cursor along a run; borrows the version, which must outlive it. */
-NC_MUST_CHECK nacre_status nc_run_cursor(const nc_run *run, bool no_cache_fill, nc_cursor **ret_cursor, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_run_cursor(const nc_run *run, bool no_cache_fill, nc_cursor **ret_cursor,
+                                         nacre_error *err);
 
 #endif

@@ -41,7 +41,8 @@ nacre_status nc_worker_pool_create(uint32_t threads, nc_worker_pool **ret_pool, 
   pthread_cond_init(&pool->wake, NULL);
   sigset_t all, before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited by the threads: the host's signals are the host's */
+  pthread_sigmask(SIG_SETMASK, &all,
+                  &before); /* inherited by the threads: the host's signals are the host's */
   for (uint32_t i = 0; i < threads; i++) {
     int e = pthread_create(&pool->threads[i], NULL, work, pool);
     if (e != 0) {

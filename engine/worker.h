@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * worker: the background threads of a store. A pool of none runs each job at once, in the thread that submits it, which makes
- * everything deterministic. Workers block all signals.
+ * worker: the background threads of a store. A pool of none runs each job at once, in the thread that submits
+ * it, which makes everything deterministic. Workers block all signals.
  */
 #ifndef NC_WORKER_H
 #define NC_WORKER_H
@@ -17,7 +17,8 @@ typedef struct nc_job {
   struct nc_job *next;
 } nc_job;
 
-NC_MUST_CHECK nacre_status nc_worker_pool_create(uint32_t threads, nc_worker_pool **ret_pool, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_worker_pool_create(uint32_t threads, nc_worker_pool **ret_pool,
+                                                 nacre_error *err);
 /* Finishes what has been submitted, and joins. */
 void nc_worker_pool_destroy(nc_worker_pool *pool);
 void nc_worker_submit(nc_worker_pool *pool, nc_job *job);

@@ -2,10 +2,10 @@
  *
  * write: from a put to the log and the memtable.
  *
- * The way of a write: room is reserved in the memtable, the group is encoded in private memory, sealed and appended to the log as
- * one frame, inserted, made visible, acknowledged. Nothing after the append can fail. A failed append abandons the log:
- * what it holds goes to a segment before a newer log acknowledges anything, so that a write that returned an error is
- * there or not, and never leaves a gap before a later one.
+ * The way of a write: room is reserved in the memtable, the group is encoded in private memory, sealed and
+ * appended to the log as one frame, inserted, made visible, acknowledged. Nothing after the append can fail.
+ * A failed append abandons the log: what it holds goes to a segment before a newer log acknowledges anything,
+ * so that a write that returned an error is there or not, and never leaves a gap before a later one.
  */
 #include <stdlib.h>
 
@@ -16,7 +16,7 @@
 
 enum { CHUNK_BYTES_MIN = 16 << 10, CHUNK_BYTES_MAX = 1 << 20 };
 
-/* ---- logs ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- logs ---------------------------------------------------------------------------------------------- */
 
 /* A new log: file and header synced, name durable, commit synced, all before its first frame. */
 static nacre_status create_log(nacre_table *t, nc_log **ret_log, nacre_error *err) {
@@ -25,8 +25,8 @@ static nacre_status create_log(nacre_table *t, nc_log **ret_log, nacre_error *er
   nc_uuid manifest;
   nc_table_moment(t, &epoch, &manifest, &sequence);
   nc_log *log;
-  NC_TRY(nc_log_create(&t->dir, nc_table_keys_table(t->keys), nc_table_keys_active(t->keys), nc_table_new_number(t), epoch,
-                       &log, err));
+  NC_TRY(nc_log_create(&t->dir, nc_table_keys_table(t->keys), nc_table_keys_active(t->keys),
+                       nc_table_new_number(t), epoch, &log, err));
   nacre_status status = nc_dir_sync(&t->dir, err);
   nc_change change = {.add_log = log};
   if (status == NACRE_OK) status = nc_table_commit(t, &change, err);
@@ -73,16 +73,19 @@ static nacre_status start_log(nacre_table *t, nacre_error *err) {
   return status;
 }
 
-/* ---- making ready --------------------------------------------------------------------------------------------------------------- */
+/* ---- making ready -------------------------------------------------------------------------------------- */
 
 /* Small memtables take memory in small pieces, so that an early flush has something to give back. */
 static size_t chunk_bytes(const nc_shared *shared) {
   uint64_t chunk = shared->memtable_bytes / 16;
-  return (size_t)(chunk < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : chunk > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : chunk);
+  return (size_t)(chunk < CHUNK_BYTES_MIN   ? CHUNK_BYTES_MIN
+                  : chunk > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX
+                                            : chunk);
 }
 
 nacre_status nc_table_new_memtable(nacre_table *t, nc_memtable **ret_memtable, nacre_error *err) {
-  return nc_memtable_create(t->shared->env, t, chunk_bytes(t->shared), &t->shared->memtables_bytes, ret_memtable, err);
+  return nc_memtable_create(t->shared->env, t, chunk_bytes(t->shared), &t->shared->memtables_bytes,
+                            ret_memtable, err);
 }
 
 /* Swaps in an empty memtable; the old one waits to be flushed together with all logs up to `logs_to`. */
@@ -91,9 +94,11 @@ static nacre_status replace_memtable(nacre_table *t, uint64_t logs_to, nacre_err
   NC_TRY(nc_table_new_memtable(t, &fresh, err));
   pthread_mutex_lock(&t->commit_lock);
   nc_immutable *full = &t->immutables[t->immutable_count];
-  *full = (nc_immutable){.memtable = t->active, .logs_to = logs_to, .last_sequence = atomic_load(&t->visible)};
+  *full =
+      (nc_immutable){.memtable = t->active, .logs_to = logs_to, .last_sequence = atomic_load(&t->visible)};
   nc_view *view, *old = t->view;
-  nacre_status status = nc_view_create(fresh, t->immutables, t->immutable_count + 1, old->version, &view, err);
+  nacre_status status =
+      nc_view_create(fresh, t->immutables, t->immutable_count + 1, old->version, &view, err);
   if (status == NACRE_OK) {
     nc_pin_ref(nc_memtable_pin(full->memtable));
     pthread_mutex_lock(&t->state_lock);
@@ -108,7 +113,8 @@ static nacre_status replace_memtable(nacre_table *t, uint64_t logs_to, nacre_err
   return status;
 }
 
-/* Waits for a place among the immutables. Without workers, or after a flush that failed, does the work here. */
+/* Waits for a place among the immutables. Without workers, or after a flush that failed, does the work
+ * here. */
 static nacre_status await_place(nacre_table *t, nacre_error *err) {
   for (;;) {
     pthread_mutex_lock(&t->state_lock);
@@ -166,7 +172,8 @@ static bool any_log_failed(nacre_table *t) {
 
 /* A sound log to append to: the one there is, or a new one, after what must be flushed has been. */
 static nacre_status ensure_log(nacre_table *t, nacre_error *err) {
-  if (atomic_exchange(&t->log_failed, false) || (t->log != NULL && nc_log_failed(t->log))) t->must_flush = true;
+  if (atomic_exchange(&t->log_failed, false) || (t->log != NULL && nc_log_failed(t->log)))
+    t->must_flush = true;
   if (t->must_flush) {
     NC_TRY(flush_all(t, err));
     nc_log_unref(t->log);
@@ -196,7 +203,8 @@ static nacre_status make_room(nacre_table *t, nacre_error *err) {
   bool full = nc_memtable_bytes(active) >= t->shared->memtable_bytes;
   if (nc_memtable_entries(active) == 0 || (!full && !over_budget(t))) return NACRE_OK;
   if (!full && nc_table_relieve_other(t)) return NACRE_OK;
-  /* What is still pinned by readers cannot be flushed away: a memtable of one chunk is not what is too much. */
+  /* What is still pinned by readers cannot be flushed away: a memtable of one chunk is not what is too
+   * much. */
   if (!full && nc_memtable_bytes(active) < 2 * chunk_bytes(t->shared)) return NACRE_OK;
   await_merges(t);
   return nc_table_rotate_locked(t, err);
@@ -212,17 +220,17 @@ nacre_status nc_table_prepare_locked(nacre_table *t, nacre_error *err) {
   return make_room(t, err);
 }
 
-/* ---- one group -------------------------------------------------------------------------------------------------------------------- */
+/* ---- one group ----------------------------------------------------------------------------------------- */
 
 typedef struct group {
-  const nc_entry *single;  /* one operation, or */
-  nacre_slice operations;  /* encoded ones */
+  const nc_entry *single; /* one operation, or */
+  nacre_slice operations; /* encoded ones */
   uint64_t count;
   size_t bytes; /* encoded */
 } group;
 
-static nacre_status encode_group(nacre_table *t, const group *g, uint64_t first_sequence, nacre_slice *ret_record,
-                                 nacre_error *err) {
+static nacre_status encode_group(nacre_table *t, const group *g, uint64_t first_sequence,
+                                 nacre_slice *ret_record, nacre_error *err) {
   size_t need = NC_LOG_RECORD_FIXED_BYTES_MAX + g->bytes;
   if (need > t->encode_capacity) {
     uint8_t *grown = nc_heap_grow(t->shared->env->heap, t->encode, t->encode_capacity, need);
@@ -254,7 +262,8 @@ static void insert_group(nacre_table *t, const group *g, uint64_t first_sequence
     nc_memtable_add(active, &entry);
   } else {
     nc_batch_read_begin(&reader, g->operations);
-    for (uint64_t i = 0; i < g->count && nc_batch_read(&reader, &entry, &more, NULL) == NACRE_OK && more; i++) {
+    for (uint64_t i = 0; i < g->count && nc_batch_read(&reader, &entry, &more, NULL) == NACRE_OK && more;
+         i++) {
       entry.sequence = first_sequence + i;
       nc_memtable_add(active, &entry);
     }
@@ -265,7 +274,8 @@ static void insert_group(nacre_table *t, const group *g, uint64_t first_sequence
 static nacre_status append_group(nacre_table *t, const group *g, nc_log_position *ret_end, nacre_error *err) {
   uint64_t first_sequence = atomic_load(&t->visible) + 1;
   nacre_slice record;
-  if (first_sequence > NC_SEQUENCE_MAX || g->count > NC_SEQUENCE_MAX - first_sequence) return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL);
+  if (first_sequence > NC_SEQUENCE_MAX || g->count > NC_SEQUENCE_MAX - first_sequence)
+    return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL);
   NC_TRY(nc_table_prepare_locked(t, err));
   NC_TRY(start_log(t, err));
   NC_TRY(encode_group(t, g, first_sequence, &record, err));
@@ -280,11 +290,12 @@ static nacre_status append_group(nacre_table *t, const group *g, nc_log_position
   return NACRE_OK;
 }
 
-/* ---- syncing ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- syncing ------------------------------------------------------------------------------------------- */
 
-/* The logs that hold bytes behind `synced`, counted, oldest first. Needs write_lock: the newest log's end belongs to writers. */
-static nacre_status logs_to_sync_locked(nacre_table *t, nc_log_position synced, nc_log ***ret_logs, size_t *ret_count,
-                                        nacre_error *err) {
+/* The logs that hold bytes behind `synced`, counted, oldest first. Needs write_lock: the newest log's end
+ * belongs to writers. */
+static nacre_status logs_to_sync_locked(nacre_table *t, nc_log_position synced, nc_log ***ret_logs,
+                                        size_t *ret_count, nacre_error *err) {
   size_t count = 0;
   nacre_status status = NACRE_OK;
   pthread_mutex_lock(&t->commit_lock);
@@ -292,7 +303,8 @@ static nacre_status logs_to_sync_locked(nacre_table *t, nc_log_position synced, 
   if (list == NULL) status = nc_fail(err, NC_E_NO_MEMORY, NULL);
   for (size_t i = 0; list != NULL && i < t->log_count; i++) {
     nc_log *log = t->logs[i];
-    if (log->writer == NULL || !log->started || nc_log_position_compare(nc_log_tail(log), synced) <= 0) continue;
+    if (log->writer == NULL || !log->started || nc_log_position_compare(nc_log_tail(log), synced) <= 0)
+      continue;
     nc_log_ref(log);
     list[count++] = log;
   }
@@ -306,8 +318,8 @@ static nc_log_position log_tail(nacre_table *t) {
   return t->log == NULL ? (nc_log_position){0} : nc_log_tail(t->log);
 }
 
-/* A mark says in the log what a sync achieved; it need not be durable itself. That it could not be written is not the failure of
- * the sync: the log is failed then, and the next write sees to it. */
+/* A mark says in the log what a sync achieved; it need not be durable itself. That it could not be written is
+ * not the failure of the sync: the log is failed then, and the next write sees to it. */
 static void append_mark(nacre_table *t) {
   pthread_mutex_lock(&t->write_lock);
   if (t->log != NULL && t->log->started && !nc_log_failed(t->log)) {
@@ -317,8 +329,8 @@ static void append_mark(nacre_table *t) {
   pthread_mutex_unlock(&t->write_lock);
 }
 
-/* Makes everything durable that has been appended by now, whoever did: older logs first, for no newer log may vouch for what
- * an older one has not made durable. Needs sync_lock. */
+/* Makes everything durable that has been appended by now, whoever did: older logs first, for no newer log may
+ * vouch for what an older one has not made durable. Needs sync_lock. */
 static nacre_status sync_logs_locked(nacre_table *t, nacre_error *err) {
   nc_log **logs;
   size_t count;
@@ -345,8 +357,9 @@ static nacre_status settle_log_locked(nacre_table *t, nacre_error *err) {
   return any_log_failed(t) || t->must_flush ? nc_table_ready_locked(t, err) : NACRE_OK;
 }
 
-/* After a failed sync the kernel may have dropped what the log held, so a segment must hold it, at once; the caller is told of
- * the failure all the same. When this fails too, the next write tries again before it is acknowledged. */
+/* After a failed sync the kernel may have dropped what the log held, so a segment must hold it, at once; the
+ * caller is told of the failure all the same. When this fails too, the next write tries again before it is
+ * acknowledged. */
 static void rescue_failed_log(nacre_table *t) {
   pthread_mutex_lock(&t->write_lock);
   nc_ignore(settle_log_locked(t, NULL));
@@ -376,8 +389,8 @@ static nacre_status sync_table(nacre_table *t, bool mark, nacre_error *err) {
 
 nacre_status nc_table_sync(nacre_table *t, nacre_error *err) { return sync_table(t, true, err); }
 
-/* Sync, final frame, sync again: the final frame vouches for all that stands before it, so nothing, no mark either, may come
- * between the first sync and it. */
+/* Sync, final frame, sync again: the final frame vouches for all that stands before it, so nothing, no mark
+ * either, may come between the first sync and it. */
 nacre_status nc_table_end_log(nacre_table *t, nacre_error *err) {
   NC_TRY(sync_table(t, false, err));
   if (t->log == NULL || !t->log->started) return NACRE_OK;
@@ -386,7 +399,7 @@ nacre_status nc_table_end_log(nacre_table *t, nacre_error *err) {
   return nc_sealed_writer_sync(t->log->writer, err);
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 static nacre_status write_group(nacre_table *t, const group *g, bool sync, nacre_error *err) {
   nc_log_position end;
@@ -421,7 +434,8 @@ static nacre_status check_key(nacre_slice key, nacre_error *err) {
   return key.data == NULL ? nc_fail(err, NC_E_ARGUMENT, "the key is NULL") : NACRE_OK;
 }
 
-nacre_status nacre_put(nacre_table *table, nacre_slice key, nacre_slice value, const nacre_write_options *options) {
+nacre_status nacre_put(nacre_table *table, nacre_slice key, nacre_slice value,
+                       const nacre_write_options *options) {
   nacre_error *err = nc_thread_error();
   NC_TRY(check_write(table, options, err));
   NC_TRY(check_key(key, err));

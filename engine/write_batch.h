@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * write_batch: a batch that grows, encoded as it will stand in the log (format/batch.h), in private memory of its own.
+ * write_batch: a batch that grows, encoded as it will stand in the log (format/batch.h), in private memory of
+ * its own.
  */
 #ifndef NC_WRITE_BATCH_H
 #define NC_WRITE_BATCH_H

@@ -12,8 +12,8 @@
 #include "status.h"
 
 /* Refuses a key or an operation beyond the documented limits; else tells its encoded size. */
-NC_MUST_CHECK nacre_status nc_operation_size(nc_kind kind, nacre_slice key, nacre_slice value, size_t *ret_size,
-                                             nacre_error *err);
+NC_MUST_CHECK nacre_status nc_operation_size(nc_kind kind, nacre_slice key, nacre_slice value,
+                                             size_t *ret_size, nacre_error *err);
 /* Writes one operation into nc_operation_size bytes; returns how many. */
 size_t nc_operation_encode(nc_kind kind, nacre_slice key, nacre_slice value, uint8_t *out);
 
@@ -24,8 +24,10 @@ typedef struct nc_batch_reader {
 } nc_batch_reader;
 
 void nc_batch_read_begin(nc_batch_reader *r, nacre_slice operations);
-/* The next operation (`sequence` is left 0), pointing into the bytes. NACRE_OK with `*ret_more` false at the end. */
-NC_MUST_CHECK nacre_status nc_batch_read(nc_batch_reader *r, nc_entry *ret_entry, bool *ret_more, nacre_error *err);
+/* The next operation (`sequence` is left 0), pointing into the bytes. NACRE_OK with `*ret_more` false at
+ * the end. */
+NC_MUST_CHECK nacre_status nc_batch_read(nc_batch_reader *r, nc_entry *ret_entry, bool *ret_more,
+                                         nacre_error *err);
 /* Decodes all of it and compares the number of operations: what a reader does before it uses any. */
 NC_MUST_CHECK nacre_status nc_batch_check(nacre_slice operations, uint64_t expected_count, nacre_error *err);
 

@@ -4,9 +4,10 @@
  *
  * Invariants
  *   1. A builder's entries, restart points and trailer together never exceed its capacity.
- *   2. A cursor reads no byte outside its block and writes none past `longest_key` in its key buffer, whatever the bytes.
- *   3. A valid cursor's key is what the bytes say, rebuilt; only the conclusion "everything from here on is greater" rests on
- *      their order, and a move that sees the order broken says so.
+ *   2. A cursor reads no byte outside its block and writes none past `longest_key` in its key buffer,
+ *      whatever the bytes.
+ *   3. A valid cursor's key is what the bytes say, rebuilt; only the conclusion "everything from here on is
+ *      greater" rests on their order, and a move that sees the order broken says so.
  */
 #include "block.h"
 
@@ -14,7 +15,7 @@
 
 enum { RESTART_BYTES = 4, ENTRY_HEADER_BYTES_MIN = 4, KIND_BITS = 3, KIND_MASK = 7 };
 
-/* --- building ------------------------------------------------------------------------------------------------------ */
+/* ---- building ------------------------------------------------------------------------------------------ */
 
 void nc_block_begin(nc_block_builder *b, void *data, size_t capacity, void *last_key) {
   assert(capacity >= NC_BLOCK_TRAILER_BYTES && capacity <= UINT32_MAX);
@@ -29,8 +30,8 @@ size_t nc_block_bound(size_t key_size, size_t value_size) {
   return 4 * NC_VARINT_BYTES_MAX + key_size + value_size + RESTART_BYTES + NC_BLOCK_TRAILER_BYTES;
 }
 
-/* How many bytes of the last key the next one repeats. Order is an invariant that guards data: a block out of order hides
- * keys for good. */
+/* How many bytes of the last key the next one repeats. Order is an invariant that guards data: a block out of
+ * order hides keys for good. */
 static size_t shared_with_last(const nc_block_builder *b, nacre_slice key) {
   if (b->entries == 0) return 0;
   size_t shared = nc_slice_shared_prefix(nc_slice(b->last_key, b->last_key_size), key);
@@ -94,7 +95,7 @@ nacre_slice nc_block_finish(nc_block_builder *b) {
   return nc_slice(b->data, nc_block_size(b));
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------- */
 
 static uint32_t restart_at(const nc_block *block, uint32_t i) {
   return nc_get_u32(block->data + block->entries_size + (size_t)i * RESTART_BYTES);
@@ -129,7 +130,7 @@ nacre_status nc_block_open(nacre_slice bytes, nc_block *ret_block, nacre_error *
   return NACRE_OK;
 }
 
-/* --- entries ------------------------------------------------------------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------------------------------------- */
 
 /* An entry as it stands in the block: its key is some `shared` bytes of the key before, then `suffix`. */
 typedef struct raw_entry {
@@ -154,7 +155,8 @@ static inline bool take_varint(const uint8_t **p, const uint8_t *end, uint64_t *
   return n != 0;
 }
 
-/* Parses the entry at `at` < entries_size and checks all but its order; NC_E_NONE, or what is wrong with it. */
+/* Parses the entry at `at` < entries_size and checks all but its order; NC_E_NONE, or what is wrong with
+ * it. */
 static inline nc_error_id parse_entry(const nc_block *block, size_t at, raw_entry *e) {
   const uint8_t *p = block->data + at, *end = block->data + block->entries_size;
   uint64_t shared, suffix_size, value_size, tagged;
@@ -178,7 +180,7 @@ static inline nc_error_id parse_entry(const nc_block *block, size_t at, raw_entr
   return NC_E_NONE;
 }
 
-/* --- moving ---------------------------------------------------------------------------------------------------------- */
+/* ---- moving -------------------------------------------------------------------------------------------- */
 
 void nc_block_cursor_init(nc_block_cursor *c, const nc_block *block, uint8_t *key_buffer) {
   *c = (nc_block_cursor){.block = block, .key_buffer = key_buffer};
@@ -207,8 +209,9 @@ static nacre_status settle_at_restart(nc_block_cursor *c, size_t at, nacre_error
   return NACRE_OK;
 }
 
-/* Whether `e` comes after the entry that the cursor is on. One byte decides it, but where prefixes are not shared in full.
- * Entries of sequence 0, which only an index has, may repeat: one key's versions can fill several blocks. */
+/* Whether `e` comes after the entry that the cursor is on. One byte decides it, but where prefixes are not
+ * shared in full. Entries of sequence 0, which only an index has, may repeat: one key's versions can fill
+ * several blocks. */
 static inline bool comes_after(const nc_block_cursor *c, const raw_entry *e) {
   nacre_slice rest = nc_slice(c->key_buffer + e->shared, c->entry.key.size - e->shared);
   if (rest.size != 0 && e->suffix_size != 0 && e->suffix[0] != c->key_buffer[e->shared])
@@ -268,9 +271,10 @@ nacre_status nc_block_prev(nc_block_cursor *c, nacre_error *err) {
   return walk_to(c, restart_before(c->block, c->at), c->at, err);
 }
 
-/* --- seeking --------------------------------------------------------------------------------------------------------- */
+/* ---- seeking ------------------------------------------------------------------------------------------- */
 
-/* The last restart point whose entry comes before the target (0 when none does), by keys compared where they stand. */
+/* The last restart point whose entry comes before the target (0 when none does), by keys compared where they
+ * stand. */
 static nacre_status restart_for(const nc_block *block, nacre_slice key, uint64_t sequence,
                                 uint32_t *ret_restart, nacre_error *err) {
   uint32_t low = 0, high = block->restarts;
@@ -301,10 +305,11 @@ static void settle_on_found(nc_block_cursor *c, size_t at, const raw_entry *e, c
   settle(c, at, e);
 }
 
-/* Implementation notes. The scan rebuilds no key on its way. It keeps `matched`, how many bytes the target shares with the last
- * entry passed, which came before the target. An entry that shares more than that with its predecessor differs from the target
- * where its predecessor did, so it comes before it too, unread. Any other begins with target[0..shared), and its suffix alone
- * decides; so when the scan stops, the prefix of the key it stops at is taken from the target. */
+/* Implementation notes. The scan rebuilds no key on its way. It keeps `matched`, how many bytes the target
+ * shares with the last entry passed, which came before the target. An entry that shares more than that with
+ * its predecessor differs from the target where its predecessor did, so it comes before it too, unread. Any
+ * other begins with target[0..shared), and its suffix alone decides; so when the scan stops, the prefix of
+ * the key it stops at is taken from the target. */
 nacre_status nc_block_seek(nc_block_cursor *c, nacre_slice key, uint64_t sequence, nacre_error *err) {
   const nc_block *block = c->block;
   const uint8_t *target = key.data;

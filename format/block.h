@@ -2,12 +2,14 @@
  *
  * block: sorted entries with shared key prefixes and restart points (format/README.md, "Blocks").
  *
- *   entry*      varint shared · varint unshared · varint value size · varint (sequence << 3 | kind) · key suffix · value
+ *   entry*      varint shared · varint unshared · varint value size · varint (sequence << 3 | kind)
+ *               · key suffix · value
  *   restart*    u32 offset of an entry whose shared is 0; the first is 0
  *   u32         number of restarts
  *   u32         longest key in the block, in bytes
  *
- * Index blocks are blocks too: their values are block addresses (index.h), their sequences 0, and their entries may repeat.
+ * Index blocks are blocks too: their values are block addresses (index.h), their sequences 0, and their
+ * entries may repeat.
  */
 #ifndef NC_BLOCK_H
 #define NC_BLOCK_H
@@ -18,8 +20,9 @@
 
 enum { NC_BLOCK_RESTART_INTERVAL = 16, NC_BLOCK_TRAILER_BYTES = 8 };
 
-/* Builds one block in the caller's buffer. `last_key` is a buffer of NACRE_KEY_BYTES_MAX bytes, also the caller's. Restart
- * points are kept at the end of the buffer until nc_block_finish moves them to their place. */
+/* Builds one block in the caller's buffer. `last_key` is a buffer of NACRE_KEY_BYTES_MAX bytes, also the
+ * caller's. Restart points are kept at the end of the buffer until nc_block_finish moves them to their
+ * place. */
 typedef struct nc_block_builder {
   uint8_t *data;
   size_t capacity, size; /* `size`: entries so far */
@@ -29,8 +32,8 @@ typedef struct nc_block_builder {
 } nc_block_builder;
 
 void nc_block_begin(nc_block_builder *b, void *data, size_t capacity, void *last_key);
-/* Adds an entry, which must come after the last in order. False when it does not fit: the block is unchanged. A buffer of
- * nc_block_bound(key size, value size) holds any single entry. */
+/* Adds an entry, which must come after the last in order. False when it does not fit: the block is unchanged.
+ * A buffer of nc_block_bound(key size, value size) holds any single entry. */
 NC_MUST_CHECK bool nc_block_add(nc_block_builder *b, const nc_entry *entry);
 /* What nc_block_finish would return now. */
 size_t nc_block_size(const nc_block_builder *b);
@@ -49,9 +52,9 @@ typedef struct nc_block {
 /* Checks the trailer and every restart point. */
 NC_MUST_CHECK nacre_status nc_block_open(nacre_slice bytes, nc_block *ret_block, nacre_error *err);
 
-/* A place in a block. The key is rebuilt in `key_buffer`, which is the caller's, of at least block->longest_key bytes (not
- * NULL); the value points into the block. Every move returns a status: a damaged entry is an error, never a wild read; the
- * end is NACRE_OK with `valid` false. */
+/* A place in a block. The key is rebuilt in `key_buffer`, which is the caller's, of at least
+ * block->longest_key bytes (not NULL); the value points into the block. Every move returns a status: a
+ * damaged entry is an error, never a wild read; the end is NACRE_OK with `valid` false. */
 typedef struct nc_block_cursor {
   const nc_block *block;
   uint8_t *key_buffer;
@@ -66,6 +69,7 @@ NC_MUST_CHECK nacre_status nc_block_last(nc_block_cursor *c, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_block_next(nc_block_cursor *c, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_block_prev(nc_block_cursor *c, nacre_error *err);
 /* The first entry at or after (key, sequence) in entry order; invalid when all come before it. */
-NC_MUST_CHECK nacre_status nc_block_seek(nc_block_cursor *c, nacre_slice key, uint64_t sequence, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_block_seek(nc_block_cursor *c, nacre_slice key, uint64_t sequence,
+                                         nacre_error *err);
 
 #endif

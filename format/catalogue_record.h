@@ -4,8 +4,8 @@
  *
  * The catalogue is itself a table; the key of a record is 'T' ‖ table UUID, its value
  *   u8 state · string name · u64 created ms · u8 compression · varint block bytes · varint filter bits a key
- *   · KEK id · u32 KEK version · KEK commitment[32] · u8 has pending · [pending KEK id · u32 version · commitment[32]]
- *   · varint key-file generation · varint specs: string uri, region, principal
+ *   · KEK id · u32 KEK version · KEK commitment[32] · u8 has pending · [pending KEK id · u32 version ·
+ *   commitment[32]] · varint key-file generation · varint specs: string uri, region, principal
  */
 #ifndef NC_CATALOGUE_RECORD_H
 #define NC_CATALOGUE_RECORD_H
@@ -38,7 +38,7 @@ typedef struct nc_catalogue_record {
   nc_table_life life;
   nacre_slice name; /* this and the specs point into the decoded bytes */
   uint64_t created_ms;
-  uint8_t compression; /* nacre_compression */
+  uint8_t compression;                       /* nacre_compression */
   uint32_t block_bytes, filter_bits_per_key; /* UINT32_MAX: no filter */
   nc_kek_pin current, pending;
   bool has_pending;
@@ -49,7 +49,9 @@ typedef struct nc_catalogue_record {
 
 void nc_catalogue_key(const nc_uuid *table, uint8_t out[NC_CATALOGUE_KEY_BYTES]);
 NC_MUST_CHECK nacre_status nc_catalogue_key_decode(nacre_slice key, nc_uuid *ret_table, nacre_error *err);
-size_t nc_catalogue_record_encode(const nc_catalogue_record *record, void *out, size_t capacity); /* 0: does not fit */
-NC_MUST_CHECK nacre_status nc_catalogue_record_decode(nacre_slice bytes, nc_catalogue_record *ret_record, nacre_error *err);
+size_t nc_catalogue_record_encode(const nc_catalogue_record *record, void *out,
+                                  size_t capacity); /* 0: does not fit */
+NC_MUST_CHECK nacre_status nc_catalogue_record_decode(nacre_slice bytes, nc_catalogue_record *ret_record,
+                                                      nacre_error *err);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * coding: integers, strings and UUIDs as bytes (format/README.md, "Primitives").
  *
- * Invariants: a reader never points outside its buffer and a writer never writes past its capacity; once `failed`, neither
- * moves again.
+ * Invariants: a reader never points outside its buffer and a writer never writes past its capacity; once
+ * `failed`, neither moves again.
  */
 #include "coding.h"
 
@@ -161,7 +161,7 @@ nacre_slice nc_read_string(nc_reader *r) {
   return nc_read_bytes(r, (size_t)size);
 }
 
-/* --- UUIDs --------------------------------------------------------------------------------------------------------- */
+/* ---- UUIDs --------------------------------------------------------------------------------------------- */
 
 /* Text positions 8, 13, 18 and 23 hold dashes. */
 static bool is_dash(size_t at) { return at == 8 || at == 13 || at == 18 || at == 23; }

@@ -2,9 +2,9 @@
  *
  * coding: integers and strings as bytes (format/README.md, "Primitives").
  *
- * Little-endian fixed integers, LEB128 varints of at most 10 bytes, byte strings led by a varint length. A writer or reader
- * that runs over its end sets `failed` and stays failed, so that a sequence is checked once, at its end; a failed reader
- * yields zeros and empty slices, never bytes outside its buffer.
+ * Little-endian fixed integers, LEB128 varints of at most 10 bytes, byte strings led by a varint length. A
+ * writer or reader that runs over its end sets `failed` and stays failed, so that a sequence is checked once,
+ * at its end; a failed reader yields zeros and empty slices, never bytes outside its buffer.
  */
 #ifndef NC_CODING_H
 #define NC_CODING_H
@@ -25,14 +25,16 @@ static inline uint16_t nc_get_u16(const uint8_t *p) { return (uint16_t)(p[0] | (
 static inline uint32_t nc_get_u32(const uint8_t *p) {
   return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
-static inline uint64_t nc_get_u64(const uint8_t *p) { return nc_get_u32(p) | (uint64_t)nc_get_u32(p + 4) << 32; }
+static inline uint64_t nc_get_u64(const uint8_t *p) {
+  return nc_get_u32(p) | (uint64_t)nc_get_u32(p + 4) << 32;
+}
 
 #define NC_VARINT_BYTES_MAX 10
 size_t nc_varint_size(uint64_t v);
 /* Writes 1 to 10 bytes; returns how many. */
 size_t nc_put_varint(uint8_t *p, uint64_t v);
-/* Reads one varint of [p, end); returns its length, 0 when it is cut off or longer than its value needs (one value has one
- * encoding) or over 64 bits. */
+/* Reads one varint of [p, end); returns its length, 0 when it is cut off or longer than its value needs (one
+ * value has one encoding) or over 64 bits. */
 size_t nc_get_varint(const uint8_t *p, const uint8_t *end, uint64_t *ret_value);
 
 typedef struct nc_writer {
@@ -41,7 +43,9 @@ typedef struct nc_writer {
   bool failed;
 } nc_writer;
 
-static inline nc_writer nc_writer_over(void *data, size_t capacity) { return (nc_writer){data, capacity, 0, false}; }
+static inline nc_writer nc_writer_over(void *data, size_t capacity) {
+  return (nc_writer){data, capacity, 0, false};
+}
 void nc_write_u8(nc_writer *w, uint8_t v);
 void nc_write_u16(nc_writer *w, uint16_t v);
 void nc_write_u32(nc_writer *w, uint32_t v);
@@ -63,14 +67,14 @@ uint16_t nc_read_u16(nc_reader *r);
 uint32_t nc_read_u32(nc_reader *r);
 uint64_t nc_read_u64(nc_reader *r);
 uint64_t nc_read_varint(nc_reader *r);
-nacre_slice nc_read_bytes(nc_reader *r, size_t size); /* points into the reader's buffer */
+nacre_slice nc_read_bytes(nc_reader *r, size_t size);   /* points into the reader's buffer */
 void nc_read_copy(nc_reader *r, void *to, size_t size); /* zeros when failed */
-bool nc_read_zeros(nc_reader *r, size_t size);        /* false when any byte is not zero */
+bool nc_read_zeros(nc_reader *r, size_t size);          /* false when any byte is not zero */
 nacre_slice nc_read_string(nc_reader *r);
 static inline size_t nc_reader_left(const nc_reader *r) { return r->failed ? 0 : r->size - r->at; }
 static inline bool nc_reader_done(const nc_reader *r) { return !r->failed && r->at == r->size; }
 
-/* --- UUIDs: 16 random bytes, shown as 8-4-4-4-12 hex digits ------------------------------------------------------ */
+/* ---- UUIDs: 16 random bytes, shown as 8-4-4-4-12 hex digits -------------------------------------------- */
 #define NC_UUID_BYTES 16
 #define NC_UUID_TEXT_BYTES 37 /* terminator included */
 typedef struct nc_uuid {

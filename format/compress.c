@@ -2,9 +2,9 @@
  *
  * compress: packing by LZ4 and Zstandard in the caller's memory (format/README.md, "Packing").
  *
- * Neither library allocates here: LZ4 works in a state of fixed size, Zstandard in static contexts. One context serves inputs
- * of any size, because a whole input is compressed in one call: what grows with the input is the window, and that is the
- * input itself.
+ * Neither library allocates here: LZ4 works in a state of fixed size, Zstandard in static contexts. One
+ * context serves inputs of any size, because a whole input is compressed in one call: what grows with the
+ * input is the window, and that is the input itself.
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include "compress.h"

@@ -2,10 +2,10 @@
  *
  * crc32c: by tables of eight bytes a step, or by the processor's instruction in three interleaved streams.
  *
- * Implementation notes. A CRC table is linear: the entry of i is the XOR of the entries of i's bits, so each table is spread
- * at compile time from its eight single-bit entries. The instruction has a latency of three cycles and a throughput of one,
- * so long inputs run as three streams; joining them multiplies a stream's state by a power of x (carry-less), and the
- * instruction itself reduces the product.
+ * Implementation notes. A CRC table is linear: the entry of i is the XOR of the entries of i's bits, so each
+ * table is spread at compile time from its eight single-bit entries. The instruction has a latency of three
+ * cycles and a throughput of one, so long inputs run as three streams; joining them multiplies a stream's
+ * state by a power of x (carry-less), and the instruction itself reduces the product.
  */
 #include "crc32c.h"
 

@@ -18,7 +18,8 @@ typedef struct nc_entry {
   nacre_slice value; /* empty for a delete */
 } nc_entry;
 
-static inline int nc_entry_compare(nacre_slice key_a, uint64_t sequence_a, nacre_slice key_b, uint64_t sequence_b) {
+static inline int nc_entry_compare(nacre_slice key_a, uint64_t sequence_a, nacre_slice key_b,
+                                   uint64_t sequence_b) {
   int order = nc_slice_compare(key_a, key_b);
   if (order != 0) return order;
   return (sequence_a < sequence_b) - (sequence_a > sequence_b);

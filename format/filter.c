@@ -2,9 +2,10 @@
  *
  * filter: the keyed hash and the Bloom lines (format/README.md, "Filter").
  *
- * Implementation notes. The hash multiplies 64 by 64 bits by a multiplier drawn from the seed, and folds the 128-bit product: a
- * difference that somebody puts into two keys comes out as one that depends on a seed that they have not seen. A plain
- * multiplication would not do: it carries a difference of the top bit through every odd multiplier unchanged.
+ * Implementation notes. The hash multiplies 64 by 64 bits by a multiplier drawn from the seed, and folds the
+ * 128-bit product: a difference that somebody puts into two keys comes out as one that depends on a seed that
+ * they have not seen. A plain multiplication would not do: it carries a difference of the top bit through
+ * every odd multiplier unchanged.
  */
 #include "filter.h"
 
@@ -47,7 +48,8 @@ void nc_filter_shape(uint64_t keys, uint32_t bits_per_key, uint64_t *ret_lines, 
          keys <= UINT64_MAX / NC_FILTER_BITS_PER_KEY_MAX - LINE_BITS);
   uint64_t lines = (keys * bits_per_key + LINE_BITS - 1) / LINE_BITS;
   *ret_lines = lines == 0 ? 1 : lines;
-  /* A little under ln 2 times the bits a key: lines fill unevenly, and the full ones suffer from every further probe. */
+  /* A little under ln 2 times the bits a key: lines fill unevenly, and the full ones suffer from every
+   * further probe. */
   uint32_t probes = bits_per_key * 5 / 8;
   *ret_probes = probes < 1 ? 1 : probes > PROBES_MAX ? PROBES_MAX : probes;
 }

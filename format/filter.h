@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * filter: a Bloom filter in lines of 64 bytes, so that one lookup touches one cache line (format/README.md, "Filter";
- * after F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007).
+ * filter: a Bloom filter in lines of 64 bytes, so that one lookup touches one cache line (format/README.md,
+ * "Filter"; after F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007).
  *
- * A segment's filter is an array of lines, cut into frames of NC_FILTER_FRAME_LINES lines. The hash is seeded for each
- * segment, so that nobody can choose keys that collide in a filter that they have not seen.
+ * A segment's filter is an array of lines, cut into frames of NC_FILTER_FRAME_LINES lines. The hash is seeded
+ * for each segment, so that nobody can choose keys that collide in a filter that they have not seen.
  */
 #ifndef NC_FILTER_H
 #define NC_FILTER_H
@@ -20,7 +20,8 @@ uint64_t nc_filter_hash(uint64_t seed, nacre_slice key);
 /* How many lines and probes serve so many keys. At least one line; probes 1 to 16. */
 void nc_filter_shape(uint64_t keys, uint32_t bits_per_key, uint64_t *ret_lines, uint32_t *ret_probes);
 /* Refuses a filter whose probes, or whose number of frames, do not fit its lines. No filter: all three 0. */
-NC_MUST_CHECK nacre_status nc_filter_check(uint64_t line_count, uint32_t probes, uint32_t frames, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_filter_check(uint64_t line_count, uint32_t probes, uint32_t frames,
+                                           nacre_error *err);
 /* How many lines the filter's frame number `frame`, from 0, holds; 0 past the last. */
 uint64_t nc_filter_frame_lines(uint64_t line_count, uint32_t frame);
 void nc_filter_add(uint8_t *lines, uint64_t line_count, uint32_t probes, uint64_t hash);

@@ -2,8 +2,8 @@
  *
  * footer: how a segment ends (format/README.md, "Segment").
  *
- * The footer frame is the last of the file and of fixed size, so it is found from the end; it leads to the properties, the
- * index root and the filter. Both are sealed: only sizes leak.
+ * The footer frame is the last of the file and of fixed size, so it is found from the end; it leads to the
+ * properties, the index root and the filter. Both are sealed: only sizes leak.
  */
 #ifndef NC_FOOTER_H
 #define NC_FOOTER_H
@@ -17,7 +17,7 @@ typedef struct nc_footer {
   uint64_t frame_count; /* total, this frame included */
   nc_handle properties;
   nc_handle index_root;
-  uint32_t index_levels; /* 1 or 2 */
+  uint32_t index_levels;  /* 1 or 2 */
   uint32_t filter_frames; /* 0: no filter; they stand one after the other from filter_offset */
   uint64_t filter_offset;
   nc_uuid manifest;           /* the manifest the segment was made under, */
@@ -26,12 +26,13 @@ typedef struct nc_footer {
 
 void nc_footer_encode(const nc_footer *footer, uint8_t out[NC_FOOTER_BYTES]);
 /* Decodes and checks every address against `file_size`, the file's real length. */
-NC_MUST_CHECK nacre_status nc_footer_decode(nacre_slice bytes, uint64_t file_size, nc_footer *ret_footer, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_footer_decode(nacre_slice bytes, uint64_t file_size, nc_footer *ret_footer,
+                                            nacre_error *err);
 
 typedef struct nc_properties {
   nacre_slice smallest, largest; /* keys; point into the decoded bytes */
   uint64_t sequence_min, sequence_max;
-  uint64_t entries, deletes; /* deletes are counted in entries too */
+  uint64_t entries, deletes;       /* deletes are counted in entries too */
   uint64_t key_bytes, value_bytes; /* before prefix sharing and compression */
   uint64_t data_blocks;
   uint64_t filter_lines, filter_seed;
@@ -40,7 +41,9 @@ typedef struct nc_properties {
 } nc_properties;
 
 #define NC_PROPERTIES_BYTES_MAX (2 * NACRE_KEY_BYTES_MAX + 256)
-size_t nc_properties_encode(const nc_properties *properties, void *out, size_t capacity); /* 0: does not fit */
-NC_MUST_CHECK nacre_status nc_properties_decode(nacre_slice bytes, nc_properties *ret_properties, nacre_error *err);
+size_t nc_properties_encode(const nc_properties *properties, void *out,
+                            size_t capacity); /* 0: does not fit */
+NC_MUST_CHECK nacre_status nc_properties_decode(nacre_slice bytes, nc_properties *ret_properties,
+                                                nacre_error *err);
 
 #endif

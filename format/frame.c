@@ -114,8 +114,8 @@ nacre_status nc_frame_decode(const uint8_t header[NC_FRAME_HEADER_BYTES], nc_fra
 
 nacre_status nc_frame_expect(const nc_frame_header *header, nc_frame_type expected, nacre_error *err) {
   if (header->type == (uint8_t)expected) return NACRE_OK;
-  return nc_fail_at(err, NC_E_FRAME_TYPE, 0, "%s where %s belongs",
-                    nc_frame_type_name(header->type), nc_frame_type_name((uint8_t)expected));
+  return nc_fail_at(err, NC_E_FRAME_TYPE, 0, "%s where %s belongs", nc_frame_type_name(header->type),
+                    nc_frame_type_name((uint8_t)expected));
 }
 
 nacre_status nc_frame_check(nacre_slice frame, nacre_error *err) {

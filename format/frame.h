@@ -29,7 +29,7 @@ enum {
   NC_FRAME_ALIGN = 16,
   NC_NONCE_BYTES = 12
 };
-#define NC_FRAME_BYTES_MAX ((size_t)16 * 1024 * 1024)                /* header, tag and padding included */
+#define NC_FRAME_BYTES_MAX ((size_t)16 * 1024 * 1024) /* header, tag and padding included */
 #define NC_FRAME_PLAINTEXT_BYTES_MAX (NC_FRAME_BYTES_MAX - 32)
 #define NC_FILE_BYTES_MAX ((uint64_t)1 << 40)
 
@@ -61,22 +61,27 @@ static inline size_t nc_frame_size(size_t plaintext_size) {
          ~(size_t)(NC_FRAME_ALIGN - 1);
 }
 
-/* Writes the 16 header bytes (CRC zero) and the zero padding of a frame of nc_frame_size(plaintext_size) bytes at `frame`; the
- * caller seals into frame + 16 and then calls nc_frame_finish. The AAD is frame[0..8). */
-void nc_frame_begin(uint8_t *frame, size_t plaintext_size, nc_frame_type type, const uint8_t salt[NC_FRAME_SALT_BYTES]);
+/* Writes the 16 header bytes (CRC zero) and the zero padding of a frame of nc_frame_size(plaintext_size)
+ * bytes at `frame`; the caller seals into frame + 16 and then calls nc_frame_finish. The AAD is
+ * frame[0..8). */
+void nc_frame_begin(uint8_t *frame, size_t plaintext_size, nc_frame_type type,
+                    const uint8_t salt[NC_FRAME_SALT_BYTES]);
 /* Stores the CRC of a whole frame. */
 void nc_frame_finish(uint8_t *frame);
-void nc_frame_nonce(uint8_t nonce[NC_NONCE_BYTES], const uint8_t salt[NC_FRAME_SALT_BYTES], uint64_t file_offset);
+void nc_frame_nonce(uint8_t nonce[NC_NONCE_BYTES], const uint8_t salt[NC_FRAME_SALT_BYTES],
+                    uint64_t file_offset);
 
-/* True when 16 bytes look like a frame header: the header check holds and the length is within limits. Cheap, for walking
- * and for searching. */
+/* True when 16 bytes look like a frame header: the header check holds and the length is within limits. Cheap,
+ * for walking and for searching. */
 bool nc_frame_plausible(const uint8_t header[NC_FRAME_HEADER_BYTES]);
 /* Decodes a header; refuses a failed check, an over-long length, unknown flags and unknown types. */
-NC_MUST_CHECK nacre_status nc_frame_decode(const uint8_t header[NC_FRAME_HEADER_BYTES], nc_frame_header *ret_header,
-                                           nacre_error *err);
+NC_MUST_CHECK nacre_status nc_frame_decode(const uint8_t header[NC_FRAME_HEADER_BYTES],
+                                           nc_frame_header *ret_header, nacre_error *err);
 /* Refuses a frame of another type than the one that belongs at its address. */
-NC_MUST_CHECK nacre_status nc_frame_expect(const nc_frame_header *header, nc_frame_type expected, nacre_error *err);
-/* Decodes the header and checks the CRC and the padding of a whole frame; bytes after the frame are not looked at. */
+NC_MUST_CHECK nacre_status nc_frame_expect(const nc_frame_header *header, nc_frame_type expected,
+                                           nacre_error *err);
+/* Decodes the header and checks the CRC and the padding of a whole frame; bytes after the frame are not
+ * looked at. */
 NC_MUST_CHECK nacre_status nc_frame_check(nacre_slice frame, nacre_error *err);
 
 #endif

@@ -88,8 +88,8 @@ void nc_header_encode(const nc_header_slot *slot, uint8_t out[NC_SLOT_BYTES]) {
   nc_put_u32(out + AT_CRC, nc_crc32c(0, out, AT_CRC));
 }
 
-/* Whether these are a slot's bytes, whole, and of a kind that this library knows. The checksum comes before the version, for
- * its place is the same in every version: damage must not pass for novelty. */
+/* Whether these are a slot's bytes, whole, and of a kind that this library knows. The checksum comes before
+ * the version, for its place is the same in every version: damage must not pass for novelty. */
 static nacre_status check_frame_of_slot(const uint8_t *p, nacre_error *err) {
   if (memcmp(p, magic, sizeof magic) != 0) return nc_fail_at(err, NC_E_HEADER_MAGIC, 0, NULL);
   if (nc_get_u32(p + AT_CRC) != nc_crc32c(0, p, AT_CRC)) return nc_fail_at(err, NC_E_HEADER_CRC, 0, NULL);

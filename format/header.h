@@ -68,14 +68,17 @@ typedef struct nc_header_slot {
 
 /* The identity as it is derived from: the first 64 header bytes. */
 void nc_identity_encode(const nc_identity *identity, uint8_t out[NC_IDENTITY_BYTES]);
-/* What the wrap authenticates: slot bytes before the salt, slot index zeroed. Uses no wrap field of the slot. */
+/* What the wrap authenticates: slot bytes before the salt, slot index zeroed. Uses no wrap field of the
+ * slot. */
 void nc_header_wrap_aad(const nc_header_slot *slot, uint8_t out[NC_WRAP_AAD_BYTES]);
 void nc_header_encode(const nc_header_slot *slot, uint8_t out[NC_SLOT_BYTES]);
-/* Decodes one slot; `index` is the place it was read from. Checks in the order in which they tell most: not ours (magic), torn
- * (CRC, whose place no version changes), too new (version, suite), then the fields. */
-NC_MUST_CHECK nacre_status nc_header_decode(nacre_slice bytes, uint8_t index, nc_header_slot *ret_slot, nacre_error *err);
-/* Decodes both slots of a file's first 8192 bytes (fewer when the file is shorter) and picks the one to use first: good by CRC,
- * then higher sequence, then slot 0. `ret_good[i]` tells which decoded; the error is that of slot 0 when neither did. */
+/* Decodes one slot; `index` is the place it was read from. Checks in the order in which they tell most: not
+ * ours (magic), torn (CRC, whose place no version changes), too new (version, suite), then the fields. */
+NC_MUST_CHECK nacre_status nc_header_decode(nacre_slice bytes, uint8_t index, nc_header_slot *ret_slot,
+                                            nacre_error *err);
+/* Decodes both slots of a file's first 8192 bytes (fewer when the file is shorter) and picks the one to use
+ * first: good by CRC, then higher sequence, then slot 0. `ret_good[i]` tells which decoded; the error is that
+ * of slot 0 when neither did. */
 NC_MUST_CHECK nacre_status nc_header_pick(nacre_slice bytes, nc_header_slot ret_slots[NC_SLOT_COUNT],
                                           bool ret_good[NC_SLOT_COUNT], int *ret_pick, nacre_error *err);
 

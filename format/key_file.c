@@ -2,8 +2,8 @@
  *
  * key_file: wrapped table keys as bytes (format/README.md, "Key file").
  *
- * Invariants of a file that decodes: exactly one version is active, no version stands twice, every version has a wrap, wraps
- * are grouped by version, and no string but a ciphertext holds a NUL.
+ * Invariants of a file that decodes: exactly one version is active, no version stands twice, every version
+ * has a wrap, wraps are grouped by version, and no string but a ciphertext holds a NUL.
  */
 #include "key_file.h"
 
@@ -13,7 +13,7 @@ enum { AT_VERSION = 8, AT_SIZE = 12, HEAD_BYTES = 40, CRC_BYTES = 4, CIPHERTEXT_
 
 static const uint8_t magic[8] = {0x89, 'N', 'A', 'C', 'K', 'E', 0x0D, 0x0A};
 
-/* --- encoding -------------------------------------------------------------------------------------------------------- */
+/* ---- encoding ------------------------------------------------------------------------------------------ */
 
 static void write_version(nc_writer *w, const nc_key_version *v) {
   nc_write_bytes(w, v->id.bytes, NC_UUID_BYTES);
@@ -85,7 +85,7 @@ size_t nc_key_file_encode_end(const nc_key_file *file, void *out, size_t body_si
   return w.failed ? 0 : w.size;
 }
 
-/* --- decoding -------------------------------------------------------------------------------------------------------- */
+/* ---- decoding ------------------------------------------------------------------------------------------ */
 
 static nacre_status bad_shape(nacre_error *err, const nc_reader *r) {
   return nc_fail_at(err, NC_E_KEY_FILE_SHAPE, r->at, NULL);

@@ -26,13 +26,13 @@ enum {
 #define NC_KEY_FILE_BYTES_MAX ((size_t)1024 * 1024)
 
 typedef enum nc_key_state {
-  NC_KEY_ACTIVE = 1,   /* new files are wrapped by it; exactly one version is */
-  NC_KEY_PENDING = 2,  /* committed to the key file, not yet in use */
-  NC_KEY_RETIRING = 3  /* older files may still be wrapped by it */
+  NC_KEY_ACTIVE = 1,  /* new files are wrapped by it; exactly one version is */
+  NC_KEY_PENDING = 2, /* committed to the key file, not yet in use */
+  NC_KEY_RETIRING = 3 /* older files may still be wrapped by it */
 } nc_key_state;
 
 typedef struct nc_key_wrap {
-  uint32_t version_index; /* into versions[] */
+  uint32_t version_index;                                                /* into versions[] */
   nacre_slice provider, uri, region, key_version, principal, ciphertext; /* point into the decoded bytes */
 } nc_key_wrap;
 
@@ -41,7 +41,8 @@ typedef struct nc_key_version {
   uint32_t version;
   nc_key_state state;
   uint64_t created_ms;
-  uint8_t commitment[NC_COMMITMENT_BYTES]; /* derive(KEK, "kek-commit", table UUID ‖ KEK id ‖ u32 version, 32) */
+  uint8_t
+      commitment[NC_COMMITMENT_BYTES]; /* derive(KEK, "kek-commit", table UUID ‖ KEK id ‖ u32 version, 32) */
 } nc_key_version;
 
 typedef struct nc_key_mac {
@@ -58,9 +59,11 @@ typedef struct nc_key_file {
   nc_key_mac macs[NC_KEY_MACS_MAX];
 } nc_key_file;
 
-/* Encodes the part that the MACs cover; 0 when it does not fit. The total size in it counts `mac_count` MACs and the CRC. */
+/* Encodes the part that the MACs cover; 0 when it does not fit. The total size in it counts `mac_count` MACs
+ * and the CRC. */
 size_t nc_key_file_encode_body(const nc_key_file *file, void *out, size_t capacity);
-/* Appends MACs and CRC to a body of `body_size` bytes in the same buffer; returns the file's size, 0 when it does not fit. */
+/* Appends MACs and CRC to a body of `body_size` bytes in the same buffer; returns the file's size, 0 when it
+ * does not fit. */
 size_t nc_key_file_encode_end(const nc_key_file *file, void *out, size_t body_size, size_t capacity);
 /* Decodes a whole file. `ret_body_size` is what the MACs cover. The MACs are the caller's to check. */
 NC_MUST_CHECK nacre_status nc_key_file_decode(nacre_slice bytes, nc_key_file *ret_file, size_t *ret_body_size,

@@ -63,7 +63,8 @@ static bool decode_rest(nc_reader *r, uint8_t type, nc_log_record *record) {
   return type != NC_FRAME_LOG_START || decode_predecessor(r, record);
 }
 
-/* A group holds sequences first .. first + count - 1; any other record holds none, and its first is the next to come. */
+/* A group holds sequences first .. first + count - 1; any other record holds none, and its first is the next
+ * to come. */
 static bool sequences_sound(const nc_log_record *record, uint8_t type) {
   if (record->first_sequence < 1 || record->first_sequence > NC_SEQUENCE_MAX) return false;
   if (type == NC_FRAME_LOG_GROUP)

@@ -4,14 +4,14 @@
  *
  * Every record begins with
  *   varint first sequence · varint count · varint synced log · varint synced offset
- * where count is the number of operations in it (last sequence = first + count - 1; 0 for all but groups, whose first is then
- * the next sequence to come), and (synced log, synced offset) is a position before which everything, older logs
- * included, was durable when the frame was made. Then, by frame type:
- *   start  manifest · u8 has predecessor · UUID · varint number · varint end · varint last sequence  (the rest only if it has one)
+ * where count is the number of operations in it (last sequence = first + count - 1; 0 for all but groups,
+ * whose first is then the next sequence to come), and (synced log, synced offset) is a position before which
+ * everything, older logs included, was durable when the frame was made. Then, by frame type:
+ *   start  manifest · u8 has predecessor · [UUID · varint number · varint end · varint last sequence]
  *   group  the operations (batch.h)
  *   mark, final  manifest
- * with manifest = UUID of the manifest · varint its newest durable commit. So every log that holds anything proves that the commit
- * that named it was durable: a manifest that was cut below it is found out.
+ * with manifest = UUID of the manifest · varint its newest durable commit. So every log that holds anything
+ * proves that the commit that named it was durable: a manifest that was cut below it is found out.
  */
 #ifndef NC_LOG_RECORD_H
 #define NC_LOG_RECORD_H
@@ -44,8 +44,9 @@ typedef struct nc_log_record {
   nacre_slice operations;     /* group: points into the decoded bytes */
 } nc_log_record;
 
-/* Encodes a start, mark or final record, or the head of a group (the operations follow it in the same buffer). Returns the
- * size; `out` holds at least NC_LOG_RECORD_FIXED_BYTES_MAX bytes. `type` is an nc_frame_type. */
+/* Encodes a start, mark or final record, or the head of a group (the operations follow it in the same
+ * buffer). Returns the size; `out` holds at least NC_LOG_RECORD_FIXED_BYTES_MAX bytes. `type` is an
+ * nc_frame_type. */
 size_t nc_log_record_encode(const nc_log_record *record, uint8_t type, uint8_t *out);
 NC_MUST_CHECK nacre_status nc_log_record_decode(nacre_slice bytes, uint8_t type, nc_log_record *ret_record,
                                                 nacre_error *err);

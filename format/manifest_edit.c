@@ -9,7 +9,7 @@
 
 enum { FLAGS_KNOWN = NC_EDIT_SNAPSHOT | NC_EDIT_SNAPSHOT_END };
 
-/* --- encoding -------------------------------------------------------------------------------------------------------- */
+/* ---- encoding ------------------------------------------------------------------------------------------ */
 
 void nc_edit_begin(nc_writer *w, uint64_t commit_sequence, uint8_t flags) {
   nc_write_varint(w, commit_sequence);
@@ -76,7 +76,7 @@ void nc_edit_add_log(nc_writer *w, const nc_log_name *log) {
 
 void nc_edit_drop_log(nc_writer *w, uint64_t number) { write_number_record(w, NC_EDIT_LOG_DROP, number); }
 
-/* --- decoding -------------------------------------------------------------------------------------------------------- */
+/* ---- decoding ------------------------------------------------------------------------------------------ */
 
 nacre_status nc_edit_read_begin(nc_edit_reader *r, nacre_slice bytes, nacre_error *err) {
   nc_edit_reader begun = {.reader = nc_reader_over(bytes)};

@@ -4,8 +4,9 @@
  *
  *   varint commit sequence · u8 flags · record*        record: u8 tag · varint size · fields
  *
- * A manifest begins with a snapshot: one or more edits that carry NC_EDIT_SNAPSHOT, all of the same commit sequence, the last
- * NC_EDIT_SNAPSHOT_END too. Every later edit is one commit, its sequence one more than the one before.
+ * A manifest begins with a snapshot: one or more edits that carry NC_EDIT_SNAPSHOT, all of the same commit
+ * sequence, the last NC_EDIT_SNAPSHOT_END too. Every later edit is one commit, its sequence one more than the
+ * one before.
  */
 #ifndef NC_MANIFEST_EDIT_H
 #define NC_MANIFEST_EDIT_H
@@ -74,6 +75,7 @@ typedef struct nc_edit_reader {
 } nc_edit_reader;
 
 NC_MUST_CHECK nacre_status nc_edit_read_begin(nc_edit_reader *r, nacre_slice bytes, nacre_error *err);
-NC_MUST_CHECK nacre_status nc_edit_read(nc_edit_reader *r, nc_edit_record *ret_record, bool *ret_more, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_edit_read(nc_edit_reader *r, nc_edit_record *ret_record, bool *ret_more,
+                                        nacre_error *err);
 
 #endif

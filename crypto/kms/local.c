@@ -37,7 +37,7 @@ typedef struct workspace {
   uint8_t bytes[NC_KEYRING_BYTES_MAX];
 } workspace;
 
-/* --- where it lies -------------------------------------------------------------------------------------- */
+/* ---- where it lies ------------------------------------------------------------------------------------- */
 
 static nacre_status join(char *path, size_t capacity, const char *a, const char *b, nacre_error *err) {
   size_t left = strlen(a), right = strlen(b);
@@ -74,7 +74,7 @@ nacre_status nacre_keyring_path(const char *uri, char *path, size_t capacity) {
   return keyring_path(uri != NULL ? uri : "local:", path, capacity, err);
 }
 
-/* --- files ---------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 static nacre_status file_fail(nacre_error *err, int code, const char *doing, const char *path) {
   nc_error_id id = NC_E_OS;
@@ -155,7 +155,7 @@ static nacre_status read_keyring(const char *path, workspace *work, nacre_error 
   return NACRE_OK;
 }
 
-/* --- first use ------------------------------------------------------------------------------------------ */
+/* ---- first use ----------------------------------------------------------------------------------------- */
 
 /* Makes a name in a directory durable. */
 static nacre_status sync_parent(const char *path, nacre_error *err) {
@@ -233,7 +233,7 @@ static nacre_status load_keyring(nc_env *env, const nacre_kms_call *call, bool m
   return sync_parent(path, err);
 }
 
-/* --- wrapping ------------------------------------------------------------------------------------------- */
+/* ---- wrapping ------------------------------------------------------------------------------------------ */
 
 static nacre_status root_aead(nc_env *env, const nc_root_key *root, const nc_local_wrap *wrap, bool sealing,
                               nc_secret *derived, nc_aead **ret_aead, nacre_error *err) {

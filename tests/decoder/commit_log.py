@@ -172,7 +172,7 @@ class History:
             for position, record in log.vouched():
                 if x is None or position > x:
                     raise corrupt(log.file.name, f'the history breaks at {_text(x)}, and the frame at '
-                                  f'{record.offset} vouches for everything before {_text(position)}: {self.why}')
+                                  f'{record.offset} vouches for all before {_text(position)}: {self.why}')
 
     def _tell_dropped(self, logs, x):
         for log in logs:

@@ -172,7 +172,7 @@ class Keys:
     def find_by_id(self, kek_id, where):
         """CURRENT names its KEK by the id alone."""
         found = [kek for (have, _), kek in self.keks.items() if have == kek_id]
-        demand(len(found) == 1, where, f'its KEK {uuid_text(kek_id)} is not one of the key file', 'unavailable')
+        demand(len(found) == 1, where, f'its KEK {uuid_text(kek_id)} is not in the key file', 'unavailable')
         return found[0]
 
 

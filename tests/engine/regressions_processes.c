@@ -4,10 +4,8 @@
  * had, and who holds a lock whose file goes. A plain program, because it forks and starts threads.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -2,16 +2,18 @@
  *
  * nacre_io.h: the operations that Nacre asks of an operating system.
  *
- * Everything a store does to a disk goes through one table of functions. NULL in the store's options means the operating
- * system's; a test passes a table of its own to cut the power, fill the disk or fail a sync at any step.
+ * Everything a store does to a disk goes through one table of functions. NULL in the store's options means
+ * the operating system's; a test passes a table of its own to cut the power, fill the disk or fail a sync at
+ * any step.
  *
  * Conventions
- *   - Every operation that can fail returns 0 or a positive errno value. Results come last and are untouched on failure.
- *   - `context` is the table's own and comes first in every call.
- *   - Names are single path components; Nacre never passes a separator. Only dir_open takes a path.
- *   - Operations on different files may come from several threads at once. Reads of one file may be concurrent with
+ *   - Every operation that can fail returns 0 or a positive errno value. Results come last and are untouched
+ *   on failure. - `context` is the table's own and comes first in every call. - Names are single path
+ *   components; Nacre never passes a separator. Only dir_open takes a path. - Operations on different files
+ *   may come from several threads at once. Reads of one file may be concurrent with
  *     each other and with a write elsewhere in it; Nacre never overlaps two writes of one file.
- *   - EINTR and short transfers are the implementation's to retry: a read or write that returns 0 has transferred
+ *   - EINTR and short transfers are the implementation's to retry: a read or write that returns 0 has
+ *   transferred
  *     everything, except a read at the end of the file.
  */
 #ifndef NACRE_IO_H
@@ -37,46 +39,55 @@ typedef struct nacre_io_info {
 typedef struct nacre_io {
   void *context;
 
-  /* Opens the directory at `path`; with `create`, makes it (mode 0700) when it is missing: its name is on stable storage on
-   * return then. Its parents must exist. Symbolic links on the way are followed: the path is the caller's own. */
+  /* Opens the directory at `path`; with `create`, makes it (mode 0700) when it is missing: its name is on
+   * stable storage on return then. Its parents must exist. Symbolic links on the way are followed: the path
+   * is the caller's own. */
   int (*dir_open)(void *context, const char *path, bool create, nacre_io_dir **ret_dir);
   /* Opens a directory inside another. A symbolic link in its place is ELOOP or ENOTDIR. */
   int (*dir_open_at)(void *context, nacre_io_dir *parent, const char *name, nacre_io_dir **ret_dir);
-  int (*dir_create_at)(void *context, nacre_io_dir *parent, const char *name); /* EEXIST when the name is taken */
+  int (*dir_create_at)(void *context, nacre_io_dir *parent,
+                       const char *name); /* EEXIST when the name is taken */
   int (*dir_remove_at)(void *context, nacre_io_dir *parent, const char *name); /* only when empty */
-  /* Calls `visit` for every name but "." and "..", in no promised order; stops when `visit` returns non-zero, and returns
-   * that. `visit` must not change the directory. */
-  int (*dir_list)(void *context, nacre_io_dir *dir, int (*visit)(void *arg, const char *name, nacre_io_kind kind),
-                  void *arg);
-  /* On return, every name created, removed or renamed in the directory before the call is on stable storage. */
+  /* Calls `visit` for every name but "." and "..", in no promised order; stops when `visit` returns non-zero,
+   * and returns that. `visit` must not change the directory. */
+  int (*dir_list)(void *context, nacre_io_dir *dir,
+                  int (*visit)(void *arg, const char *name, nacre_io_kind kind), void *arg);
+  /* On return, every name created, removed or renamed in the directory before the call is on stable
+   * storage. */
   int (*dir_sync)(void *context, nacre_io_dir *dir);
   void (*dir_close)(void *context, nacre_io_dir *dir);
 
-  /* Makes a new empty file, mode 0600, open for reading and writing; EEXIST when the name is taken by anything. */
+  /* Makes a new empty file, mode 0600, open for reading and writing; EEXIST when the name is taken by
+   * anything. */
   int (*file_create)(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file);
-  /* Opens an existing regular file. A symbolic link is ELOOP; anything else that is not a regular file is EINVAL. Must not
-   * block (a FIFO in the file's place). */
-  int (*file_open)(void *context, nacre_io_dir *dir, const char *name, bool writable, nacre_io_file **ret_file);
+  /* Opens an existing regular file. A symbolic link is ELOOP; anything else that is not a regular file is
+   * EINVAL. Must not block (a FIFO in the file's place). */
+  int (*file_open)(void *context, nacre_io_dir *dir, const char *name, bool writable,
+                   nacre_io_file **ret_file);
   int (*file_info)(void *context, nacre_io_file *file, nacre_io_info *ret_info);
   /* Reads up to `size` bytes at `offset`; fewer only at the end of the file. */
-  int (*file_read)(void *context, nacre_io_file *file, uint64_t offset, void *buffer, size_t size, size_t *ret_read);
-  /* Writes `size` bytes at `offset`. On failure any part of them may have been written. After success the bytes survive the
-   * process (a kill -9), not the power. */
+  int (*file_read)(void *context, nacre_io_file *file, uint64_t offset, void *buffer, size_t size,
+                   size_t *ret_read);
+  /* Writes `size` bytes at `offset`. On failure any part of them may have been written. After success the
+   * bytes survive the process (a kill -9), not the power. */
   int (*file_write)(void *context, nacre_io_file *file, uint64_t offset, const void *buffer, size_t size);
-  /* On return, the file's bytes and length are on stable storage. After a failure Nacre never syncs the file again. */
+  /* On return, the file's bytes and length are on stable storage. After a failure Nacre never syncs the file
+   * again. */
   int (*file_sync)(void *context, nacre_io_file *file);
   void (*file_close)(void *context, nacre_io_file *file);
 
-  int (*rename)(void *context, nacre_io_dir *dir, const char *from, const char *to); /* replaces `to` atomically */
-  int (*remove)(void *context, nacre_io_dir *dir, const char *name);                 /* a file; ENOENT when absent */
+  int (*rename)(void *context, nacre_io_dir *dir, const char *from,
+                const char *to);                                     /* replaces `to` atomically */
+  int (*remove)(void *context, nacre_io_dir *dir, const char *name); /* a file; ENOENT when absent */
 
-  /* Takes a lock on the file `name`, made empty when `exclusive` and missing, without waiting: EWOULDBLOCK when another
-   * holder is in the way, in this process or another. Released by unlock and by the death of the process. */
+  /* Takes a lock on the file `name`, made empty when `exclusive` and missing, without waiting: EWOULDBLOCK
+   * when another holder is in the way, in this process or another. Released by unlock and by the death of the
+   * process. */
   int (*lock)(void *context, nacre_io_dir *dir, const char *name, bool exclusive, nacre_io_lock **ret_lock);
   void (*unlock)(void *context, nacre_io_lock *lock);
 
   uint64_t (*monotonic_ns)(void *context); /* never steps back; counts suspended time too */
-  uint64_t (*wall_ms)(void *context);      /* since 1970-01-01 UTC; only ever shown or recorded, never relied on */
+  uint64_t (*wall_ms)(void *context); /* since 1970-01-01 UTC; only ever shown or recorded, never relied on */
 } nacre_io;
 
 /* The operating system's own operations. The table is static and immutable. Since 0.1. */

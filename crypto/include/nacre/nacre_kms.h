@@ -2,9 +2,9 @@
  *
  * nacre_kms.h: what a key management service is to Nacre.
  *
- * A provider wraps and unwraps 32-byte table keys under a root key that Nacre never sees. It is chosen by the scheme of a
- * key's URI ("local:", "aws-kms:", ...). The `local:` provider is built in; an application passes others in
- * nacre_store_options.kms_providers.
+ * A provider wraps and unwraps 32-byte table keys under a root key that Nacre never sees. It is chosen by the
+ * scheme of a key's URI ("local:", "aws-kms:", ...). The `local:` provider is built in; an application passes
+ * others in nacre_store_options.kms_providers.
  */
 #ifndef NACRE_KMS_H
 #define NACRE_KMS_H
@@ -25,8 +25,9 @@ typedef struct nacre_key_spec {
   const char *principal; /* whom to act as, for providers that need it */
 } nacre_key_spec;
 
-/* One request. The context binds a wrap to its purpose: a provider with additional authenticated data passes it there, any
- * other includes a digest of it in what it wraps, so that a wrap for one table key never opens as another's. */
+/* One request. The context binds a wrap to its purpose: a provider with additional authenticated data passes
+ * it there, any other includes a digest of it in what it wraps, so that a wrap for one table key never opens
+ * as another's. */
 typedef struct nacre_kms_call {
   nacre_key_spec key;
   nacre_slice context;  /* table UUID (16 bytes), table-key id (16), table-key version (4, little-endian) */
@@ -46,20 +47,20 @@ typedef struct nacre_kms_call {
 typedef struct nacre_kms_provider {
   const char *scheme; /* without the colon */
   void *arg;          /* passed back to the functions */
-  nacre_status (*wrap)(void *arg, const nacre_kms_call *call, const uint8_t key[32], uint8_t *wrapped, size_t capacity,
-                       size_t *ret_size, nacre_error *err);
+  nacre_status (*wrap)(void *arg, const nacre_kms_call *call, const uint8_t key[32], uint8_t *wrapped,
+                       size_t capacity, size_t *ret_size, nacre_error *err);
   nacre_status (*unwrap)(void *arg, const nacre_kms_call *call, nacre_slice wrapped, uint8_t ret_key[32],
                          nacre_error *err);
   uint64_t reserved[8];
 } nacre_kms_provider;
 
-/* Fills `err` for a provider and returns `status`. `text` says what failed and what to do; it must not hold key material.
- * Since 0.1. */
+/* Fills `err` for a provider and returns `status`. `text` says what failed and what to do; it must not hold
+ * key material. Since 0.1. */
 NACRE_API nacre_status nacre_kms_fail(nacre_error *err, nacre_status status, const char *text);
 
-/* Where the `local:` provider keeps its keyring when the URI names no path: the environment's NACRE_KEYRING, else
- * $XDG_DATA_HOME/nacre/keyring, else $HOME/.local/share/nacre/keyring. Writes a terminated string; NACRE_TOO_LARGE when it
- * does not fit, NACRE_NOT_FOUND when the environment names no home. Since 0.1. */
+/* Where the `local:` provider keeps its keyring when the URI names no path: the environment's NACRE_KEYRING,
+ * else $XDG_DATA_HOME/nacre/keyring, else $HOME/.local/share/nacre/keyring. Writes a terminated string;
+ * NACRE_TOO_LARGE when it does not fit, NACRE_NOT_FOUND when the environment names no home. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_keyring_path(const char *uri, char *path, size_t capacity);
 
 #ifdef __cplusplus

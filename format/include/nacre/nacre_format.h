@@ -2,8 +2,8 @@
  *
  * nacre_format.h: the vocabulary that every part of Nacre shares.
  *
- * Slices, status codes, the error detail, file kinds and the documented limits. Every other public header includes
- * this one. Nothing here allocates, and everything may be used from any thread.
+ * Slices, status codes, the error detail, file kinds and the documented limits. Every other public header
+ * includes this one. Nothing here allocates, and everything may be used from any thread.
  */
 #ifndef NACRE_FORMAT_H
 #define NACRE_FORMAT_H
@@ -29,7 +29,8 @@ extern "C" {
 
 /* Limits. Beyond them a call returns NACRE_TOO_LARGE; nothing is ever truncated. All in bytes unless said. */
 #define NACRE_KEY_BYTES_MAX ((size_t)64 * 1024)
-#define NACRE_BATCH_BYTES_MAX ((size_t)15 * 1024 * 1024) /* a batch as encoded: keys, values and a few bytes each */
+#define NACRE_BATCH_BYTES_MAX \
+  ((size_t)15 * 1024 * 1024) /* a batch as encoded: keys, values and a few bytes each */
 #define NACRE_TABLE_NAME_BYTES_MAX ((size_t)255)
 #define NACRE_KEY_URI_BYTES_MAX ((size_t)2048)
 #define NACRE_KEY_SPECS_MAX ((size_t)16) /* KMS keys that wrap one table key */
@@ -71,8 +72,8 @@ typedef enum nacre_status {
   NACRE_KEY_REVOKED = 67      /* this table was revoked */
 } nacre_status;
 
-/* The status as it is written in this header, for instance "NACRE_NOT_FOUND"; "NACRE_UNKNOWN" for any other number.
- * The string is static. Since 0.1. */
+/* The status as it is written in this header, for instance "NACRE_NOT_FOUND"; "NACRE_UNKNOWN" for any other
+ * number. The string is static. Since 0.1. */
 NACRE_API const char *nacre_status_name(nacre_status status);
 
 /* The detail behind a status. Plain data: copy it freely.
@@ -90,8 +91,8 @@ typedef struct nacre_error {
   char text[376];
 } nacre_error;
 
-/* Copies the detail of the calling thread's most recent failure in any Nacre call; all zero (offset NACRE_NONE) if there
- * was none. A call that succeeds leaves it as it is. Since 0.1. */
+/* Copies the detail of the calling thread's most recent failure in any Nacre call; all zero (offset
+ * NACRE_NONE) if there was none. A call that succeeds leaves it as it is. Since 0.1. */
 NACRE_API void nacre_last_error(nacre_error *ret_error);
 
 /* The library's version, "MAJOR.MINOR.PATCH". The string is static. Since 0.1. */
