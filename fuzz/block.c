@@ -2,13 +2,15 @@
  *
  * Target: blocks, and every move of a cursor over them (format/README.md, "Blocks").
  *
- * Input: u8 number of steering bytes · steering · block. The steering bytes move a cursor and seek. Whatever the bytes, a valid
- * cursor stands on an entry of the block and its key is what the bytes say, rebuilt here by the specification alone; the
- * target of a seek is not beyond it. Where a walk from front to back meets no damage and every restart point is an entry
- * of it, the block is well-formed: no move may fail then, and each must come to the entry that the walk saw.
+ * Input: u8 number of steering bytes · steering · block. The steering bytes move a cursor and seek. Whatever
+ * the bytes, a valid cursor stands on an entry of the block and its key is what the bytes say, rebuilt here
+ * by the specification alone; the target of a seek is not beyond it. Where a walk from front to back meets
+ * no damage and every restart point is an entry of it, the block is well-formed: no move may fail then, and
+ * each must come to the entry that the walk saw.
  *
- * A block is not canonical (restart points and shared prefixes may be chosen), so "encodes again" is: what a builder makes of
- * a well-formed block holds the same entries, and what it makes of its own block is that block.
+ * A block is not canonical (restart points and shared prefixes may be chosen), so "encodes again" is: what a
+ * builder makes of a well-formed block holds the same entries, and what it makes of its own block is that
+ * block.
  */
 #include "block.h"
 
@@ -18,7 +20,7 @@
 
 enum { STEPS_MAX = 64, ENTRIES_MAX = 4096, WALK_BYTES_MAX = 64 * 1024, TARGET_BYTES_MAX = 31 };
 
-/* --- what a walk saw ----------------------------------------------------------------------------------------------- */
+/* --- what a walk saw ------------------------------------------------------------------------------------ */
 
 typedef struct seen_entry {
   size_t at;
@@ -76,9 +78,10 @@ static void walk_forward(walk *w, const nc_block *block, uint8_t *key_buffer) {
   w->well_formed = status == NACRE_OK && restarts_are_entries(w, block);
 }
 
-/* --- what the bytes say -------------------------------------------------------------------------------------------- */
+/* --- what the bytes say --------------------------------------------------------------------------------- */
 
-/* Rebuilds the key of the entry at `at` from those between it and `from`; false when no entry begins there. */
+/* Rebuilds the key of the entry at `at` from those between it and `from`; false when no entry begins
+ * there. */
 static bool rebuild_key(const nc_block *block, size_t from, size_t at, uint8_t *key, size_t *ret_size) {
   nc_reader r = nc_reader_over(nc_slice(block->data, block->entries_size));
   size_t size = 0;
@@ -124,7 +127,7 @@ static void require_sound(const nc_block_cursor *c) {
   require_key_of_bytes(c);
 }
 
-/* --- moving by the input ------------------------------------------------------------------------------------------- */
+/* --- moving by the input -------------------------------------------------------------------------------- */
 
 typedef enum step { FIRST, LAST, NEXT, PREV, SEEK, SEEK_NEAR, STEPS } step;
 
@@ -258,7 +261,7 @@ static void walk_back(const walk *w, const nc_block *block, uint8_t *key_buffer)
   FUZZ_REQUIRE(!c.valid);
 }
 
-/* --- building again ------------------------------------------------------------------------------------------------ */
+/* --- building again ------------------------------------------------------------------------------------- */
 
 static void build(const walk *w, uint8_t *to, size_t capacity, uint8_t *last_key, nacre_slice *ret_block) {
   nc_block_builder b;

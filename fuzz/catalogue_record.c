@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Target: what the catalogue says of a table, and the key that it says it under (format/README.md, "Catalogue").
+ * Target: what the catalogue says of a table, and the key that it says it under (format/README.md,
+ * "Catalogue").
  */
 #include "catalogue_record.h"
 

@@ -2,8 +2,9 @@
  *
  * Target: integers, strings, slices and UUID text (format/README.md, "Primitives").
  *
- * Input: u8 number of operations · operations · bytes. The operations read the bytes, and write what they read; two writers,
- * one of them too small, must have what was read. The same bytes are then taken for varints, for UUID text and for slices.
+ * Input: u8 number of operations · operations · bytes. The operations read the bytes, and write what they
+ * read; two writers, one of them too small, must have what was read. The same bytes are then taken for
+ * varints, for UUID text and for slices.
  */
 #include <stdlib.h>
 #include <strings.h>
@@ -22,13 +23,13 @@ static void write_all(writers *w, nacre_slice bytes) {
   nc_write_bytes(&w->tight, bytes.data, bytes.size);
 }
 
-#define PASS_ON(kind)                                   \
-  do {                                                  \
-    uint64_t value = nc_read_##kind(r);                 \
-    FUZZ_REQUIRE(!r->failed || value == 0);             \
-    if (r->failed) return;                              \
-    nc_write_##kind(&w->full, (kind##_value)value);     \
-    nc_write_##kind(&w->tight, (kind##_value)value);    \
+#define PASS_ON(kind)                                \
+  do {                                               \
+    uint64_t value = nc_read_##kind(r);              \
+    FUZZ_REQUIRE(!r->failed || value == 0);          \
+    if (r->failed) return;                           \
+    nc_write_##kind(&w->full, (kind##_value)value);  \
+    nc_write_##kind(&w->tight, (kind##_value)value); \
   } while (0)
 typedef uint8_t u8_value;
 typedef uint16_t u16_value;
@@ -127,7 +128,8 @@ static void varints(const uint8_t *p, const uint8_t *end) {
   }
 }
 
-/* Either case is read, lower case is written: the only exception to "encodes again to the same bytes" here. */
+/* Either case is read, lower case is written: the only exception to "encodes again to the same bytes"
+ * here. */
 static void uuid_text(nacre_slice bytes) {
   char *text = fuzz_alloc(bytes.size + 1), again[NC_UUID_TEXT_BYTES];
   if (bytes.size != 0) memcpy(text, bytes.data, bytes.size);

@@ -2,8 +2,9 @@
  *
  * Target: packed blocks (format/README.md, "Packing").
  *
- * The input is taken for a packed block, and for bytes to be packed by each method; what was packed must unpack to itself,
- * in the workspace that may just have refused a hostile block. Packing has many answers, so bytes are compared unpacked.
+ * The input is taken for a packed block, and for bytes to be packed by each method; what was packed must
+ * unpack to itself, in the workspace that may just have refused a hostile block. Packing has many answers,
+ * so bytes are compared unpacked.
  */
 #include "compress.h"
 

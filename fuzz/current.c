@@ -2,7 +2,8 @@
  *
  * Target: CURRENT (format/README.md, "CURRENT").
  *
- * The input is decoded as it stands, and once more with a good CRC. The MAC is the caller's: encoding leaves it zero.
+ * The input is decoded as it stands, and once more with a good CRC. The MAC is the caller's: encoding leaves
+ * it zero.
  */
 #include "current.h"
 

@@ -2,8 +2,9 @@
  *
  * Target: the filter's shape, hash and lines (format/README.md, "Filter").
  *
- * Input: u64 lines · u32 frames · u8 probes · u8 bits a key · u64 seed · lines as a segment would have them · keys, each led by
- * its length. A filter never says no to a key that was added; lines of any bytes are read without harm.
+ * Input: u64 lines · u32 frames · u8 probes · u8 bits a key · u64 seed · lines as a segment would have them
+ * · keys, each led by its length. A filter never says no to a key that was added; lines of any bytes are
+ * read without harm.
  */
 #include "filter.h"
 
@@ -63,7 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   uint32_t frames = nc_read_u32(&r), probes = nc_read_u8(&r), bits_per_key = nc_read_u8(&r);
   uint64_t seed = nc_read_u64(&r);
   check_shape(lines, frames, probes);
-  check_shape(lines, (uint32_t)(lines / NC_FILTER_FRAME_LINES + (lines % NC_FILTER_FRAME_LINES != 0)), probes);
+  check_shape(lines, (uint32_t)(lines / NC_FILTER_FRAME_LINES + (lines % NC_FILTER_FRAME_LINES != 0)),
+              probes);
   choose_shape(lines, bits_per_key % (NC_FILTER_BITS_PER_KEY_MAX + 1));
   uint64_t line_count = 1 + lines % LINES_MAX;
   size_t bytes = (size_t)line_count * NC_FILTER_LINE_BYTES;

@@ -2,7 +2,8 @@
  *
  * Target: the footer of a segment (format/README.md, "Segment").
  *
- * Input: u64 length of the file · footer. The footer is decoded against that length, and once more against the one it states.
+ * Input: u64 length of the file · footer. The footer is decoded against that length, and once more against
+ * the one it states.
  */
 #include "footer.h"
 

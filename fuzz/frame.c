@@ -2,7 +2,8 @@
  *
  * Target: the framing of sealed bytes (format/README.md, "Frames").
  *
- * The input is decoded as it stands, and once more with a good header check and, where it is long enough, a good CRC.
+ * The input is decoded as it stands, and once more with a good header check and, where it is long enough, a
+ * good CRC.
  */
 #include "frame.h"
 

@@ -2,8 +2,9 @@
  *
  * Target: the two slots that begin a sealed file (format/README.md, "File header").
  *
- * The input is decoded as it stands, and once more with good checksums, which a mutation cannot find. An input of at most
- * two times 208 bytes is then taken for the fields of two slots, so that seeds are small; the zeros are filled in.
+ * The input is decoded as it stands, and once more with good checksums, which a mutation cannot find. An
+ * input of at most two times 208 bytes is then taken for the fields of two slots, so that seeds are small;
+ * the zeros are filled in.
  */
 #include "header.h"
 

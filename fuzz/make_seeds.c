@@ -5,7 +5,8 @@
  *   make_seeds DIRECTORY            writes DIRECTORY/<target>/<seed>
  *   make_seeds --check DIRECTORY    compares instead: seeds that the encoders no longer make are stale
  *
- * Everything in a seed is fixed. Only what LZ4 and Zstandard make may differ with their version: it is not compared.
+ * Everything in a seed is fixed. Only what LZ4 and Zstandard make may differ with their version: it is not
+ * compared.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ typedef struct seed_place {
   unsigned made, stale;
 } seed_place;
 
-/* --- files ------------------------------------------------------------------------------------------------------------ */
+/* --- files ---------------------------------------------------------------------------------------------- */
 
 static __attribute__((noreturn)) void fail(const char *path) {
   perror(path);
@@ -68,7 +69,7 @@ static void seed(seed_place *place, const char *target, const char *name, nacre_
   }
 }
 
-/* --- what seeds are made of ------------------------------------------------------------------------------------------- */
+/* --- what seeds are made of ----------------------------------------------------------------------------- */
 
 static nacre_slice text(const char *s) { return nc_slice(s, strlen(s)); }
 
@@ -83,7 +84,7 @@ static nacre_slice written(const nc_writer *w) {
   return nc_slice(w->data, w->size);
 }
 
-/* --- primitives, packing ------------------------------------------------------------------------------------------------ */
+/* --- primitives, packing -------------------------------------------------------------------------------- */
 
 static void make_coding(seed_place *place) {
   uint8_t bytes[256];
@@ -102,7 +103,10 @@ static void make_coding(seed_place *place) {
   nc_write_bytes(&w, "nacre", 5);
   nc_write_zeros(&w, 4);
   seed(place, "coding", "every_operation", written(&w));
-  seed(place, "coding", "uuid", nc_slice("\0" "01234567-89ab-cdef-FEDC-ba9876543210", 37));
+  seed(place, "coding", "uuid",
+       nc_slice("\0"
+                "01234567-89ab-cdef-FEDC-ba9876543210",
+                37));
 }
 
 static void make_compress(seed_place *place) {
@@ -111,17 +115,19 @@ static void make_compress(seed_place *place) {
   nc_compress_workspace ws;
   nacre_error err;
   uint8_t raw[600], packed[1024];
-  for (size_t i = 0; i < sizeof raw; i++) raw[i] = (uint8_t)((uint8_t)"nacre is mother of pearl "[i % 25] + i / 200);
+  for (size_t i = 0; i < sizeof raw; i++)
+    raw[i] = (uint8_t)((uint8_t) "nacre is mother of pearl "[i % 25] + i / 200);
   FUZZ_REQUIRE(nc_compress_init(&ws, memory, sizeof memory, false, &err) == NACRE_OK);
   for (int method = NC_PACK_NONE; method <= NC_PACK_ZSTD; method++) {
     size_t raw_size = method == NC_PACK_NONE ? 20 : sizeof raw, size;
     FUZZ_REQUIRE(nc_pack(&ws, (nc_pack_method)method, nc_slice(raw, raw_size), packed, sizeof packed, &size,
                          &err) == NACRE_OK);
-    if (method == NC_PACK_NONE || !place->check) seed(place, "compress", names[method], nc_slice(packed, size));
+    if (method == NC_PACK_NONE || !place->check)
+      seed(place, "compress", names[method], nc_slice(packed, size));
   }
 }
 
-/* --- sealed files --------------------------------------------------------------------------------------------------- */
+/* --- sealed files --------------------------------------------------------------------------------------- */
 
 static nc_header_slot slot_of(uint8_t index, uint64_t sequence, nc_file_type type) {
   nc_header_slot slot = {.identity = {type, uuid_of(1), uuid_of(2), 7, 3},
@@ -155,7 +161,8 @@ static void make_frame(seed_place *place) {
     const char *name;
     nc_frame_type type;
     size_t size;
-  } frames[] = {{"log_group", NC_FRAME_LOG_GROUP, 40}, {"data", NC_FRAME_DATA, 64}, {"edit", NC_FRAME_EDIT, 1}};
+  } frames[] = {
+      {"log_group", NC_FRAME_LOG_GROUP, 40}, {"data", NC_FRAME_DATA, 64}, {"edit", NC_FRAME_EDIT, 1}};
   for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
     uint8_t frame[256] = {0};
     nc_frame_begin(frame, frames[i].size, frames[i].type, (const uint8_t *)"salt");
@@ -165,12 +172,12 @@ static void make_frame(seed_place *place) {
   }
 }
 
-/* --- segments --------------------------------------------------------------------------------------------------------- */
+/* --- segments ------------------------------------------------------------------------------------------- */
 
 /* Steers through every move, and seeks beside keys and away from them. */
 static void write_steering(nc_writer *w) {
-  static const uint8_t steps[] = {0, 2, 2, 2, 3, 1, 3, 3, 5, 0, 4, 5, 1, 1, 2, 5, 3, 0, 4, 4, 'k',
-                                  'e', 'y', '5', 4, 2, 3, 4, 0, 0, 4, 1, 'z', 1, 2, 5, 2, 2, 3};
+  static const uint8_t steps[] = {0,   2,   2,   2,   3, 1, 3, 3, 5, 0, 4, 5, 1,   1, 2, 5, 3, 0, 4, 4,
+                                  'k', 'e', 'y', '5', 4, 2, 3, 4, 0, 0, 4, 1, 'z', 1, 2, 5, 2, 2, 3};
   nc_write_u8(w, sizeof steps);
   nc_write_bytes(w, steps, sizeof steps);
 }
@@ -192,7 +199,8 @@ static void make_block(seed_place *place) {
   seed_block(place, "empty", &b);
 
   nc_block_begin(&b, data, sizeof data, last_key);
-  for (unsigned i = 0; i < 36; i++) { /* three restart points; every third key has two versions, one a delete */
+  for (unsigned i = 0; i < 36;
+       i++) { /* three restart points; every third key has two versions, one a delete */
     char key[8];
     (void)snprintf(key, sizeof key, "key%02u", i / 3 * 2 + (i % 3 != 0));
     nc_entry entry = {text(key), 100 - i, i % 3 == 1 ? NC_KIND_DELETE : NC_KIND_PUT,
@@ -274,9 +282,16 @@ static void make_footer(seed_place *place) {
 }
 
 static void make_properties(seed_place *place) {
-  nc_properties properties = {.smallest = text("ammonite"), .largest = text("nautilus"), .sequence_min = 1,
-                              .sequence_max = 200, .entries = 200, .deletes = 3, .key_bytes = 2000,
-                              .value_bytes = 9000, .data_blocks = 4, .created_ms = 1700000000000};
+  nc_properties properties = {.smallest = text("ammonite"),
+                              .largest = text("nautilus"),
+                              .sequence_min = 1,
+                              .sequence_max = 200,
+                              .entries = 200,
+                              .deletes = 3,
+                              .key_bytes = 2000,
+                              .value_bytes = 9000,
+                              .data_blocks = 4,
+                              .created_ms = 1700000000000};
   static const char *const names[] = {"plain", "filter"};
   for (size_t i = 0; i < 2; i++) {
     uint8_t bytes[256];
@@ -288,7 +303,7 @@ static void make_properties(seed_place *place) {
   }
 }
 
-/* --- logs and manifests ----------------------------------------------------------------------------------------------- */
+/* --- logs and manifests --------------------------------------------------------------------------------- */
 
 static size_t put_operations(uint8_t *to) {
   size_t n = nc_operation_encode(NC_KIND_PUT, text("key"), text("value"), to);
@@ -298,7 +313,8 @@ static size_t put_operations(uint8_t *to) {
 
 static void make_log(seed_place *place) {
   uint8_t bytes[NC_LOG_RECORD_FIXED_BYTES_MAX + 64];
-  nc_log_record record = {.first_sequence = 42, .synced = {3, 16384}, .manifest = uuid_of(2), .manifest_sequence = 9};
+  nc_log_record record = {
+      .first_sequence = 42, .synced = {3, 16384}, .manifest = uuid_of(2), .manifest_sequence = 9};
   seed(place, "log_record", "mark", nc_slice(bytes, nc_log_record_encode(&record, NC_FRAME_LOG_MARK, bytes)));
   seed(place, "log_record", "first_start",
        nc_slice(bytes, nc_log_record_encode(&record, NC_FRAME_LOG_START, bytes)));
@@ -318,9 +334,17 @@ static void make_log(seed_place *place) {
 static void make_manifest(seed_place *place) {
   uint8_t bytes[1024];
   nc_table_state state = {12, 5000, 3};
-  nc_segment_record segment = {.number = 5, .file = uuid_of(1), .origin_table = uuid_of(2), .size = 65536,
-                               .run = 4, .level = 1, .sequence_min = 1, .sequence_max = 100, .entries = 90,
-                               .smallest = text("a"), .largest = text("z")};
+  nc_segment_record segment = {.number = 5,
+                               .file = uuid_of(1),
+                               .origin_table = uuid_of(2),
+                               .size = 65536,
+                               .run = 4,
+                               .level = 1,
+                               .sequence_min = 1,
+                               .sequence_max = 100,
+                               .entries = 90,
+                               .smallest = text("a"),
+                               .largest = text("z")};
   nc_log_name log = {.number = 6, .file = uuid_of(3)};
   nc_writer w = nc_writer_over(bytes, sizeof bytes);
   nc_edit_begin(&w, 1, NC_EDIT_SNAPSHOT | NC_EDIT_SNAPSHOT_END);
@@ -336,12 +360,16 @@ static void make_manifest(seed_place *place) {
   seed(place, "manifest_edit", "commit", written(&w));
 }
 
-/* --- keys --------------------------------------------------------------------------------------------------------------- */
+/* --- keys ----------------------------------------------------------------------------------------------- */
 
 static void make_current(seed_place *place) {
   uint8_t bytes[NC_CURRENT_BYTES];
-  nc_current current = {.table = uuid_of(1), .manifest = uuid_of(2), .manifest_number = 4, .epoch = 2,
-                        .kek_id = uuid_of(3), .kek_version_min = 1};
+  nc_current current = {.table = uuid_of(1),
+                        .manifest = uuid_of(2),
+                        .manifest_number = 4,
+                        .epoch = 2,
+                        .kek_id = uuid_of(3),
+                        .kek_version_min = 1};
   nc_current_encode(&current, bytes);
   memset(bytes + NC_CURRENT_MAC_OFFSET, 0x5A, NC_MAC_BYTES);
   seed(place, "current", "plain", nc_slice(bytes, sizeof bytes));
@@ -357,15 +385,18 @@ static void seed_key_file(seed_place *place, const char *name, const nc_key_file
 
 static void make_key_file(seed_place *place) {
   static nc_key_file file;
-  file = (nc_key_file){.generation = 8, .table = uuid_of(1), .version_count = 1, .wrap_count = 1, .mac_count = 1};
+  file = (nc_key_file){
+      .generation = 8, .table = uuid_of(1), .version_count = 1, .wrap_count = 1, .mac_count = 1};
   file.versions[0] = (nc_key_version){uuid_of(2), 1, NC_KEY_ACTIVE, 1700000000000, {0}};
-  file.wraps[0] = (nc_key_wrap){0, text("local"), text("local:/keys"), text(""), text(""), text(""), text("sealed")};
+  file.wraps[0] =
+      (nc_key_wrap){0, text("local"), text("local:/keys"), text(""), text(""), text(""), text("sealed")};
   file.macs[0].kek_id = uuid_of(2);
   seed_key_file(place, "one_version", &file);
   file.versions[1] = (nc_key_version){uuid_of(2), 2, NC_KEY_PENDING, 1700000000001, {0}};
-  file.wraps[1] = (nc_key_wrap){0, text("aws"), text("aws:alias/a"), text("eu-west-1"), text("v1"), text("role"),
-                                text("sealed too")};
-  file.wraps[2] = (nc_key_wrap){1, text("local"), text("local:/keys"), text(""), text(""), text(""), text("sealed")};
+  file.wraps[1] = (nc_key_wrap){0,          text("aws"),  text("aws:alias/a"), text("eu-west-1"),
+                                text("v1"), text("role"), text("sealed too")};
+  file.wraps[2] =
+      (nc_key_wrap){1, text("local"), text("local:/keys"), text(""), text(""), text(""), text("sealed")};
   file.macs[1].kek_id = uuid_of(2);
   file.version_count = file.mac_count = 2;
   file.wrap_count = 3;
@@ -375,9 +406,14 @@ static void make_key_file(seed_place *place) {
 static void make_catalogue(seed_place *place) {
   uint8_t bytes[1024];
   nc_uuid table = uuid_of(1);
-  nc_catalogue_record record = {.life = NC_TABLE_LIVE, .name = text("shells"), .created_ms = 1700000000000,
-                                .compression = 2, .block_bytes = 4096, .filter_bits_per_key = 10,
-                                .current = {uuid_of(2), 1, {0}}, .key_file_generation = 3};
+  nc_catalogue_record record = {.life = NC_TABLE_LIVE,
+                                .name = text("shells"),
+                                .created_ms = 1700000000000,
+                                .compression = 2,
+                                .block_bytes = 4096,
+                                .filter_bits_per_key = 10,
+                                .current = {uuid_of(2), 1, {0}},
+                                .key_file_generation = 3};
   nc_catalogue_key(&table, bytes);
   seed(place, "catalogue_record", "key", nc_slice(bytes, NC_CATALOGUE_KEY_BYTES));
   seed(place, "catalogue_record", "plain",
@@ -414,10 +450,10 @@ int main(int argc, char **argv) {
   }
   place.directory = argv[argc - 1];
   if (!place.check && mkdir(place.directory, 0777) != 0 && errno != EEXIST) fail(place.directory);
-  static void (*const makers[])(seed_place *) = {
-      make_coding, make_compress,   make_header,   make_frame,     make_block,     make_index,   make_filter,
-      make_footer, make_properties, make_log,      make_manifest,  make_current,   make_key_file, make_catalogue,
-      make_keyring};
+  static void (*const makers[])(seed_place *) = {make_coding,     make_compress,  make_header,   make_frame,
+                                                 make_block,      make_index,     make_filter,   make_footer,
+                                                 make_properties, make_log,       make_manifest, make_current,
+                                                 make_key_file,   make_catalogue, make_keyring};
   for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) makers[i](&place);
   (void)printf("%u passed, %u failed\n", place.made - place.stale, place.stale);
   return place.stale == 0 ? 0 : 1;

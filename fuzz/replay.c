@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * replay: runs a fuzz target without libFuzzer: over the files named, or of the directories named, and with --mutate over
- * inputs made from them.
+ * replay: runs a fuzz target without libFuzzer: over the files named, or of the directories named, and with
+ * --mutate over inputs made from them.
  *
  *   replay_TARGET [--mutate] FILE|DIRECTORY...
  *
- * Made are, always in the same way: bytes of one value; every truncation and every single-bit flip of small files; and seeded
- * random changes of all of them (NACRE_TEST_SEED). A target that fails ends the program; the input is named first, and shown.
+ * Made are, always in the same way: bytes of one value; every truncation and every single-bit flip of small
+ * files; and seeded random changes of all of them (NACRE_TEST_SEED). A target that fails ends the program;
+ * the input is named first, and shown.
  */
 #include <dirent.h>
 #include <signal.h>
@@ -26,7 +27,7 @@ enum {
   PATH_BYTES_MAX = 4096
 };
 
-/* --- what runs, for whoever has to repeat it ------------------------------------------------------------------------- */
+/* --- what runs, for whoever has to repeat it ------------------------------------------------------------ */
 
 static struct {
   const char *name;
@@ -72,7 +73,7 @@ static void run(const char *how, size_t number, const uint8_t *data, size_t size
   free(exact);
 }
 
-/* --- inputs made from one ---------------------------------------------------------------------------------------------- */
+/* --- inputs made from one ------------------------------------------------------------------------------- */
 
 static uint64_t next_random(uint64_t *state) { /* splitmix64 */
   uint64_t z = *state += 0x9E3779B97F4A7C15;
@@ -138,7 +139,7 @@ static void run_filled(void) {
   }
 }
 
-/* --- files ------------------------------------------------------------------------------------------------------------ */
+/* --- files ---------------------------------------------------------------------------------------------- */
 
 static __attribute__((noreturn)) void fail(const char *path) {
   perror(path);

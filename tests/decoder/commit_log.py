@@ -185,7 +185,7 @@ class History:
                 self.notes.add(log.file.name, f'torn from offset {x[1]}: {self.why}')
             elif log not in self.used and log.remainder(sealed.START):
                 self.notes.add(log.file.name, 'torn: no start frame')
-            elif log.fault:
+            elif log.fault and log.number < x[0]:
                 self.notes.add(log.file.name,
                                f'behind the end that its successor records: {log.fault.obligation}')
 

@@ -99,7 +99,7 @@ class Table:
                    'a segment holds a sequence above the last one of manifest and logs')
 
     def _merge(self):
-        """All entries in order. Versions of higher runs are newer; what log and segment both hold is equal."""
+        """All entries in order. Versions of higher runs are newer; what stands twice is equal."""
         sources = [(run, entry) for run, entries in self.runs.items() for entry in entries]
         newest = max(self.runs, default=0) + 1
         sources += [(newest, entry) for entry in self.history.entries]

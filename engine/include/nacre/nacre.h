@@ -79,7 +79,7 @@ typedef struct nacre_store_options {
   /* Further keys that may be contacted; those that the authenticated catalogue names may be in any case. */
   const nacre_key_spec *trusted_keys;
   size_t trusted_key_count;
-  const char *region;       /* which of a table key's wraps to try first */
+  const char *region;      /* which of a table key's wraps to try first */
   uint64_t cache_bytes;    /* decrypted blocks, shared by all tables; default 256 MiB; NACRE_NONE: no cache */
   uint64_t memtable_bytes; /* a table's memtable before it is flushed; default 64 MiB; at least 64 KiB */
   /* Cache and memtables of all tables together; default 1 GiB. Memtables are flushed early to stay under
