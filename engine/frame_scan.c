@@ -64,7 +64,7 @@ nacre_status nc_scan_at(nc_scan *scan, uint64_t offset, nc_scan_result *ret_resu
     (void)torn(scan, offset, ret_why);
     return NACRE_OK;
   }
-  uint8_t *bytes;
+  uint8_t *bytes = NULL;
   nc_frame_header header;
   NC_TRY(need(scan, offset, NC_FRAME_HEADER_BYTES, &bytes, err));
   if (nc_fail_in(ret_why, nc_frame_decode(bytes, &header, ret_why), label, offset) != NACRE_OK)
@@ -85,7 +85,7 @@ nacre_status nc_scan_at(nc_scan *scan, uint64_t offset, nc_scan_result *ret_resu
 nacre_status nc_scan_search(nc_scan *scan, uint64_t offset, nc_scan_result *ret_result,
                             nc_scan_frame *ret_frame, nacre_error *err) {
   for (; offset < scan->end && scan->end - offset >= NC_FRAME_HEADER_BYTES; offset += NC_FRAME_ALIGN) {
-    uint8_t *bytes;
+    uint8_t *bytes = NULL;
     NC_TRY(need(scan, offset, NC_FRAME_HEADER_BYTES, &bytes, err));
     if (!nc_frame_plausible(bytes)) continue;
     size_t size = nc_frame_size(nc_get_u32(bytes));

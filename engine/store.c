@@ -78,16 +78,23 @@ static nacre_status make_catalogue_in(nacre_store *s, nacre_error *err) {
   return status == NACRE_OK ? nc_dir_sync(&s->dir, err) : status;
 }
 
+/* A failed create leaves no file behind, as far as the disk still lets us. The catalogue takes back its
+ * unfinished name, durably, before a file of it goes: half a catalogue under the real name would be a store
+ * that nobody can open. */
+static void undo_catalogue(nacre_store *s) {
+  nacre_error ignored;
+  nacre_status status = nc_dir_rename(&s->dir, NC_CATALOGUE_DIRECTORY, NC_CATALOGUE_UNFINISHED, &ignored);
+  if (status == NACRE_OK) status = nc_dir_sync(&s->dir, &ignored);
+  if (status == NACRE_OK || status == NACRE_NOT_FOUND) {
+    status = nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, &ignored);
+  }
+  if (status == NACRE_OK) nc_ignore(nc_dir_remove(&s->dir, NC_LOCK_NAME, NULL));
+}
+
 static nacre_status make_catalogue(nacre_store *s, nacre_error *err) {
   NC_TRY(nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, err));
   nacre_status status = make_catalogue_in(s, err);
-  if (status == NACRE_OK) return NACRE_OK;
-  /* A failed create leaves no file behind, as far as the disk still lets us; the last thing that can fail is
-   * the sync of the new name. */
-  if (nc_remove_directory(&s->dir, NC_CATALOGUE_UNFINISHED, NULL) == NACRE_OK &&
-      nc_remove_directory(&s->dir, NC_CATALOGUE_DIRECTORY, NULL) == NACRE_OK) {
-    nc_ignore(nc_dir_remove(&s->dir, NC_LOCK_NAME, NULL));
-  }
+  if (status != NACRE_OK) undo_catalogue(s);
   return status;
 }
 

@@ -125,11 +125,13 @@ static nacre_status verify_log_file(nc_verifier *v, const nc_log_name *log, uint
   return status;
 }
 
-/* Where a log's frames end, as far as they count: a torn tail was reported when the table was opened and is
- * no fault. Damage is, also for who chose to read up to it. */
-static uint64_t end_of_log(const nacre_table *t, const nc_log *log) {
+/* Where a log's frames end, as far as they count. A torn tail was reported when the table was opened and is
+ * no fault; nor is a torn final frame of a log that has a successor, which recorded an end before it. Damage
+ * is, also for who chose to read up to it. Needs commit_lock. */
+static uint64_t end_of_log_locked(const nacre_table *t, const nc_log *log) {
   if (log->writer != NULL) return nc_sealed_writer_size(log->writer);
-  return t->recovery.clean || t->recovery.damaged ? NACRE_NONE : log->end;
+  bool newest = log == t->logs[t->log_count - 1];
+  return t->recovery.damaged || (t->recovery.clean && newest) ? NACRE_NONE : log->end;
 }
 
 /* Flushed and dropped since the call: it is not part of the table any more. */
@@ -151,7 +153,7 @@ static nacre_status verify_logs(nc_verifier *v, nacre_error *err) {
   for (size_t i = 0; logs != NULL && ends != NULL && i < count; i++) {
     logs[i] = t->logs[i];
     nc_log_ref(logs[i]);
-    ends[i] = end_of_log(t, logs[i]);
+    ends[i] = end_of_log_locked(t, logs[i]);
   }
   pthread_mutex_unlock(&t->commit_lock);
   pthread_mutex_unlock(&t->write_lock);

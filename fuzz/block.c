@@ -49,6 +49,16 @@ static size_t restart_at(const nc_block *block, uint32_t i) {
   return nc_get_u32(block->data + block->entries_size + (size_t)4 * i);
 }
 
+/* What opening has looked at already. */
+static void require_sound_restarts(const nc_block *block) {
+  FUZZ_REQUIRE((block->restarts == 0) == (block->entries_size == 0));
+  FUZZ_REQUIRE(block->restarts == 0 || restart_at(block, 0) == 0);
+  for (uint32_t i = 0; i < block->restarts; i++) {
+    FUZZ_REQUIRE(restart_at(block, i) < block->entries_size && block->data[restart_at(block, i)] == 0);
+    FUZZ_REQUIRE(i == 0 || restart_at(block, i) > restart_at(block, i - 1));
+  }
+}
+
 static bool restarts_are_entries(const walk *w, const nc_block *block) {
   size_t entry = 0;
   for (uint32_t i = 0; i < block->restarts; i++) {
@@ -238,6 +248,7 @@ static void steer(const walk *w, const nc_block *block, uint8_t *key_buffer, nc_
     if (s == SEEK || (s == SEEK_NEAR && !c.valid)) t = choose_target(steering);
     if (s == SEEK_NEAR && c.valid) t = target_near(steering, c.entry.key, c.entry.sequence);
     index = expected_after(w, s, index, &t);
+    if (s != NEXT) memset(key_buffer, 0xA5, block->longest_key); /* only that goes on from what is there */
     nacre_status status = take_step(&c, s, &t, &err);
     bool good = fuzz_accepted_in_place(status, &err, block->entries_size);
     FUZZ_REQUIRE(good || !c.valid);
@@ -317,6 +328,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   nacre_status status = nc_block_open(bytes, &block, &err);
   if (!fuzz_accepted(status, &err, bytes.size, &block, sizeof block)) return 0;
   FUZZ_REQUIRE(block.longest_key <= block.entries_size && block.longest_key <= NACRE_KEY_BYTES_MAX);
+  require_sound_restarts(&block);
   uint8_t *key_buffer = fuzz_alloc(block.longest_key);
   walk_forward(&seen, &block, key_buffer);
   steer(&seen, &block, key_buffer, &steering);

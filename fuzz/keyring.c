@@ -2,7 +2,8 @@
  *
  * Target: the root keys of the `local:` provider, and its wraps (format/README.md, "Keyring").
  *
- * The input is decoded as it stands, as a keyring and as a wrap, and once more as a keyring with a good CRC.
+ * The input is decoded as it stands, as a keyring and as a wrap, and again as a keyring with a good CRC, at
+ * last with the number of keys that its size makes possible.
  */
 #include "keyring.h"
 
@@ -11,7 +12,7 @@
 #include "crc32c.h"
 #include "fuzz.h"
 
-enum { CRC_BYTES = 4 };
+enum { AT_COUNT = 12, HEAD_BYTES = 16, KEY_BYTES = 56, CRC_BYTES = 4 };
 
 static void decode(nacre_slice bytes) {
   nc_keyring ring;
@@ -41,6 +42,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   uint8_t *copy = fuzz_copy(data, size);
   nc_put_u32(copy + size - CRC_BYTES, nc_crc32c(0, copy, size - CRC_BYTES));
   decode(nc_slice(copy, size));
+  if (size >= HEAD_BYTES + CRC_BYTES) {
+    nc_put_u32(copy + AT_COUNT, (uint32_t)((size - HEAD_BYTES - CRC_BYTES) / KEY_BYTES));
+    nc_put_u32(copy + size - CRC_BYTES, nc_crc32c(0, copy, size - CRC_BYTES));
+    decode(nc_slice(copy, size));
+  }
   free(copy);
   return 0;
 }

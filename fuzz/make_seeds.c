@@ -219,6 +219,15 @@ static void make_block(seed_place *place) {
   }
   seed_block(place, "index", &b);
 
+  static const char *const keys[] = {"", "a", "abalone", "abalone shell", "b", "nacre", "nacreous", "z"};
+  nc_block_begin(&b, data, sizeof data, last_key);
+  for (size_t i = 0; i < sizeof keys / sizeof keys[0];
+       i++) { /* keys of many lengths: short ones behind long ones */
+    nc_entry entry = {text(keys[i]), 1, NC_KIND_PUT, text("v")};
+    FUZZ_REQUIRE(nc_block_add(&b, &entry));
+  }
+  seed_block(place, "lengths", &b);
+
   nc_block_begin(&b, data, sizeof data, last_key);
   nc_entry only = {nc_slice("", 0), NC_SEQUENCE_MAX, NC_KIND_PUT, text("under the empty key")};
   FUZZ_REQUIRE(nc_block_add(&b, &only));
@@ -328,6 +337,11 @@ static void make_log(seed_place *place) {
   record.count = 3;
   size_t size = nc_log_record_encode(&record, NC_FRAME_LOG_GROUP, bytes);
   seed(place, "log_record", "group", nc_slice(bytes, size + put_operations(bytes + size)));
+  record.first_sequence = NC_SEQUENCE_MAX; /* the last write of all: one more is too many */
+  record.count = 1;
+  size = nc_log_record_encode(&record, NC_FRAME_LOG_GROUP, bytes);
+  size += nc_operation_encode(NC_KIND_PUT, text("key"), text("value"), bytes + size);
+  seed(place, "log_record", "last_group", nc_slice(bytes, size));
   seed(place, "batch", "three", nc_slice(bytes, put_operations(bytes)));
 }
 
@@ -358,6 +372,11 @@ static void make_manifest(seed_place *place) {
   nc_edit_drop_log(&w, 6);
   nc_edit_add_state(&w, &state);
   seed(place, "manifest_edit", "commit", written(&w));
+  segment.level = UINT32_MAX; /* one bit more is too much */
+  w = nc_writer_over(bytes, sizeof bytes);
+  nc_edit_begin(&w, UINT64_MAX, 0);
+  nc_edit_add_segment(&w, &segment);
+  seed(place, "manifest_edit", "limits", written(&w));
 }
 
 /* --- keys ----------------------------------------------------------------------------------------------- */
@@ -376,7 +395,7 @@ static void make_current(seed_place *place) {
 }
 
 static void seed_key_file(seed_place *place, const char *name, const nc_key_file *file) {
-  uint8_t bytes[2048];
+  uint8_t bytes[4096];
   size_t body = nc_key_file_encode_body(file, bytes, sizeof bytes);
   size_t size = nc_key_file_encode_end(file, bytes, body, sizeof bytes);
   FUZZ_REQUIRE(body != 0 && size != 0);
@@ -387,12 +406,12 @@ static void make_key_file(seed_place *place) {
   static nc_key_file file;
   file = (nc_key_file){
       .generation = 8, .table = uuid_of(1), .version_count = 1, .wrap_count = 1, .mac_count = 1};
-  file.versions[0] = (nc_key_version){uuid_of(2), 1, NC_KEY_ACTIVE, 1700000000000, {0}};
+  file.versions[0] = (nc_key_version){uuid_of(2), 2, NC_KEY_ACTIVE, 1700000000000, {0}};
   file.wraps[0] =
       (nc_key_wrap){0, text("local"), text("local:/keys"), text(""), text(""), text(""), text("sealed")};
   file.macs[0].kek_id = uuid_of(2);
   seed_key_file(place, "one_version", &file);
-  file.versions[1] = (nc_key_version){uuid_of(2), 2, NC_KEY_PENDING, 1700000000001, {0}};
+  file.versions[1] = (nc_key_version){uuid_of(2), 3, NC_KEY_PENDING, 1700000000001, {0}};
   file.wraps[1] = (nc_key_wrap){0,          text("aws"),  text("aws:alias/a"), text("eu-west-1"),
                                 text("v1"), text("role"), text("sealed too")};
   file.wraps[2] =
@@ -401,6 +420,11 @@ static void make_key_file(seed_place *place) {
   file.version_count = file.mac_count = 2;
   file.wrap_count = 3;
   seed_key_file(place, "two_versions", &file);
+  file.wrap_count = NC_KEY_WRAPS_MAX; /* as small as they can be: a flipped bit makes one wrap more */
+  for (uint32_t i = 0; i < file.wrap_count; i++)
+    file.wraps[i] = (nc_key_wrap){
+        i < file.wrap_count / 2 ? 0 : 1, text(""), text("u"), text(""), text(""), text(""), text("c")};
+  seed_key_file(place, "limits", &file);
 }
 
 static void make_catalogue(seed_place *place) {
@@ -426,6 +450,10 @@ static void make_catalogue(seed_place *place) {
   record.specs[1] = (nc_key_spec_record){text("aws:alias/a"), text("eu-west-1"), text("role")};
   seed(place, "catalogue_record", "pending",
        nc_slice(bytes, nc_catalogue_record_encode(&record, bytes, sizeof bytes)));
+  record.spec_count = NACRE_KEY_SPECS_MAX;
+  for (uint32_t i = 0; i < record.spec_count; i++) record.specs[i] = record.specs[0];
+  seed(place, "catalogue_record", "limits",
+       nc_slice(bytes, nc_catalogue_record_encode(&record, bytes, sizeof bytes)));
 }
 
 static void make_keyring(seed_place *place) {
@@ -437,6 +465,10 @@ static void make_keyring(seed_place *place) {
     memset(ring.keys[i].key, 0x70 + i, NC_ROOT_KEY_BYTES);
   }
   seed(place, "keyring", "two_keys", nc_slice(bytes, nc_keyring_encode(&ring, bytes)));
+  uint8_t too_many[NC_KEYRING_BYTES_MAX + 56] = {0}; /* one key more than fits */
+  ring.key_count = NC_KEYRING_KEYS_MAX;
+  seed(place, "keyring", "full", nc_slice(too_many, nc_keyring_encode(&ring, too_many)));
+  seed(place, "keyring", "too_many", nc_slice(too_many, sizeof too_many));
   nc_local_wrap wrap = {.key_id = uuid_of(1)};
   nc_local_wrap_encode(&wrap, sealed);
   seed(place, "keyring", "wrap", nc_slice(sealed, sizeof sealed));

@@ -19,7 +19,7 @@
 
 enum {
   FILE_BYTES_MAX = 16 * 1024 * 1024,
-  SMALL_BYTES_MAX = 640,
+  SMALL_BYTES_MAX = 2560,
   SHOWN_BYTES_MAX = 1024,
   FILLED_BYTES_MAX = 512,
   RANDOM_INPUTS = 400, /* made from each file */

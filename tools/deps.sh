@@ -12,8 +12,9 @@ build=(gcc libc6-dev meson ninja-build pkg-config python3 libssl-dev liblz4-dev 
 # To run what was built elsewhere, without compiling.
 run=(libssl3 liblz4-1 libzstd1 libjansson4)
 # To run tests/run.sh, on top of build: the second compiler with its sanitizers, C++ for the headers, nm and readelf,
-# published test vectors.
-test=(g++ clang libclang-rt-dev libcriterion-dev binutils python3-cryptography-vectors)
+# published test vectors, and what the decoder in Python needs.
+test=(g++ clang libclang-rt-dev libcriterion-dev binutils python3-cryptography-vectors
+  python3-cryptography python3-zstandard)
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2
