@@ -125,8 +125,8 @@ typedef enum nacre_compression {
 } nacre_compression;
 
 typedef struct nacre_table_options {
-  const nacre_key_spec
-      *keys; /* each makes one wrap of the table key, any one of which opens it; none: the store's default */
+  /* Each makes one wrap of the table key, any one of which opens it; none: the store's default. */
+  const nacre_key_spec *keys;
   size_t key_count; /* at most NACRE_KEY_SPECS_MAX */
   nacre_compression compression;
   uint32_t block_bytes;         /* before compression; default 4,096; 1,024 to 1,048,576 */
@@ -143,8 +143,8 @@ typedef enum nacre_recovery_mode {
 typedef struct nacre_table_open_options {
   bool read_only;
   nacre_recovery_mode recovery;
-  const nacre_key_spec
-      *keys; /* tried after the wraps that the catalogue names, which may be none for "uuid:" names */
+  /* Tried after the wraps that the catalogue names. */
+  const nacre_key_spec *keys;
   size_t key_count;
   uint64_t reserved[8];
 } nacre_table_open_options;
