@@ -116,10 +116,10 @@ NACRE_API nacre_status nacre_close(nacre_store *store);
 /* ---- tables -------------------------------------------------------------------------------------------- */
 
 typedef enum nacre_compression {
-  NACRE_COMPRESSION_AUTOMATIC =
-      0, /* LZ4 for young segments, Zstd for merged-down ones, none where it does not pay */
-  NACRE_COMPRESSION_NONE =
-      1, /* for tables where an attacker's bytes share a block with secrets: lengths leak */
+  /* LZ4 for young segments, Zstd for merged-down ones, none where it does not pay. */
+  NACRE_COMPRESSION_AUTOMATIC = 0,
+  /* For tables where an attacker's bytes share a block with secrets: lengths leak. */
+  NACRE_COMPRESSION_NONE = 1,
   NACRE_COMPRESSION_LZ4 = 2,
   NACRE_COMPRESSION_ZSTD = 3
 } nacre_compression;
@@ -135,9 +135,9 @@ typedef struct nacre_table_options {
 } nacre_table_options;
 
 typedef enum nacre_recovery_mode {
-  NACRE_RECOVERY_STRICT = 0, /* a damaged log refuses to open */
-  NACRE_RECOVERY_TO_DAMAGE =
-      1 /* read-only only: the history up to the damage; the report says what is missing */
+  NACRE_RECOVERY_STRICT = 0, /* a damaged log or manifest refuses to open */
+  /* Read-only opens only: the history up to the damage; the report says what is missing. */
+  NACRE_RECOVERY_TO_DAMAGE = 1
 } nacre_recovery_mode;
 
 typedef struct nacre_table_open_options {
