@@ -226,11 +226,16 @@ static nacre_status walk_log(history *h, size_t i, nc_scan *scan, bool *ret_star
   return h->broken ? NACRE_OK : walk_frames(h, i, scan, NC_FRAMES_OFFSET + frame.size, err);
 }
 
+/* Where the frames of log i that count end. */
+static uint64_t end_of(const history *h, size_t i, bool started) {
+  if (!started || (h->broken && i > h->broken_log)) return NC_FRAMES_OFFSET;
+  return h->broken && i == h->broken_log ? h->broken_at.offset : h->previous_end;
+}
+
 static nacre_status keep_log(history *h, size_t i, bool started, nacre_error *err) {
   const nc_log_name *name = &h->r->manifest->logs[i];
-  uint64_t end = started ? h->previous_end : NC_FRAMES_OFFSET;
   uint64_t last = h->expected == 0 ? h->r->manifest->state.last_sequence : h->expected - 1;
-  return nc_log_found(name, end, last, started, &h->r->logs[i], err);
+  return nc_log_found(name, end_of(h, i, started), last, started, &h->r->logs[i], err);
 }
 
 /* ---- behind the break ---------------------------------------------------------------------------------- */
