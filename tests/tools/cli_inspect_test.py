@@ -79,7 +79,8 @@ class Inspect(Filled):
                 self.flip(copy, row["first_offset"] + delta)
                 report = self.inspect(copy, DAMAGED)
                 self.assertEqual(report["damage"][0]["offset"], row["first_offset"], (row, delta))
-                self.assertGreaterEqual(report["good_frames"], whole["good_frames"] - 1)
+                self.assertGreaterEqual(report["good_frames"], whole["good_frames"] - 1,
+                                        (row, delta, report["damage"], os.path.getsize(copy)))
                 self.assertIn(f"DAMAGED at {row['first_offset']}".encode(),
                               self.out("inspect", copy, status=DAMAGED))
 
