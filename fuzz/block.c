@@ -2,7 +2,7 @@
  *
  * Target: blocks, and every move of a cursor over them (format/README.md, "Blocks").
  *
- * Input: u8 number of steering bytes · steering · block. The steering bytes move a cursor and seek. Whatever
+ * Input: u8 number of moves bytes · moves · block. The moves bytes move a cursor and seek. Whatever
  * the bytes, a valid cursor stands on an entry of the block and its key is what the bytes say, rebuilt here
  * by the specification alone; the target of a seek is not beyond it. Where a walk from front to back meets
  * no damage and every restart point is an entry of it, the block is well-formed: no move may fail then, and
@@ -147,8 +147,8 @@ typedef struct target {
   uint64_t sequence;
 } target;
 
-static uint64_t choose_sequence(nc_reader *steering, uint64_t near) {
-  switch (fuzz_choose(steering, 5)) {
+static uint64_t choose_sequence(nc_reader *moves, uint64_t near) {
+  switch (fuzz_choose(moves, 5)) {
     case 0:
       return 0;
     case 1:
@@ -163,24 +163,24 @@ static uint64_t choose_sequence(nc_reader *steering, uint64_t near) {
 }
 
 /* A key of the input's. */
-static target choose_target(nc_reader *steering) {
-  size_t size = (size_t)fuzz_choose(steering, TARGET_BYTES_MAX + 1);
-  if (size > nc_reader_left(steering)) size = nc_reader_left(steering);
-  nacre_slice key = nc_read_bytes(steering, size);
-  return (target){fuzz_copy(key.data, key.size), key.size, choose_sequence(steering, 1)};
+static target choose_target(nc_reader *moves) {
+  size_t size = (size_t)fuzz_choose(moves, TARGET_BYTES_MAX + 1);
+  if (size > nc_reader_left(moves)) size = nc_reader_left(moves);
+  nacre_slice key = nc_read_bytes(moves, size);
+  return (target){fuzz_copy(key.data, key.size), key.size, choose_sequence(moves, 1)};
 }
 
 /* The key that the cursor was on last, or one beside it. */
-static target target_near(nc_reader *steering, nacre_slice key, uint64_t sequence) {
+static target target_near(nc_reader *moves, nacre_slice key, uint64_t sequence) {
   size_t size = key.size;
   uint8_t *p = fuzz_alloc(size + 1);
   if (size != 0) memcpy(p, key.data, size);
-  uint64_t change = fuzz_choose(steering, 5);
+  uint64_t change = fuzz_choose(moves, 5);
   if (change == 1) p[size++] = 0;
   if (change == 2 && size > 0) size--;
   if (change == 3 && size > 0) p[size - 1]++;
   if (change == 4 && size > 0) p[size - 1]--;
-  target made = {fuzz_copy(p, size), size, choose_sequence(steering, sequence)};
+  target made = {fuzz_copy(p, size), size, choose_sequence(moves, sequence)};
   free(p);
   return made;
 }
@@ -236,17 +236,17 @@ static void require_at(const walk *w, size_t index, const nc_block_cursor *c) {
                c->entry.value.size == seen->entry.value.size);
 }
 
-static void steer(const walk *w, const nc_block *block, uint8_t *key_buffer, nc_reader *steering) {
+static void steer(const walk *w, const nc_block *block, uint8_t *key_buffer, nc_reader *moves) {
   nc_block_cursor c;
   nc_block_cursor_init(&c, block, key_buffer);
   size_t index = w->count;
-  for (int steps = 0; steps < STEPS_MAX && nc_reader_left(steering) > 0; steps++) {
+  for (int steps = 0; steps < STEPS_MAX && nc_reader_left(moves) > 0; steps++) {
     nacre_error err;
     nc_error_clear(&err);
-    step s = (step)fuzz_choose(steering, STEPS);
+    step s = (step)fuzz_choose(moves, STEPS);
     target t = {0};
-    if (s == SEEK || (s == SEEK_NEAR && !c.valid)) t = choose_target(steering);
-    if (s == SEEK_NEAR && c.valid) t = target_near(steering, c.entry.key, c.entry.sequence);
+    if (s == SEEK || (s == SEEK_NEAR && !c.valid)) t = choose_target(moves);
+    if (s == SEEK_NEAR && c.valid) t = target_near(moves, c.entry.key, c.entry.sequence);
     index = expected_after(w, s, index, &t);
     if (s != NEXT) memset(key_buffer, 0xA5, block->longest_key); /* only that goes on from what is there */
     nacre_status status = take_step(&c, s, &t, &err);
@@ -318,8 +318,8 @@ static void build_again(const walk *w, walk *again) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static walk seen, again; /* too large for a stack */
   nc_reader r = nc_reader_over(nc_slice(data, size));
-  size_t steering_size = (size_t)fuzz_choose(&r, 256);
-  nc_reader steering = nc_reader_over(nc_read_bytes(&r, steering_size));
+  size_t moves_size = (size_t)fuzz_choose(&r, 256);
+  nc_reader moves = nc_reader_over(nc_read_bytes(&r, moves_size));
   nacre_slice bytes = nc_read_bytes(&r, nc_reader_left(&r));
   nacre_error err;
   nc_error_clear(&err);
@@ -331,7 +331,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   require_sound_restarts(&block);
   uint8_t *key_buffer = fuzz_alloc(block.longest_key);
   walk_forward(&seen, &block, key_buffer);
-  steer(&seen, &block, key_buffer, &steering);
+  steer(&seen, &block, key_buffer, &moves);
   if (seen.well_formed) walk_back(&seen, &block, key_buffer);
   if (seen.well_formed) build_again(&seen, &again);
   free(key_buffer);
