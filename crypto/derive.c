@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * derive: HKDF-Expand and HMAC through OpenSSL's EVP; contexts are made and wiped with each call.
+ * derive: HKDF-Expand, HMAC and scrypt through OpenSSL's EVP; contexts are made and wiped with each call.
  */
 #include "derive.h"
 
@@ -33,6 +33,10 @@ const char *nc_label_text(nc_label label) {
       return "data";
     case NC_LABEL_DEK_COMMIT:
       return "dek-commit";
+    case NC_LABEL_KEYRING:
+      return "keyring";
+    case NC_LABEL_KEYRING_COMMIT:
+      return "keyring-commit";
   }
   return "";
 }
@@ -111,4 +115,23 @@ nacre_status nc_hmac(nc_env *env, const uint8_t key[32], nacre_slice data, uint8
   bool good = authenticate(env, key, data, out);
   ERR_pop_to_mark();
   return good ? NACRE_OK : nc_fail(err, NC_E_OPENSSL, "computing an HMAC");
+}
+
+/* OpenSSL refuses to work above a limit of its own (32 MiB) unless it is told another. Its sum is 128 r (N + p)
+ * and some blocks. */
+static uint64_t scrypt_memory(uint64_t n, uint32_t r, uint32_t p) { return 128 * (uint64_t)r * (n + p + 8); }
+
+nacre_status nc_scrypt(nacre_slice passphrase, nacre_slice salt, uint64_t n, uint32_t r, uint32_t p, uint8_t *out,
+                       size_t size, nacre_error *err) {
+  const char *text = passphrase.size > 0 ? passphrase.data : "";
+  ERR_set_mark();
+  bool good = n <= UINT32_MAX && EVP_PBE_scrypt(text, passphrase.size, salt.data, salt.size, n, r, p,
+                                                scrypt_memory(n, r, p), out, size) == 1;
+  bool memory = !good && ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
+  ERR_pop_to_mark();
+  if (good) return NACRE_OK;
+  nc_wipe(out, size);
+  unsigned long long shown = n;
+  if (memory) return nc_fail(err, NC_E_NO_MEMORY, "scrypt with N %llu, r %u", shown, r);
+  return nc_fail(err, NC_E_OPENSSL, "scrypt with N %llu, r %u, p %u", shown, r, p);
 }

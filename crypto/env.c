@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "passphrase.h"
+
 enum { PAGE_BYTES = 4096 };
 
 static nacre_status make_fork_word(nc_env *env, nacre_error *err) {
@@ -46,7 +48,8 @@ static nacre_status fetch_algorithms(nc_env *env, nacre_error *err) {
 static nacre_status fill(nc_env *env, nacre_error *err) {
   NC_TRY(make_fork_word(env, err));
   NC_TRY(fetch_algorithms(env, err));
-  return nc_heap_create(&env->heap, err);
+  NC_TRY(nc_heap_create(&env->heap, err));
+  return nc_passphrases_create(env->heap, &env->passphrases, err);
 }
 
 nacre_status nc_env_create(const nacre_io *io, nc_env **ret_env, nacre_error *err) {
@@ -64,6 +67,7 @@ nacre_status nc_env_create(const nacre_io *io, nc_env **ret_env, nacre_error *er
 
 void nc_env_destroy(nc_env *env) {
   if (env == NULL) return;
+  nc_passphrases_destroy(env->passphrases);
   nc_heap_destroy(env->heap);
   EVP_MAC_free(env->mac);
   EVP_KDF_free(env->kdf);

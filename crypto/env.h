@@ -12,9 +12,12 @@
 #include "private_memory.h"
 #include "status.h"
 
+typedef struct nc_passphrases nc_passphrases; /* passphrase.h */
+
 typedef struct nc_env {
   const nacre_io *io;
   nc_heap *heap;
+  nc_passphrases *passphrases;     /* keys that passphrases of keyrings became; has a lock of its own */
   void *cipher;                    /* EVP_CIPHER: AES-256-GCM */
   void *kdf;                       /* EVP_KDF: HKDF */
   void *mac;                       /* EVP_MAC: HMAC */

@@ -189,6 +189,14 @@ nacre_status nc_file_size(nc_file *file, uint64_t *ret_size, nacre_error *err) {
   return NACRE_OK;
 }
 
+nacre_status nc_file_links(nc_file *file, uint64_t *ret_links, nacre_error *err) {
+  const nacre_io *io = file->env->io;
+  nacre_io_info info;
+  NC_TRY(file_result(file, io->file_info(io->context, file->handle, &info), NACRE_NONE, "looking at", err));
+  *ret_links = info.links;
+  return NACRE_OK;
+}
+
 nacre_status nc_file_read(nc_file *file, uint64_t offset, void *buffer, size_t size, nacre_error *err) {
   const nacre_io *io = file->env->io;
   size_t got = 0;

@@ -56,6 +56,7 @@ NC_MUST_CHECK nacre_status nc_file_create(const nc_dir *dir, const char *name, n
 NC_MUST_CHECK nacre_status nc_file_open(const nc_dir *dir, const char *name, bool writable, nc_file *ret_file,
                                         nacre_error *err);
 NC_MUST_CHECK nacre_status nc_file_size(nc_file *file, uint64_t *ret_size, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_file_links(nc_file *file, uint64_t *ret_links, nacre_error *err); /* names */
 /* Reads exactly `size` bytes; an end before them is NC_E_FILE_SHORT (NACRE_CORRUPT). */
 NC_MUST_CHECK nacre_status nc_file_read(nc_file *file, uint64_t offset, void *buffer, size_t size,
                                         nacre_error *err);

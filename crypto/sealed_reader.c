@@ -21,20 +21,27 @@ struct nc_sealed_reader {
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
+nacre_status nc_header_kek(const nc_table_keys *keys, const nc_header_slot *slot, const nc_kek **ret_kek,
+                           nacre_error *err) {
+  const nc_kek *kek = nc_table_keys_find(keys, &slot->kek_id); /* [H4] */
+  *ret_kek = kek;
+  if (kek != NULL) return NACRE_OK;
+  char id[NC_UUID_TEXT_BYTES];
+  nc_uuid_format(&slot->kek_id, id);
+  bool retired = slot->kek_version < nc_kek_describe(nc_table_keys_active(keys))->version; /* [C7] */
+  return nc_fail(err, retired ? NC_E_KEK_RETIRED : NC_E_KEK_UNKNOWN, "%s, version %u", id, slot->kek_version);
+}
+
 static nacre_status unwrap_slot(nc_sealed_reader *r, const nc_table_keys *keys, const nc_header_slot *slot,
                                 nacre_error *err) {
-  const nc_kek *kek = nc_table_keys_find(keys, &slot->kek_id);
-  if (kek == NULL) {
-    char id[NC_UUID_TEXT_BYTES];
-    nc_uuid_format(&slot->kek_id, id);
-    return nc_fail(err, NC_E_KEK_UNKNOWN, "%s, version %u", id, slot->kek_version);
-  }
+  const nc_kek *kek;
+  NC_TRY(nc_header_kek(keys, slot, &kek, err));
   NC_TRY(nc_dek_unwrap(r->file.env, kek, slot, &r->open, err));
   r->header = *slot;
   return NACRE_OK;
 }
 
-/* Tells the first slot's error when neither unwraps. */
+/* Tells the first slot's error when neither unwraps. [H6] */
 static nacre_status unwrap_either(nc_sealed_reader *r, const nc_table_keys *keys, nacre_slice bytes,
                                   nacre_error *err) {
   nc_header_slot slots[NC_SLOT_COUNT];
@@ -48,12 +55,17 @@ static nacre_status unwrap_either(nc_sealed_reader *r, const nc_table_keys *keys
   return nc_fail_with(err, &why);
 }
 
+/* A read that meets a rewrap may see a slot half written, and, if it is held up between the two, both of
+ * them: no rewrap writes both in the time of another read. */
 static nacre_status read_header(nc_sealed_reader *r, const nc_table_keys *keys, nacre_error *err) {
   uint8_t *bytes = malloc(NC_FRAMES_OFFSET);
   if (bytes == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   size_t size = r->size < NC_FRAMES_OFFSET ? (size_t)r->size : NC_FRAMES_OFFSET;
-  nacre_status status = nc_file_read(&r->file, 0, bytes, size, err);
-  if (status == NACRE_OK) status = unwrap_either(r, keys, (nacre_slice){bytes, size}, err);
+  nacre_status status = NACRE_CORRUPT;
+  for (int tries = 0; tries < 2 && status == NACRE_CORRUPT; tries++) {
+    status = nc_file_read(&r->file, 0, bytes, size, err);
+    if (status == NACRE_OK) status = unwrap_either(r, keys, (nacre_slice){bytes, size}, err);
+  }
   free(bytes);
   return status;
 }
@@ -62,15 +74,16 @@ static nacre_status identity_fail(nacre_error *err, const char *what) {
   return nc_fail(err, NC_E_FILE_IDENTITY, "its %s is another", what);
 }
 
-static nacre_status check_expected(const nc_header_slot *header, const nc_sealed_expect *expect,
-                                   nacre_error *err) {
+/* [H7] */
+nacre_status nc_header_expected(const nc_header_slot *header, const nc_sealed_expect *expect,
+                                nacre_error *err) {
   const nc_identity *identity = &header->identity;
   if ((int)expect->type != 0 && identity->type != expect->type) return identity_fail(err, "type");
   if (expect->origin_table != NULL && !nc_uuid_equal(expect->origin_table, &identity->origin_table)) {
     return identity_fail(err, "table");
   }
   if (expect->number != 0 && identity->number != expect->number) return identity_fail(err, "number");
-  if (expect->epoch_max != 0 && identity->epoch > expect->epoch_max) {
+  if (expect->epoch_max != 0 && identity->epoch > expect->epoch_max) { /* [C6] */
     return nc_fail(err, NC_E_FILE_EPOCH, "epoch %llu, beyond %llu", (unsigned long long)identity->epoch,
                    (unsigned long long)expect->epoch_max);
   }
@@ -87,7 +100,7 @@ static nacre_status open_file(nc_sealed_reader *r, const nc_table_keys *keys, co
                               nacre_error *err) {
   NC_TRY(nc_file_size(&r->file, &r->size, err));
   nacre_status status = read_header(r, keys, err);
-  if (status == NACRE_OK && expect != NULL) status = check_expected(&r->header, expect, err);
+  if (status == NACRE_OK && expect != NULL) status = nc_header_expected(&r->header, expect, err);
   return status == NACRE_OK ? NACRE_OK : nc_fail_in(err, status, r->file.label, 0);
 }
 
@@ -104,6 +117,23 @@ nacre_status nc_sealed_reader_open(const nc_dir *dir, const char *name, const nc
   }
   *ret_reader = r;
   return NACRE_OK;
+}
+
+nacre_status nc_sealed_header_peek(const nc_dir *dir, const char *name, nc_header_slot *ret_slot,
+                                   nacre_error *err) {
+  uint8_t bytes[NC_FRAMES_OFFSET];
+  nc_header_slot slots[NC_SLOT_COUNT];
+  bool good[NC_SLOT_COUNT];
+  nc_file file;
+  int pick = 0;
+  NC_TRY(nc_file_open(dir, name, false, &file, err));
+  nacre_status status = nc_file_read(&file, 0, bytes, sizeof bytes, err);
+  if (status == NACRE_OK)
+    status = nc_fail_in(err, nc_header_pick((nacre_slice){bytes, sizeof bytes}, slots, good, &pick, err),
+                        file.label, 0);
+  nc_file_close(&file);
+  if (status == NACRE_OK) *ret_slot = slots[pick];
+  return status;
 }
 
 void nc_sealed_reader_close(nc_sealed_reader *r) {
@@ -136,7 +166,7 @@ static nacre_status compare_slots(nc_sealed_reader *r, uint8_t *bytes, nacre_err
     nacre_status status = nc_header_decode((nacre_slice){bytes + at, NC_SLOT_BYTES}, i, &slots[i], err);
     if (status != NACRE_OK) return nc_fail_in(err, status, r->file.label, at);
   }
-  if (slots_equal(slots, bytes, bytes + NC_SLOT_BYTES)) return NACRE_OK;
+  if (slots_equal(slots, bytes, bytes + NC_SLOT_BYTES)) return NACRE_OK; /* [H8] */
   return nc_fail_in(err, nc_fail_at(err, NC_E_HEADER_SLOTS_DIFFER, NC_SLOT_BYTES, NULL), r->file.label, 0);
 }
 
@@ -151,7 +181,7 @@ nacre_status nc_sealed_reader_check_header(nc_sealed_reader *r, nacre_error *err
 /* ---- frames -------------------------------------------------------------------------------------------- */
 
 /* The tag was bad and the buffer is wiped: was the frame damaged, or changed by someone who mended its
- * checksum? */
+ * checksum? [F8] */
 static nacre_status tell_damage(nc_sealed_reader *r, nc_handle handle, uint8_t *buffer, nacre_error *err) {
   NC_TRY(nc_file_read(&r->file, handle.offset, buffer, handle.size, err));
   nacre_status status = nc_frame_check((nacre_slice){buffer, handle.size}, err);

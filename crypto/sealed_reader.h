@@ -21,9 +21,20 @@ typedef struct nc_sealed_expect {
   const uint8_t *dek_commitment;
 } nc_sealed_expect;
 
-/* Reads and picks the header slots, unwraps with exactly the KEK that the slot names (NC_E_KEK_UNKNOWN,
- * NACRE_KEY_MISSING, when it is not held), checks commitment and expectations. When the picked slot does not
- * unwrap the other is tried if it decodes. */
+/* The KEK that a slot names, exactly: NC_E_KEK_UNKNOWN (NACRE_KEY_MISSING) when it is not held,
+ * NC_E_KEK_RETIRED (NACRE_ROLLED_BACK) when it is of a version before the active one. */
+NC_MUST_CHECK nacre_status nc_header_kek(const nc_table_keys *keys, const nc_header_slot *slot,
+                                         const nc_kek **ret_kek, nacre_error *err);
+/* Compares an authenticated header with what the file must be. */
+NC_MUST_CHECK nacre_status nc_header_expected(const nc_header_slot *header, const nc_sealed_expect *expect,
+                                              nacre_error *err);
+
+/* Reads a header without a key: the slot that a reader would try first. Nothing of it is authenticated. */
+NC_MUST_CHECK nacre_status nc_sealed_header_peek(const nc_dir *dir, const char *name,
+                                                 nc_header_slot *ret_slot, nacre_error *err);
+
+/* Reads and picks the header slots, unwraps with exactly the KEK that the slot names, checks commitment and
+ * expectations. When the picked slot does not unwrap the other is tried if it decodes. */
 NC_MUST_CHECK nacre_status nc_sealed_reader_open(const nc_dir *dir, const char *name,
                                                  const nc_table_keys *keys, const nc_sealed_expect *expect,
                                                  nc_sealed_reader **ret_reader, nacre_error *err);

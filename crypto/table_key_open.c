@@ -46,7 +46,7 @@ static void free_copy(copy *c) {
 /* Of two bad copies the first that is there is told of. */
 static nacre_status tell_worse(const copy copies[2], nacre_error *err) {
   const copy *told = copies[0].status != NACRE_NOT_FOUND ? &copies[0] : &copies[1];
-  if (told->status == NACRE_NOT_FOUND) return nc_fail(err, NC_E_KEY_FILE_MISSING, NULL);
+  if (told->status == NACRE_NOT_FOUND) return nc_fail(err, NC_E_KEY_FILE_MISSING, NULL); /* [K4] */
   return nc_fail_with(err, &told->error);
 }
 
@@ -80,20 +80,49 @@ static bool pinned(const nc_key_version *version, const nc_kek_pin *pin) {
          nc_equal_secret(version->commitment, pin->commitment, NC_COMMITMENT_BYTES);
 }
 
-static nacre_status check_trust(const nc_key_file *file, uint32_t active, const nc_key_trust *trust,
-                                nacre_error *err) {
+static bool holds_pinned(const nc_key_file *file, const uint8_t *commitment) {
+  for (uint32_t i = 0; i < file->version_count; i++) {
+    if (nc_equal_secret(file->versions[i].commitment, commitment, NC_COMMITMENT_BYTES)) return true;
+  }
+  return false;
+}
+
+/* A change of keys that the catalogue has not committed yet: the file calls the new version active, but files
+ * are made under the current one. */
+static nacre_status find_current(const nc_key_file *file, const nc_kek_pin *current, uint32_t *ret_index,
+                                 nacre_error *err) {
+  for (uint32_t i = 0; i < file->version_count; i++) {
+    if (!pinned(&file->versions[i], current)) continue;
+    *ret_index = i;
+    return NACRE_OK;
+  }
+  return nc_fail(err, NC_E_KEY_FILE_PIN, "the current version is not in it");
+}
+
+/* Which version new files are made under, and which is pending: the file's last one, or none (the number of
+ * versions). */
+static nacre_status check_trust(const nc_key_file *file, const nc_key_trust *trust, uint32_t *ret_active,
+                                uint32_t *ret_pending, nacre_error *err) {
+  uint32_t active = 0;
+  NC_TRY(find_active(file, &active, err));
   const nc_key_version *version = &file->versions[active];
-  if (!trust->any_table && !nc_uuid_equal(&file->table, &trust->table)) {
+  if (!trust->any_table && !nc_uuid_equal(&file->table, &trust->table)) { /* [K5] */
     char id[NC_UUID_TEXT_BYTES];
     nc_uuid_format(&file->table, id);
     return nc_fail(err, NC_E_KEY_FILE_TABLE, "%s", id);
   }
-  if (file->generation < trust->generation_min) {
+  if (file->generation < trust->generation_min) { /* [T3] */
     return nc_fail(err, NC_E_KEY_FILE_ROLLED_BACK, "generation %llu, before %llu",
                    (unsigned long long)file->generation, (unsigned long long)trust->generation_min);
   }
-  if (trust->current == NULL || pinned(version, trust->current) || pinned(version, trust->pending))
-    return NACRE_OK;
+  *ret_active = active;
+  *ret_pending = file->version_count;
+  if (trust->pinned != NULL && !holds_pinned(file, trust->pinned)) return nc_fail(err, NC_E_STORE_PIN, NULL);
+  if (trust->current == NULL || pinned(version, trust->current)) return NACRE_OK; /* [T2] */
+  if (pinned(version, trust->pending) && active + 1 == file->version_count) {
+    *ret_pending = active;
+    return find_current(file, trust->current, ret_active, err);
+  }
   char id[NC_UUID_TEXT_BYTES];
   nc_uuid_format(&version->id, id);
   return nc_fail(err, NC_E_KEY_FILE_PIN, "%s, version %u", id, version->version);
@@ -132,7 +161,7 @@ static nacre_status unwrap_one(asking *a, const nacre_key_spec *spec, const nc_k
   nc_kms_purpose purpose = {a->file->table, kek->pin.id, kek->pin.version};
   NC_TRY(nc_kms_unwrap(a->kms, spec, &purpose, wrap->ciphertext, key.bytes, err));
   NC_TRY(nc_kek_commitment(a->kms->env, key.bytes, &a->file->table, &kek->pin, commitment, err));
-  if (!nc_equal_secret(commitment, kek->pin.commitment, sizeof commitment)) {
+  if (!nc_equal_secret(commitment, kek->pin.commitment, sizeof commitment)) { /* [D1] */
     return nc_fail(err, NC_E_KEK_COMMITMENT, "%.200s", spec->uri);
   }
   memcpy(kek->key, key.bytes, NC_KEK_BYTES);
@@ -151,7 +180,7 @@ static bool fits(const nc_key_wrap *wrap, const nacre_key_spec *spec, bool same_
          nc_slice_equal(wrap->provider, text_slice(scheme));
 }
 
-/* Tries every wrap of a version that one of the caller's keys may open. */
+/* Tries every wrap of a version that one of the caller's keys may open. [K7] */
 static bool ask_one(asking *a, const nacre_key_spec *spec, bool same_uri, uint32_t version_index) {
   for (uint32_t i = 0; i < a->file->wrap_count; i++) {
     const nc_key_wrap *wrap = &a->file->wraps[i];
@@ -194,52 +223,93 @@ static nacre_status ask_all(asking *a, uint32_t version_index, nacre_error *err)
   return nc_fail_with(err, &a->error);
 }
 
-static nacre_status unwrap_versions(asking *a, nacre_error *err) {
+static nc_kek_pin pin_of(const nc_key_version *version) {
+  nc_kek_pin pin = {.id = version->id, .version = version->version};
+  memcpy(pin.commitment, version->commitment, sizeof pin.commitment);
+  return pin;
+}
+
+static nacre_status unwrap_version(asking *a, uint32_t i, nacre_error *err) {
+  a->keys->keks[i].pin = pin_of(&a->file->versions[i]);
+  return ask_all(a, i, err);
+}
+
+/* A pending version that cannot be had keeps nothing from opening: no file is under it yet. */
+static nacre_status unwrap_versions(asking *a, uint32_t pending, nacre_error *err) {
   for (uint32_t i = 0; i < a->file->version_count; i++) {
-    const nc_key_version *version = &a->file->versions[i];
-    nc_kek_pin *pin = &a->keys->keks[i].pin;
-    pin->id = version->id;
-    pin->version = version->version;
-    memcpy(pin->commitment, version->commitment, sizeof pin->commitment);
-    NC_TRY(ask_all(a, i, err));
+    nacre_error why;
+    nacre_status status = unwrap_version(a, i, &why);
+    if (status == NACRE_OK) {
+      a->keys->kek_count = i + 1;
+    } else if (i != pending) {
+      return nc_fail_with(err, &why);
+    }
+    if (i == pending) a->keys->pending_error = status == NACRE_OK ? (nacre_error){0} : why;
   }
   return NACRE_OK;
 }
 
-static nacre_status check_mac(const nc_table_keys *keys, const copy *chosen, nacre_error *err) {
-  const nc_kek *active = nc_table_keys_active(keys);
+/* One MAC under every version: whoever holds one of them can tell what the others are. [K6] */
+static nacre_status check_macs(const nc_table_keys *keys, const copy *chosen, nacre_error *err) {
   uint8_t mac[NC_MAC_BYTES];
   nacre_slice body = {chosen->bytes, chosen->body_size};
-  NC_TRY(nc_kek_mac(keys->env, active, NC_LABEL_KEYFILE_MAC, &keys->table, body, mac, err));
-  for (uint32_t i = 0; i < chosen->file->mac_count; i++) {
-    const nc_key_mac *stored = &chosen->file->macs[i];
-    if (!nc_uuid_equal(&stored->kek_id, &active->pin.id)) continue;
-    if (nc_equal_secret(stored->mac, mac, sizeof mac)) return NACRE_OK;
+  for (uint32_t i = 0; i < keys->kek_count; i++) {
+    NC_TRY(nc_kek_mac(keys->env, &keys->keks[i], NC_LABEL_KEYFILE_MAC, &keys->table, body, mac, err));
+    if (!nc_equal_secret(chosen->file->macs[i].mac, mac, sizeof mac))
+      return nc_fail(err, NC_E_KEY_FILE_MAC, "version %u", keys->keks[i].pin.version);
   }
-  return nc_fail(err, NC_E_KEY_FILE_MAC, NULL);
+  return NACRE_OK;
+}
+
+/* ---- one key alone ------------------------------------------------------------------------------------- */
+
+nacre_status nc_table_keys_probe(const nc_kms *kms, const nc_table_keys *keys, const nacre_key_spec *spec,
+                                 nacre_error *err) {
+  size_t body;
+  NC_SECRET(key);
+  nc_key_file *file = malloc(sizeof *file);
+  if (file == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  nacre_status status = nc_key_file_decode((nacre_slice){keys->image, keys->image_size}, file, &body, err);
+  const nc_key_wrap *wrap = NULL;
+  for (uint32_t i = 0; status == NACRE_OK && i < file->wrap_count; i++) {
+    if (nc_slice_equal(file->wraps[i].uri, text_slice(spec->uri))) wrap = &file->wraps[i];
+  }
+  if (wrap == NULL) {
+    status = status == NACRE_OK ? nc_fail(err, NC_E_KEY_NO_WRAP, "%.200s", spec->uri) : status;
+  } else {
+    const nc_key_version *version = &file->versions[wrap->version_index];
+    const nc_kek *held = nc_table_keys_find(keys, &version->id);
+    nc_kms_purpose purpose = {keys->table, version->id, version->version};
+    status = nc_kms_unwrap(kms, spec, &purpose, wrap->ciphertext, key.bytes, err);
+    bool right = held == NULL || nc_equal_secret(key.bytes, held->key, NC_KEK_BYTES);
+    if (status == NACRE_OK && !right) status = nc_fail(err, NC_E_KEK_COMMITMENT, "%.200s", spec->uri);
+  }
+  free(file);
+  return status;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
-static nacre_status fill(nc_table_keys *keys, const copy *chosen, uint32_t active, const nc_kms *kms,
+static nacre_status fill(nc_table_keys *keys, const copy *chosen, uint32_t pending, const nc_kms *kms,
                          const nc_key_trust *trust, nacre_error *err) {
   asking a = {.kms = kms, .trust = trust, .file = chosen->file, .keys = keys};
   keys->table = chosen->file->table;
   keys->generation = chosen->file->generation;
-  keys->active = active;
+  keys->has_pending = pending < chosen->file->version_count;
+  if (keys->has_pending) keys->pending = pin_of(&chosen->file->versions[pending]);
   memcpy(keys->image, chosen->bytes, chosen->size);
-  NC_TRY(unwrap_versions(&a, err));
-  return check_mac(keys, chosen, err);
+  NC_TRY(unwrap_versions(&a, pending, err));
+  return check_macs(keys, chosen, err);
 }
 
 static nacre_status believe(const copy *chosen, const nc_kms *kms, const nc_key_trust *trust,
                             nc_table_keys **ret_keys, nacre_error *err) {
-  uint32_t active = 0;
+  uint32_t active = 0, pending = 0;
   nc_table_keys *keys;
-  NC_TRY(find_active(chosen->file, &active, err));
-  NC_TRY(check_trust(chosen->file, active, trust, err));
+  NC_TRY(check_trust(chosen->file, trust, &active, &pending, err));
   NC_TRY(nc_key_set_create(kms->env, chosen->file->version_count, chosen->size, &keys, err));
-  nacre_status status = fill(keys, chosen, active, kms, trust, err);
+  keys->active = active;
+  nacre_status status = fill(keys, chosen, pending, kms, trust, err);
   if (status != NACRE_OK) {
     nc_table_keys_unref(keys);
     return status;

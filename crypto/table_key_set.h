@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * table_key_set: what table_key.c, which makes sets of table keys, shares with table_key_open.c, which reads
- * them. For those two only.
+ * table_key_set: the inside of a set of table keys, shared by the files whose names begin with table_key.
+ * Nobody else includes it.
  */
 #ifndef NC_TABLE_KEY_SET_H
 #define NC_TABLE_KEY_SET_H
@@ -21,10 +21,13 @@ struct nc_table_keys {
   nc_env *env;
   nc_uuid table;
   uint64_t generation;
-  uint32_t kek_count, active;
-  nc_kek *keks;   /* private memory */
+  uint32_t kek_capacity, kek_count, active;
+  nc_kek *keks;   /* private memory; as they stand in the file, but for a pending one that is not held */
   uint8_t *image; /* the key file, byte for byte */
   size_t image_size;
+  bool has_pending; /* the file calls a version active that is not committed yet: */
+  nc_kek_pin pending;
+  nacre_error pending_error; /* why it is not held; status NACRE_OK: it is */
 };
 
 /* A set of one reference with room for so many keys and such an image, for the caller to fill. */

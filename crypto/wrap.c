@@ -108,6 +108,7 @@ static nacre_status unwrap_dek(nc_env *env, const nc_kek *kek, const nc_header_s
   nacre_status status = nc_aead_open(aead, derived.bytes + NC_AEAD_KEY_BYTES, (nacre_slice){aad, sizeof aad},
                                      wrapped, slot->wrap_tag, ret_dek, err);
   nc_aead_destroy(aead);
+  /* [H5] */
   return status == NACRE_TAMPERED ? nc_fail_at(err, NC_E_WRAP_TAG, 0, "slot %u", slot->index) : status;
 }
 
@@ -115,7 +116,7 @@ static nacre_status check_commitment(nc_env *env, const uint8_t *dek, const nc_h
                                      nacre_error *err) {
   uint8_t commitment[NC_COMMITMENT_BYTES];
   NC_TRY(derive_from_dek(env, dek, NC_LABEL_DEK_COMMIT, &slot->identity, commitment, err));
-  if (nc_equal_secret(commitment, slot->dek_commitment, sizeof commitment)) return NACRE_OK;
+  if (nc_equal_secret(commitment, slot->dek_commitment, sizeof commitment)) return NACRE_OK; /* [D1] */
   return nc_fail_at(err, NC_E_DEK_COMMITMENT, 0, "slot %u", slot->index);
 }
 
@@ -139,6 +140,29 @@ nacre_status nc_dek_unwrap(nc_env *env, const nc_kek *kek, const nc_header_slot 
   NC_TRY(unwrap_dek(env, kek, slot, dek.bytes, err));
   NC_TRY(check_commitment(env, dek.bytes, slot, err));
   return create_open_ctx(env, dek.bytes, &slot->identity, ret_ctx, err);
+}
+
+nacre_status nc_dek_check(nc_env *env, const nc_kek *kek, const nc_header_slot *slot, nacre_error *err) {
+  NC_SECRET(dek);
+  NC_TRY(unwrap_dek(env, kek, slot, dek.bytes, err));
+  return check_commitment(env, dek.bytes, slot, err);
+}
+
+nacre_status nc_dek_rewrap(nc_env *env, const nc_kek *from_kek, const nc_header_slot *from,
+                           const nc_kek *to_kek, nc_header_slot *ret_slot, nacre_error *err) {
+  NC_SECRET(dek);
+  const nc_kek_pin *pin = nc_kek_describe(to_kek);
+  nc_header_slot slot = *from;
+  slot.index = 0;
+  slot.sequence++;
+  slot.kek_id = pin->id;
+  slot.kek_version = pin->version;
+  NC_TRY(unwrap_dek(env, from_kek, from, dek.bytes, err));
+  NC_TRY(check_commitment(env, dek.bytes, from, err));
+  NC_TRY(wrap_dek(env, to_kek, dek.bytes, &slot, err));
+  NC_TRY(nc_dek_check(env, to_kek, &slot, err));
+  *ret_slot = slot;
+  return NACRE_OK;
 }
 
 void nc_seal_ctx_destroy(nc_seal_ctx *ctx) {
@@ -201,7 +225,7 @@ static nacre_status decode_expected(const uint8_t *frame, size_t size, uint8_t e
                                     nc_frame_header *ret_header, nacre_error *err) {
   if (size < NC_FRAME_HEADER_BYTES) return nc_fail_at(err, NC_E_FRAME_SHORT, 0, "%zu bytes", size);
   NC_TRY(nc_frame_decode(frame, ret_header, err));
-  if (nc_frame_size(ret_header->ciphertext_size) != size) {
+  if (nc_frame_size(ret_header->ciphertext_size) != size) { /* [F10] */
     return nc_fail_at(err, NC_E_FRAME_LENGTH, 0, "%zu bytes instead of %zu",
                       nc_frame_size(ret_header->ciphertext_size), size);
   }
@@ -222,8 +246,8 @@ nacre_status nc_open_frame(nc_open_ctx *ctx, uint8_t *frame, size_t size, uint8_
                                      text + header.ciphertext_size, text, err);
   give_back_aead(ctx, aead);
   if (status == NACRE_TAMPERED)
-    return nc_fail_at(err, NC_E_FRAME_TAG, 0, "%s", nc_frame_type_name(header.type));
+    return nc_fail_at(err, NC_E_FRAME_TAG, 0, "%s", nc_frame_type_name(header.type)); /* [F8] */
   if (status != NACRE_OK) return status;
-  *ret_plaintext = ciphertext;
+  *ret_plaintext = ciphertext; /* [F9] */
   return NACRE_OK;
 }

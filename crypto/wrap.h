@@ -24,6 +24,13 @@ NC_MUST_CHECK nacre_status nc_dek_generate(nc_env *env, const nc_kek *kek, nc_he
  * (NC_E_DEK_COMMITMENT). */
 NC_MUST_CHECK nacre_status nc_dek_unwrap(nc_env *env, const nc_kek *kek, const nc_header_slot *slot,
                                          nc_open_ctx **ret_ctx, nacre_error *err);
+/* Wraps the DEK of `from`, a slot wrapped under `from_kek`, under `to_kek` with a fresh salt: the slot's next
+ * sequence, its index 0. The new wrap is unwrapped again and compared before this returns. */
+NC_MUST_CHECK nacre_status nc_dek_rewrap(nc_env *env, const nc_kek *from_kek, const nc_header_slot *from,
+                                         const nc_kek *to_kek, nc_header_slot *ret_slot, nacre_error *err);
+/* Whether a slot unwraps and its commitment is right, as nc_dek_unwrap, without keeping anything. */
+NC_MUST_CHECK nacre_status nc_dek_check(nc_env *env, const nc_kek *kek, const nc_header_slot *slot,
+                                        nacre_error *err);
 void nc_seal_ctx_destroy(nc_seal_ctx *ctx);
 void nc_open_ctx_destroy(nc_open_ctx *ctx);
 

@@ -4,14 +4,19 @@
  */
 #include "table.h"
 
-void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const nacre_error *error) {
+void nc_table_tell(nacre_table *t, nacre_event *event) {
   if (t->shared->on_event == NULL) return;
   char name[sizeof t->name];
   pthread_mutex_lock(&t->state_lock); /* a rename may be under way */
   memcpy(name, t->name, sizeof name);
   pthread_mutex_unlock(&t->state_lock);
-  nacre_event event = {.type = type, .table = name[0] == '\0' ? NULL : name, .bytes = bytes, .error = error};
-  t->shared->on_event(t->shared->event_arg, &event);
+  event->table = name[0] == '\0' ? NULL : name;
+  t->shared->on_event(t->shared->event_arg, event);
+}
+
+void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const nacre_error *error) {
+  nacre_event event = {.type = type, .bytes = bytes, .error = error};
+  nc_table_tell(t, &event);
 }
 
 void nc_table_note_result(nacre_table *t, nacre_error *slot, nacre_status status, const nacre_error *err) {

@@ -8,8 +8,8 @@
 
 #include "last_error.h"
 
-static nacre_status decode_item(nc_heap *heap, nacre_slice key, nacre_slice value,
-                                nc_catalogue_item **ret_item, nacre_error *err) {
+nacre_status nc_catalogue_decode(nc_heap *heap, nacre_slice key, nacre_slice value,
+                                 nc_catalogue_item **ret_item, nacre_error *err) {
   nc_catalogue_item *item = nc_heap_alloc(heap, sizeof *item + value.size);
   if (item == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   item->heap = heap;
@@ -37,7 +37,7 @@ static nacre_status collect(nc_heap *heap, nacre_iter *it, nc_catalogue_item **r
   nc_catalogue_item *items = NULL, **end = &items;
   nacre_status status = NACRE_OK;
   for (nacre_iter_first(it); nacre_iter_valid(it) && status == NACRE_OK; nacre_iter_next(it)) {
-    status = decode_item(heap, nacre_iter_key(it), nacre_iter_value(it), end, err);
+    status = nc_catalogue_decode(heap, nacre_iter_key(it), nacre_iter_value(it), end, err);
     if (status == NACRE_OK) end = &(*end)->next;
   }
   if (status == NACRE_OK) status = told(nacre_iter_status(it), err);
@@ -89,6 +89,13 @@ nacre_status nc_catalogue_find(nacre_table *catalogue, const char *name, nc_cata
   if (found == NULL) return nc_fail(err, NC_E_TABLE_MISSING, "\"%.100s\"", name);
   *ret_item = found;
   return NACRE_OK;
+}
+
+nacre_status nc_catalogue_find_uuid(nacre_table *catalogue, const nc_uuid *table,
+                                    nc_catalogue_item **ret_item, nacre_error *err) {
+  char name[sizeof NC_UUID_PREFIX + NC_UUID_TEXT_BYTES] = NC_UUID_PREFIX;
+  nc_uuid_format(table, name + strlen(NC_UUID_PREFIX));
+  return nc_catalogue_find(catalogue, name, ret_item, err);
 }
 
 nacre_status nc_catalogue_put(nacre_table *catalogue, const nc_uuid *table, const nc_catalogue_record *record,

@@ -22,6 +22,9 @@ typedef struct nc_catalogue_item {
   uint8_t bytes[];
 } nc_catalogue_item;
 
+/* One record, as it stands in the catalogue. */
+NC_MUST_CHECK nacre_status nc_catalogue_decode(nc_heap *heap, nacre_slice key, nacre_slice value,
+                                               nc_catalogue_item **ret_item, nacre_error *err);
 /* All records, in the order of their UUIDs. */
 NC_MUST_CHECK nacre_status nc_catalogue_list(nacre_table *catalogue, nc_catalogue_item **ret_items,
                                              nacre_error *err);
@@ -29,6 +32,8 @@ void nc_catalogue_free(nc_catalogue_item *items);
 /* The live table of a name, or of "uuid:" and a UUID; NC_E_TABLE_MISSING. One item, to be freed. */
 NC_MUST_CHECK nacre_status nc_catalogue_find(nacre_table *catalogue, const char *name,
                                              nc_catalogue_item **ret_item, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_catalogue_find_uuid(nacre_table *catalogue, const nc_uuid *table,
+                                                  nc_catalogue_item **ret_item, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_catalogue_put(nacre_table *catalogue, const nc_uuid *table,
                                             const nc_catalogue_record *record, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_catalogue_remove(nacre_table *catalogue, const nc_uuid *table,

@@ -79,6 +79,7 @@ nacre_status nc_table_flush_immutables(nacre_table *t, nacre_error *err) {
     nc_table_note_result(t, &t->flush_error, status,
                          err); /* under the lock: results are noted in their order */
   pthread_mutex_unlock(&t->flush_lock);
+  nc_rewrap_unpark(t);
   if (status == NACRE_OK && any) nc_table_schedule_merge(t);
   return status;
 }

@@ -91,7 +91,7 @@ nacre_status nc_scan_search(nc_scan *scan, uint64_t offset, nc_scan_result *ret_
     size_t size = nc_frame_size(nc_get_u32(bytes));
     if (scan->end - offset < size) continue;
     if (size > scan->crc_budget) {
-      nacre_status status = nc_fail_at(err, NC_E_LOG_SEARCH, offset, NULL);
+      nacre_status status = nc_fail_at(err, NC_E_LOG_SEARCH, offset, NULL); /* [L11] */
       return nc_fail_in(err, status, nc_sealed_reader_label(scan->reader), 0);
     }
     scan->crc_budget -= size;
@@ -106,4 +106,18 @@ nacre_status nc_scan_open(nc_scan *scan, const nc_scan_frame *frame, nacre_slice
                           nacre_error *err) {
   return nc_sealed_reader_open_raw(scan->reader, frame->offset, frame->bytes, frame->size, frame->type,
                                    ret_plaintext, err);
+}
+
+nacre_status nc_scan_search_open(nc_scan *scan, uint64_t offset, nc_scan_result *ret_result,
+                                 nc_scan_frame *ret_frame, nacre_slice *ret_plaintext, nacre_error *err) {
+  for (;;) {
+    NC_TRY(nc_scan_search(scan, offset, ret_result, ret_frame, err));
+    if (*ret_result == NC_SCAN_END) return NACRE_OK;
+    nacre_error why;
+    nacre_status status = nc_scan_open(scan, ret_frame, ret_plaintext, &why);
+    if (status == NACRE_OK) return NACRE_OK;
+    if (status != NACRE_TAMPERED) return nc_fail_with(err, &why);
+    offset = ret_frame->offset + NC_FRAME_ALIGN;
+    scan->filled = 0; /* the failed opening has wiped the window there */
+  }
 }

@@ -48,5 +48,9 @@ NC_MUST_CHECK nacre_status nc_scan_search(nc_scan *scan, uint64_t offset, nc_sca
 /* Authenticates a scanned frame in place. */
 NC_MUST_CHECK nacre_status nc_scan_open(nc_scan *scan, const nc_scan_frame *frame, nacre_slice *ret_plaintext,
                                         nacre_error *err);
+/* The next frame at or after `offset` that is authentic; those that only look like one are passed over. */
+NC_MUST_CHECK nacre_status nc_scan_search_open(nc_scan *scan, uint64_t offset, nc_scan_result *ret_result,
+                                               nc_scan_frame *ret_frame, nacre_slice *ret_plaintext,
+                                               nacre_error *err);
 
 #endif

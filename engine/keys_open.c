@@ -36,16 +36,16 @@ static bool names_catalogue(const nacre_table *catalogue, const char *table) {
   size_t prefix = strlen(NC_UUID_PREFIX);
   if (table == NULL) return true;
   return strncmp(table, NC_UUID_PREFIX, prefix) == 0 && nc_uuid_parse(table + prefix, &uuid) &&
-         nc_uuid_equal(&uuid, nc_table_keys_table(catalogue->keys));
+         nc_uuid_equal(&uuid, &catalogue->uuid);
 }
 
 static nacre_status find_keys(nc_shared *shared, const nc_dir *dir, const request *q,
                               nc_table_keys **ret_keys, nacre_error *err) {
   nacre_table *catalogue;
-  NC_TRY(nc_catalogue_open(shared, dir, q->specs, q->spec_count, q->options->region, true, &catalogue, err));
+  NC_TRY(nc_catalogue_open(shared, dir, q->specs, q->spec_count, q->options, true, &catalogue, err));
   nacre_status status = NACRE_OK;
   if (names_catalogue(catalogue, q->table)) {
-    *ret_keys = nc_table_keys_ref(catalogue->keys);
+    *ret_keys = nc_key_holder_take(&catalogue->keys);
   } else {
     status = keys_by_name(shared, dir, catalogue, q, ret_keys, err);
   }
@@ -76,7 +76,9 @@ static nacre_status open_domain(const request *q, nacre_seal_domain **ret_domain
                                  .io = q->options->io,
                                  .kms_deadline_ms = q->options->kms_deadline_ms,
                                  .kms_providers = q->options->kms_providers,
-                                 .kms_provider_count = q->options->kms_provider_count};
+                                 .kms_provider_count = q->options->kms_provider_count,
+                                 .passphrase = q->options->passphrase,
+                                 .passphrase_arg = q->options->passphrase_arg};
   nc_shared shared;
   nc_table_keys *keys = NULL;
   nacre_status status = nc_shared_init(&shared, &options, err);

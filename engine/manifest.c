@@ -96,7 +96,8 @@ static nacre_status fill_manifest(nc_sealed_writer *writer, nc_heap *heap, const
 
 /* Everything of a new CURRENT but its name. */
 static nacre_status prepare_current(const nc_dir *dir, const nc_table_keys *keys,
-                                    const nc_header_slot *manifest, nacre_error *err) {
+                                    const nc_header_slot *manifest, uint32_t version_min,
+                                    nacre_error *err) {
   const nc_kek *kek = nc_table_keys_active(keys);
   const nc_kek_pin *pin = nc_kek_describe(kek);
   nc_current current = {.table = *nc_table_keys_table(keys),
@@ -104,7 +105,7 @@ static nacre_status prepare_current(const nc_dir *dir, const nc_table_keys *keys
                         .manifest_number = manifest->identity.number,
                         .epoch = manifest->identity.epoch,
                         .kek_id = pin->id,
-                        .kek_version_min = pin->version};
+                        .kek_version_min = version_min};
   memcpy(current.manifest_commitment, manifest->dek_commitment, NC_COMMITMENT_BYTES);
   uint8_t bytes[NC_CURRENT_BYTES];
   nc_current_encode(&current, bytes);
@@ -127,13 +128,15 @@ nacre_status nc_manifest_create(const nc_dir *dir, const nc_table_keys *keys, co
                           .origin_table = *nc_table_keys_table(keys),
                           .number = base->number,
                           .epoch = base->epoch};
+  uint32_t version_min = nc_table_keys_oldest(keys);
+  if (base->kek_version_min > version_min) version_min = base->kek_version_min;
   nc_sealed_writer *writer;
   *ret_unnamed = true;
   NC_TRY(nc_sealed_writer_create(dir, name, &identity, nc_table_keys_active(keys), 0, &writer, err));
   nacre_status status = fill_manifest(writer, dir->env->heap, base, err);
   /* The manifest's own name must be durable before CURRENT speaks of it. */
   if (status == NACRE_OK) status = nc_dir_sync(dir, err);
-  if (status == NACRE_OK) status = prepare_current(dir, keys, nc_sealed_writer_header(writer), err);
+  if (status == NACRE_OK) status = prepare_current(dir, keys, nc_sealed_writer_header(writer), version_min, err);
   if (status != NACRE_OK) {
     nc_sealed_writer_close(writer);
     nc_ignore(nc_dir_remove(dir, name, NULL)); /* nothing names it; an orphan if it stays */
@@ -147,6 +150,13 @@ nacre_status nc_manifest_create(const nc_dir *dir, const nc_table_keys *keys, co
   }
   *ret_manifest = (nc_manifest){writer, identity.file, base->number, base->epoch, base->sequence};
   return NACRE_OK;
+}
+
+nacre_status nc_manifest_raise_minimum(const nc_dir *dir, const nc_table_keys *keys, const nc_manifest *m,
+                                       nacre_error *err) {
+  uint32_t version = nc_kek_describe(nc_table_keys_active(keys))->version;
+  NC_TRY(prepare_current(dir, keys, nc_sealed_writer_header(m->writer), version, err));
+  return name_manifest(dir, err);
 }
 
 void nc_manifest_close(nc_manifest *m) {

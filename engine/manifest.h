@@ -26,6 +26,7 @@ typedef struct nc_manifest_content {
   nc_heap *heap;
   nc_uuid file;
   uint64_t number, epoch;
+  uint32_t kek_version_min;
   uint64_t sequence;    /* of the last whole commit */
   uint64_t torn_bytes;  /* of a last commit that was never synced, */
   uint64_t torn_offset; /* and where it stands */
@@ -59,6 +60,7 @@ typedef struct nc_manifest_base {
   nc_log *const *logs;
   size_t log_count;
   uint64_t number, epoch, sequence;
+  uint32_t kek_version_min; /* of CURRENT; below the oldest version that is held: that one's */
 } nc_manifest_base;
 
 /* Writes a whole manifest, syncs it, lets CURRENT name it and syncs the directory. On failure *ret_manifest
@@ -87,6 +89,10 @@ bool nc_manifest_fits(const nc_manifest *m, const nc_edit *edit);
 NC_MUST_CHECK nacre_status nc_manifest_commit(nc_manifest *m, nc_heap *heap, const nc_edit *edit,
                                               nacre_error *err);
 void nc_manifest_close(nc_manifest *m);
+/* Writes CURRENT anew, for the manifest that it names: under the active key, which becomes the oldest that a
+ * file may be under. */
+NC_MUST_CHECK nacre_status nc_manifest_raise_minimum(const nc_dir *dir, const nc_table_keys *keys,
+                                                     const nc_manifest *m, nacre_error *err);
 
 void nc_manifest_name(uint64_t number, char name[NC_FILE_NAME_BYTES]);
 /* Reads and authenticates CURRENT. */

@@ -17,17 +17,22 @@ static nacre_status in_current(const nc_dir *dir, nacre_status status, nacre_err
 
 static nacre_status authenticate_current(const nc_table_keys *keys, const nc_current *current,
                                          const uint8_t *bytes, nacre_error *err) {
-  if (!nc_uuid_equal(&current->table, nc_table_keys_table(keys)))
+  if (!nc_uuid_equal(&current->table, nc_table_keys_table(keys))) /* [C2] */
     return nc_fail(err, NC_E_CURRENT_TABLE, NULL);
   const nc_kek *kek = nc_table_keys_find(keys, &current->kek_id);
-  if (kek == NULL) {
+  if (kek == NULL) { /* [C3] */
     char text[NC_UUID_TEXT_BYTES];
     nc_uuid_format(&current->kek_id, text);
     return nc_fail(err, NC_E_CURRENT_KEK, "table key %s", text);
   }
   uint8_t mac[NC_MAC_BYTES];
   NC_TRY(nc_table_keys_current_mac(keys, kek, nc_slice(bytes, NC_CURRENT_MAC_OFFSET), mac, err));
-  return nc_equal_secret(mac, current->mac, sizeof mac) ? NACRE_OK : nc_fail(err, NC_E_CURRENT_MAC, NULL);
+  /* [C4] */
+  if (!nc_equal_secret(mac, current->mac, sizeof mac)) return nc_fail(err, NC_E_CURRENT_MAC, NULL);
+  uint32_t active = nc_kek_describe(nc_table_keys_active(keys))->version;
+  if (current->kek_version_min <= active) return NACRE_OK;
+  return nc_fail(err, NC_E_KEY_FILE_ROLLED_BACK, "its table key is of version %u, CURRENT asks for %u", active,
+                 current->kek_version_min);
 }
 
 nacre_status nc_current_read(const nc_dir *dir, const nc_table_keys *keys, nc_current *ret_current,
@@ -35,6 +40,7 @@ nacre_status nc_current_read(const nc_dir *dir, const nc_table_keys *keys, nc_cu
   uint8_t bytes[NC_CURRENT_BYTES + 1];
   size_t size;
   nacre_status status = nc_dir_read_file(dir, NC_CURRENT_NAME, bytes, sizeof bytes, &size, err);
+  /* [C5] */
   if (status == NACRE_NOT_FOUND) return in_current(dir, nc_fail(err, NC_E_CURRENT_MISSING, NULL), err);
   NC_TRY(status);
   NC_TRY(in_current(dir, nc_current_decode(nc_slice(bytes, size), ret_current, err), err));
@@ -57,7 +63,7 @@ static void free_keys(nc_heap *heap, const nc_segment_record *record) {
   nc_heap_free(heap, (void *)(uintptr_t)record->smallest.data, record->smallest.size + record->largest.size);
 }
 
-static nacre_status contradiction(uint64_t number, const char *what, nacre_error *err) {
+static nacre_status contradiction(uint64_t number, const char *what, nacre_error *err) { /* [M5] */
   return nc_fail(err, NC_E_MANIFEST_EDIT, "%s %llu", what, (unsigned long long)number);
 }
 
@@ -139,13 +145,25 @@ static nacre_status apply_records(nc_manifest_content *c, nc_edit_reader *reader
   }
 }
 
-/* The snapshot's frames share one commit sequence; each later commit has the next. */
+/* No file of the table has the next number or a higher one: a writer would take it for its own. */
+static nacre_status check_numbers(const nc_manifest_content *c, nacre_error *err) {
+  uint64_t highest = c->number;
+  for (size_t i = 0; i < c->segment_count; i++) {
+    if (c->segments[i].number > highest) highest = c->segments[i].number;
+  }
+  if (c->log_count > 0 && c->logs[c->log_count - 1].number > highest)
+    highest = c->logs[c->log_count - 1].number;
+  if (highest < c->state.next_file_number) return NACRE_OK;
+  return contradiction(highest, "has no state, or a next file number that is not above", err);
+}
+
+/* The snapshot's frames share one commit sequence; each later commit has the next. [M4] */
 static nacre_status apply_edit(nc_manifest_content *c, nacre_slice bytes, bool *in_snapshot,
                                nacre_error *err) {
   nc_edit_reader reader;
   NC_TRY(nc_edit_read_begin(&reader, bytes, err));
   bool snapshot = (reader.flags & NC_EDIT_SNAPSHOT) != 0;
-  if (snapshot != *in_snapshot) return nc_fail(err, NC_E_MANIFEST_SNAPSHOT, NULL);
+  if (snapshot != *in_snapshot) return nc_fail(err, NC_E_MANIFEST_SNAPSHOT, NULL); /* [M3] */
   if (c->sequence == 0) {
     c->sequence = reader.commit_sequence;
   } else if (reader.commit_sequence != c->sequence + (snapshot ? 0 : 1)) {
@@ -159,7 +177,7 @@ static nacre_status apply_edit(nc_manifest_content *c, nacre_slice bytes, bool *
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-/* A bad frame may only be the last commit, torn: a good one behind it means damage. */
+/* A bad frame may only be the last commit, torn: a good one behind it means damage. [M9] */
 static nacre_status judge_tail(nc_scan *scan, uint64_t offset, bool to_damage, nc_manifest_content *c,
                                nacre_error *err) {
   nc_scan_result result;
@@ -180,14 +198,17 @@ static nacre_status read_edits(nc_scan *scan, bool to_damage, nc_manifest_conten
     NC_TRY(nc_scan_at(scan, offset, &result, &frame, NULL, err));
     if (result != NC_SCAN_FRAME) {
       if (in_snapshot) return nc_fail_at(err, NC_E_MANIFEST_SNAPSHOT, offset, NULL);
+      NC_TRY(check_numbers(c, err));
       return result == NC_SCAN_END ? NACRE_OK : judge_tail(scan, offset, to_damage, c, err);
     }
-    if (frame.type != NC_FRAME_EDIT) return nc_fail_at(err, NC_E_FRAME_TYPE, offset, NULL);
+    if (frame.type != NC_FRAME_EDIT) return nc_fail_at(err, NC_E_FRAME_TYPE, offset, NULL); /* [F6] */
     nacre_slice plaintext;
     nacre_status status = nc_scan_open(scan, &frame, &plaintext, err);
-    if (status == NACRE_TAMPERED) return nc_fail_at(err, NC_E_MANIFEST_TAMPERED, offset, NULL);
+    if (status == NACRE_TAMPERED) return nc_fail_at(err, NC_E_MANIFEST_TAMPERED, offset, NULL); /* [M9] */
     NC_TRY(status);
-    NC_TRY(apply_edit(c, plaintext, &in_snapshot, err));
+    status = apply_edit(c, plaintext, &in_snapshot, err);
+    if (status != NACRE_OK && err != NULL && err->offset == NACRE_NONE) err->offset = 0;
+    NC_TRY(nc_fail_in(err, status, nc_sealed_reader_label(scan->reader), offset));
     offset += frame.size;
   }
 }
@@ -206,7 +227,7 @@ static nacre_status open_manifest(const nc_dir *dir, const nc_table_keys *keys, 
   if (status != NACRE_NOT_FOUND) return status;
   char label[NC_DIR_LABEL_BYTES + NC_FILE_NAME_BYTES];
   snprintf(label, sizeof label, "%s/%s", dir->label, name);
-  return nc_fail_in(err, nc_fail(err, NC_E_MANIFEST_MISSING, NULL), label, 0);
+  return nc_fail_in(err, nc_fail(err, NC_E_MANIFEST_MISSING, NULL), label, 0); /* [C5] */
 }
 
 nacre_status nc_manifest_read(const nc_dir *dir, const nc_table_keys *keys, bool to_damage,
@@ -217,6 +238,7 @@ nacre_status nc_manifest_read(const nc_dir *dir, const nc_table_keys *keys, bool
   content->file = current.manifest;
   content->number = current.manifest_number;
   content->epoch = current.epoch;
+  content->kek_version_min = current.kek_version_min;
   nc_sealed_reader *reader;
   NC_TRY(open_manifest(dir, keys, &current, &reader, err));
   nc_scan scan;

@@ -152,6 +152,7 @@ nacre_status nc_table_merge_all_due(nacre_table *t, nacre_error *err) {
   while (merged && status == NACRE_OK) status = merge_due(t, &merged, err);
   nc_table_note_result(t, &t->merge_error, status, err);
   pthread_mutex_unlock(&t->merge_lock);
+  nc_rewrap_unpark(t);
   return status;
 }
 
@@ -177,6 +178,7 @@ nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice 
   nc_version_unref(v);
   if (c.count > 0) nc_table_note_result(t, &t->merge_error, status, err);
   pthread_mutex_unlock(&t->merge_lock);
+  nc_rewrap_unpark(t);
   return status;
 }
 
@@ -194,6 +196,7 @@ nacre_status nacre_wait_idle(nacre_table *table) {
   if (atomic_load(&table->writing))
     nc_table_schedule_merge(table); /* one that failed, or was due before the open */
   nc_table_wait_jobs(table);
+  if (!table->read_only) NC_TRY(nc_rewrap_wait(table, err));
   pthread_mutex_lock(&table->state_lock);
   const nacre_error *error =
       table->flush_error.status != NACRE_OK ? &table->flush_error : &table->merge_error;

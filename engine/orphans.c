@@ -5,69 +5,37 @@
 #include "orphans.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "frame_scan.h"
+#include "named_files.h"
 
-/* "<20 digits>.<log|seg|man>", as Nacre writes it and in no other way. */
-static bool parse_name(const char *name, uint64_t *ret_number, nc_file_type *ret_type) {
-  if (strlen(name) != 24 || name[20] != '.') return false;
-  uint64_t number = 0;
-  for (int i = 0; i < 20; i++) {
-    if (name[i] < '0' || name[i] > '9' || number > UINT64_MAX / 16) return false;
-    number = number * 10 + (uint64_t)(name[i] - '0');
-  }
-  static const struct {
-    const char *suffix;
-    nc_file_type type;
-  } kinds[] = {{"seg", NC_FILE_SEGMENT}, {"log", NC_FILE_LOG}, {"man", NC_FILE_MANIFEST}};
-  for (size_t i = 0; i < 3; i++) {
-    if (strcmp(name + 21, kinds[i].suffix) != 0) continue;
-    *ret_number = number;
-    *ret_type = kinds[i].type;
-    return true;
-  }
-  return false;
-}
-
-static bool is_named(const nacre_table *t, uint64_t number, nc_file_type type) {
-  if (type == NC_FILE_MANIFEST) return number == t->found_manifest_number;
-  for (size_t i = 0; type == NC_FILE_LOG && i < t->log_count; i++) {
-    if (t->logs[i]->name.number == number) return true;
-  }
-  const nc_version *v = t->view->version;
-  for (size_t i = 0; type == NC_FILE_SEGMENT && i < v->segment_count; i++) {
-    if (nc_segment_describe(v->segments[i])->number == number) return true;
-  }
-  return false;
-}
-
-typedef struct listing {
-  nacre_table *table;
-  nc_orphans *orphans;
-} listing;
-
-static nacre_status visit(void *arg, const char *name, nacre_io_kind kind, nacre_error *err) {
-  listing *l = arg;
-  uint64_t number;
-  nc_file_type type;
-  if (kind != NACRE_IO_REGULAR) return NACRE_OK;
-  if (!parse_name(name, &number, &type)) return NACRE_OK;
-  if (number > l->orphans->highest) l->orphans->highest = number;
-  if (is_named(l->table, number, type)) return NACRE_OK;
+static nacre_status keep(nc_orphans *orphans, const nc_present_file *file, nacre_error *err) {
   nc_orphan *f = calloc(1, sizeof *f);
   if (f == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  snprintf(f->name, sizeof f->name, "%s", name);
-  f->number = number;
-  f->type = type;
-  f->next = l->orphans->list;
-  l->orphans->list = f;
+  nc_file_name_format(file->number, file->type, f->name);
+  f->number = file->number;
+  f->type = file->type;
+  f->next = orphans->list;
+  orphans->list = f;
   return NACRE_OK;
 }
 
+static nacre_status list_orphans(nacre_table *t, const nc_present_files *present, nc_orphans *orphans,
+                                 nacre_error *err) {
+  nc_named_files named;
+  nacre_status status = nc_named_files_take(t, &named, err);
+  orphans->highest = present->highest;
+  for (size_t i = 0; i < present->count && status == NACRE_OK; i++) {
+    const nc_present_file *file = &present->list[i];
+    if (nc_named_files_find(&named, file->number, file->type) == NULL) status = keep(orphans, file, err);
+  }
+  nc_named_files_free(&named);
+  return status;
+}
+
 /* A cut that left half a commit behind is damage; one at a commit's border is what putting back an older copy
- * looks like. */
+ * looks like. [M10] */
 static nacre_status knows_more(const nacre_table *t, const char *what, uint64_t sequence, nacre_error *err) {
   return nc_fail(err, t->found_torn_bytes > 0 ? NC_E_MANIFEST_DAMAGED : NC_E_MANIFEST_ROLLED_BACK,
                  "%s knows of commit %" PRIu64 ", the manifest ends at %" PRIu64, what, sequence,
@@ -76,7 +44,7 @@ static nacre_status knows_more(const nacre_table *t, const char *what, uint64_t 
 
 /* A file that was being made when its maker died ends anywhere, and so reads as damaged. Any other failure
  * (the disk, memory, a key that is not held) says nothing of the file, which may be the one that would prove
- * a rollback: it is spared. */
+ * a rollback: it is spared. [M11] */
 static bool readable(nc_orphan *f, nacre_status status) {
   f->spared = f->spared || (status != NACRE_OK && status != NACRE_CORRUPT);
   return status == NACRE_OK;
@@ -128,8 +96,10 @@ static nacre_status check_orphan(nacre_table *t, nc_orphan *f, nacre_error *err)
   nacre_error why;
   /* A manifest that CURRENT never came to name is of the next epoch; nothing else can be. */
   nc_sealed_expect expect = {.epoch_max = t->epoch + (f->type == NC_FILE_MANIFEST ? 1 : 0)};
-  nacre_status status = nc_sealed_reader_open(&t->dir, f->name, t->keys, &expect, &reader, &why);
-  if (status == NACRE_ROLLED_BACK) return nc_fail_with(err, &why);
+  NC_TAKEN_KEYS(keys, &t->keys);
+  nacre_status status = nc_sealed_reader_open(&t->dir, f->name, keys, &expect, &reader, &why);
+  /* One under a table key that has been retired is old, and tells nothing. */
+  if (status != NACRE_OK && why.id == NC_E_FILE_EPOCH) return nc_fail_with(err, &why);
   if (!readable(f, status)) return NACRE_OK;
   if (f->type == NC_FILE_SEGMENT) status = check_segment(t, f, reader, err);
   if (f->type == NC_FILE_LOG) status = check_log(t, f, reader, err);
@@ -140,8 +110,11 @@ static nacre_status check_orphan(nacre_table *t, nc_orphan *f, nacre_error *err)
 
 nacre_status nc_orphans_find(nacre_table *t, nc_orphans *ret_orphans, nacre_error *err) {
   *ret_orphans = (nc_orphans){0};
-  listing l = {t, ret_orphans};
-  NC_TRY(nc_dir_list(&t->dir, visit, &l, err));
+  nc_present_files present;
+  NC_TRY(nc_present_files_list(&t->dir, &present, err));
+  nacre_status status = list_orphans(t, &present, ret_orphans, err);
+  nc_present_files_free(&present);
+  NC_TRY(status);
   for (nc_orphan *f = ret_orphans->list; f != NULL; f = f->next) NC_TRY(check_orphan(t, f, err));
   return NACRE_OK;
 }

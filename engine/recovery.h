@@ -26,5 +26,8 @@ typedef struct nc_recovery {
  * NC_E_LOG_GAP, NC_E_LOG_SEARCH, NC_E_MANIFEST_ROLLED_BACK. `logs` is an array of manifest->log_count NULLs,
  * filled as far as possible. */
 NC_MUST_CHECK nacre_status nc_recover_logs(nc_recovery *r, nacre_error *err);
+/* Adds the operations of a group record to a memtable, under the sequences that the record tells. */
+NC_MUST_CHECK nacre_status nc_replay_group(nc_memtable *memtable, const nc_log_record *record,
+                                           nacre_error *err);
 
 #endif

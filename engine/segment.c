@@ -78,11 +78,12 @@ static nacre_status open_reader(nc_segment *s, nc_segment_file *f, nacre_error *
                              .number = s->record.number,
                              .epoch_max = s->epoch_max,
                              .dek_commitment = s->record.dek_commitment};
-  nacre_status status = nc_sealed_reader_open(s->home->dir, name, s->home->keys, &expect, &f->reader, err);
+  NC_TAKEN_KEYS(keys, s->home->keys);
+  nacre_status status = nc_sealed_reader_open(s->home->dir, name, keys, &expect, &f->reader, err);
   if (status == NACRE_NOT_FOUND) {
     char label[NC_DIR_LABEL_BYTES + NC_FILE_NAME_BYTES];
     snprintf(label, sizeof label, "%s/%s", s->home->dir->label, name);
-    return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_MISSING, NULL), label, 0);
+    return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_MISSING, NULL), label, 0); /* [M8] */
   }
   return status;
 }
@@ -90,7 +91,7 @@ static nacre_status open_reader(nc_segment *s, nc_segment_file *f, nacre_error *
 static nacre_status load_footer(nc_segment *s, nc_segment_file *f, nacre_error *err) {
   const char *label = nc_sealed_reader_label(f->reader);
   uint64_t size = nc_sealed_reader_size(f->reader);
-  if (size != s->record.size) {
+  if (size != s->record.size) { /* [S2] */
     nacre_status status = nc_fail(err, NC_E_FOOTER_LENGTH, "%llu bytes instead of %llu",
                                   (unsigned long long)size, (unsigned long long)s->record.size);
     return nc_fail_in(err, status, label, 0);
@@ -103,7 +104,7 @@ static nacre_status load_footer(nc_segment *s, nc_segment_file *f, nacre_error *
   nacre_slice plaintext;
   NC_TRY(nc_sealed_reader_frame(f->reader, handle, NC_FRAME_FOOTER, frame, &plaintext, tag, err));
   if (memcmp(tag, s->record.last_tag, sizeof tag) != 0) {
-    return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_REPLACED, NULL), label, 0);
+    return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_REPLACED, NULL), label, 0); /* [M8] */
   }
   return nc_fail_in(err, nc_footer_decode(plaintext, size, &f->footer, err), label, handle.offset);
 }

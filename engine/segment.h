@@ -22,7 +22,7 @@ typedef struct nc_segment_home {
   nc_shared *shared;
   nacre_table *table;
   const nc_dir *dir;
-  const nc_table_keys *keys;
+  nc_key_holder *keys;
 } nc_segment_home;
 
 /* Copies the record. `epoch_max`: a file of a higher epoch is refused. Touches no file. */

@@ -42,14 +42,15 @@ void nc_build_release(nc_segment **segments, size_t count, bool remove) {
 
 static nacre_status begin_segment(builder *b, nacre_error *err) {
   nacre_table *t = b->table;
-  nc_segment_params params = {.table = *nc_table_keys_table(t->keys),
+  nc_segment_params params = {.table = t->uuid,
                               .number = nc_table_new_number(t),
                               .method = b->build->method,
                               .block_bytes = t->settings.block_bytes,
                               .filter_bits_per_key = t->settings.filter_bits_per_key};
   nc_table_moment(t, &params.epoch, &params.manifest, &params.manifest_sequence);
   b->epoch = params.epoch;
-  return nc_segment_writer_create(&t->dir, &params, nc_table_keys_active(t->keys), &b->writer, err);
+  NC_TAKEN_KEYS(keys, &t->keys);
+  return nc_segment_writer_create(&t->dir, &params, nc_table_keys_active(keys), &b->writer, err);
 }
 
 static nacre_status keep_segment(builder *b, nc_segment_record *record, nacre_error *err) {

@@ -4,6 +4,8 @@
  */
 #include "shared.h"
 
+#include "passphrase.h"
+
 enum { WORKERS_DEFAULT = 2, WORKERS_MAX = 64, KMS_DEADLINE_MS_DEFAULT = 10000 };
 static const uint64_t CACHE_BYTES_DEFAULT = (uint64_t)256 << 20;
 static const uint64_t MEMTABLE_BYTES_DEFAULT = (uint64_t)64 << 20;
@@ -42,6 +44,7 @@ nacre_status nc_shared_init(nc_shared *s, const nacre_store_options *options, na
   atomic_init(&s->next_file_id, 1);
   NC_TRY(check_sizes(s, options->workers, err));
   NC_TRY(nc_env_create(options->io, &s->env, err));
+  nc_passphrases_source(s->env, options->passphrase, options->passphrase_arg);
   s->kms = (nc_kms){s->env, options->kms_providers, options->kms_provider_count,
                     or_default(options->kms_deadline_ms, KMS_DEADLINE_MS_DEFAULT)};
   if (s->cache_bytes > 0) NC_TRY(nc_cache_create(s->cache_bytes, &s->cache, err));

@@ -107,12 +107,36 @@ static nacre_status check_content(const content *c, const nacre_store_options *o
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
+static int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* 64 lower-case digits, as nacre_key_version has them. */
+static bool parse_commitment(const char *text, uint8_t out[NC_COMMITMENT_BYTES]) {
+  if (strlen(text) != 2 * NC_COMMITMENT_BYTES) return false;
+  for (size_t i = 0; i < NC_COMMITMENT_BYTES; i++) {
+    int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    out[i] = (uint8_t)(high * 16 + low);
+  }
+  return true;
+}
+
 nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *store_dir, const nacre_key_spec *keys,
-                               size_t key_count, const char *region, bool read_only,
+                               size_t key_count, const nacre_store_options *options, bool read_only,
                                nacre_table **ret_catalogue, nacre_error *err) {
+  uint8_t pinned[NC_COMMITMENT_BYTES];
+  const char *pin = options->pinned_commitment;
+  if (pin != NULL && !parse_commitment(pin, pinned)) return nc_fail(err, NC_E_ARGUMENT, "pinned_commitment");
   nc_dir dir;
   NC_TRY(nc_dir_open_at(store_dir, NC_CATALOGUE_DIRECTORY, &dir, err));
-  nc_key_trust trust = {.any_table = true, .specs = keys, .spec_count = key_count, .region = region};
+  /* [G1] */
+  nc_key_trust trust = {.any_table = true,
+                        .pinned = pin == NULL ? NULL : pinned,
+                        .specs = keys,
+                        .spec_count = key_count,
+                        .region = options->region};
   nc_table_keys *table_keys;
   nacre_status status = nc_table_keys_open(&shared->kms, &dir, &trust, &table_keys, err);
   if (status != NACRE_OK) {
@@ -154,10 +178,14 @@ static nacre_status open_store(nacre_store *s, const char *path, const nacre_sto
   if (o->region != NULL && (s->region = strdup(o->region)) == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   NC_TRY(nc_shared_init(&s->shared, o, err));
   NC_TRY(open_directory(s, path, o, err));
-  NC_TRY(nc_catalogue_open(&s->shared, &s->dir, s->keys, s->key_count, s->region, s->read_only, &s->catalogue,
-                           err));
+  NC_TRY(nc_catalogue_open(&s->shared, &s->dir, s->keys, s->key_count, o, s->read_only, &s->catalogue, err));
   s->catalogue->store = s;
-  return s->read_only ? NACRE_OK : nc_store_resume(s, err);
+  if (!s->catalogue->recovery.clean)
+    nc_table_emit(s->catalogue, NACRE_EVENT_RECOVERED, s->catalogue->recovery.dropped_bytes, NULL);
+  if (s->read_only) return NACRE_OK;
+  NC_TRY(nc_store_resume(s, err));
+  if (nc_rewrap_due(s->catalogue)) nc_rewrap_schedule(s->catalogue);
+  return NACRE_OK;
 }
 
 /* Frees what there is of a store; the catalogue's status is that of its clean end. */
@@ -171,6 +199,7 @@ static nacre_status free_store(nacre_store *s, nacre_error *err) {
   nc_key_specs_free(s->keys, s->key_count);
   free(s->region);
   pthread_mutex_destroy(&s->tables_lock);
+  pthread_mutex_destroy(&s->catalogue_lock);
   free(s);
   return status;
 }
@@ -184,6 +213,7 @@ nacre_status nacre_open(const char *path, const nacre_store_options *options, na
   nacre_store *s = calloc(1, sizeof *s);
   if (s == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   pthread_mutex_init(&s->tables_lock, NULL);
+  pthread_mutex_init(&s->catalogue_lock, NULL);
   s->read_only = options->read_only;
   nacre_status status = open_store(s, path, options, err);
   if (status != NACRE_OK) {

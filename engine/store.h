@@ -2,8 +2,9 @@
  *
  * store: a directory, its lock, its catalogue, and the tables that are open.
  *
- * `tables_lock` guards the list of open tables, their names, and every change of the catalogue. It comes
- * before all locks of a table.
+ * `tables_lock` guards the list of open tables, their names, and the creation and end of tables. It comes
+ * before all locks of a table. `catalogue_lock` makes one of reading a record and putting it back changed; it
+ * comes after tables_lock and after the change_lock of a table, and before the catalogue's other locks.
  */
 #ifndef NC_STORE_H
 #define NC_STORE_H
@@ -22,6 +23,7 @@ struct nacre_store {
   char *region;
   nacre_table *catalogue;
   pthread_mutex_t tables_lock;
+  pthread_mutex_t catalogue_lock;
   nacre_table *tables; /* open ones */
   bool undo_pending;   /* a creation failed and could not be undone yet: */
   nc_uuid undo;        /* this table's */
@@ -33,19 +35,32 @@ NC_MUST_CHECK nacre_status nc_store_check(nacre_store *store, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_key_specs_join(const nc_catalogue_record *record, const nacre_key_spec *more,
                                              size_t more_count, nacre_key_spec **ret_specs, size_t *ret_count,
                                              nacre_error *err);
-nc_key_spec_record nc_key_spec_record_of(const nacre_key_spec *spec); /* points into the spec's strings */
+/* What a catalogue record says of a table key; points into the specs' strings. */
+void nc_key_record_fill(nc_key_record *record, const nc_kek_pin *pin, const nacre_key_spec *specs,
+                        size_t spec_count);
+/* Copies of one list's specs, then of another's. */
+NC_MUST_CHECK nacre_status nc_key_specs_append(const nacre_key_spec *first, size_t first_count,
+                                               const nacre_key_spec *then, size_t then_count,
+                                               nacre_key_spec **ret_specs, size_t *ret_count,
+                                               nacre_error *err);
 void nc_key_specs_free(nacre_key_spec *specs, size_t count);
 /* The key that serves where none is named, then the trusted ones. */
 NC_MUST_CHECK nacre_status nc_store_keys(const nacre_store_options *options, nacre_key_spec **ret_specs,
                                          size_t *ret_count, nacre_error *err);
 /* Opens the catalogue's keys, and the catalogue. */
 NC_MUST_CHECK nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *store_dir,
-                                             const nacre_key_spec *keys, size_t key_count, const char *region,
-                                             bool read_only, nacre_table **ret_catalogue, nacre_error *err);
+                                             const nacre_key_spec *keys, size_t key_count,
+                                             const nacre_store_options *options, bool read_only,
+                                             nacre_table **ret_catalogue, nacre_error *err);
 /* Opens a table's directory and keys as its catalogue record says. */
 NC_MUST_CHECK nacre_status nc_open_table_keys(const nc_kms *kms, const nc_dir *store_dir,
                                               const nc_catalogue_item *item, const nacre_key_spec *more,
                                               size_t more_count, const char *region, nc_dir *ret_dir,
+                                              nc_table_keys **ret_keys, nacre_error *err);
+/* The same, in a directory that is open already. */
+NC_MUST_CHECK nacre_status nc_read_table_keys(const nc_kms *kms, const nc_dir *dir,
+                                              const nc_catalogue_item *item, const nacre_key_spec *more,
+                                              size_t more_count, const char *region,
                                               nc_table_keys **ret_keys, nacre_error *err);
 /* Whether a directory holds a store. */
 NC_MUST_CHECK nacre_status nc_store_is_there(const nc_dir *dir, bool *ret_is, nacre_error *err);

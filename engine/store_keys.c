@@ -31,8 +31,24 @@ static nacre_slice text_slice(const char *s) {
   return s == NULL ? (nacre_slice){"", 0} : nc_slice(s, strlen(s));
 }
 
-nc_key_spec_record nc_key_spec_record_of(const nacre_key_spec *spec) {
+static nc_key_spec_record record_of(const nacre_key_spec *spec) {
   return (nc_key_spec_record){text_slice(spec->uri), text_slice(spec->region), text_slice(spec->principal)};
+}
+
+void nc_key_record_fill(nc_key_record *record, const nc_kek_pin *pin, const nacre_key_spec *specs,
+                        size_t spec_count) {
+  *record = (nc_key_record){.pin = *pin, .spec_count = (uint32_t)spec_count};
+  for (size_t i = 0; i < spec_count; i++) record->specs[i] = record_of(&specs[i]);
+}
+
+/* The specs that a record names: of the current key, then of a pending one. */
+static size_t named_by(const nc_catalogue_record *record, nc_key_spec_record out[2 * NACRE_KEY_SPECS_MAX]) {
+  size_t count = 0;
+  if (record == NULL) return 0;
+  for (uint32_t i = 0; i < record->current.spec_count; i++) out[count++] = record->current.specs[i];
+  for (uint32_t i = 0; record->has_pending && i < record->pending.spec_count; i++)
+    out[count++] = record->pending.specs[i];
+  return count;
 }
 
 static nacre_status check_specs(const nacre_key_spec *specs, size_t count, nacre_error *err) {
@@ -48,11 +64,12 @@ nacre_status nc_key_specs_join(const nc_catalogue_record *record, const nacre_ke
                                size_t more_count, nacre_key_spec **ret_specs, size_t *ret_count,
                                nacre_error *err) {
   NC_TRY(check_specs(more, more_count, err));
-  size_t named = record == NULL ? 0 : record->spec_count, count = named + more_count;
+  nc_key_spec_record by_record[2 * NACRE_KEY_SPECS_MAX];
+  size_t named = named_by(record, by_record), count = named + more_count;
   nacre_key_spec *all = calloc(count + 1, sizeof *all);
   bool copied = all != NULL;
   for (size_t i = 0; copied && i < count; i++) {
-    nc_key_spec_record from = i < named ? record->specs[i] : nc_key_spec_record_of(&more[i - named]);
+    nc_key_spec_record from = i < named ? by_record[i] : record_of(&more[i - named]);
     copied = copy_spec(&from, &all[i]);
   }
   if (!copied) {
@@ -62,6 +79,18 @@ nacre_status nc_key_specs_join(const nc_catalogue_record *record, const nacre_ke
   *ret_specs = all;
   *ret_count = count;
   return NACRE_OK;
+}
+
+nacre_status nc_key_specs_append(const nacre_key_spec *first, size_t first_count, const nacre_key_spec *then,
+                                 size_t then_count, nacre_key_spec **ret_specs, size_t *ret_count,
+                                 nacre_error *err) {
+  nacre_key_spec *both = calloc(first_count + then_count + 1, sizeof *both);
+  if (both == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  for (size_t i = 0; i < first_count; i++) both[i] = first[i];
+  for (size_t i = 0; i < then_count; i++) both[first_count + i] = then[i];
+  nacre_status status = nc_key_specs_join(NULL, both, first_count + then_count, ret_specs, ret_count, err);
+  free(both); /* the strings are the lists' */
+  return status;
 }
 
 nacre_status nc_store_keys(const nacre_store_options *o, nacre_key_spec **ret_specs, size_t *ret_count,

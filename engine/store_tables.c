@@ -27,47 +27,50 @@ static nacre_status check_name(const char *name, nacre_error *err) {
 
 static nacre_table *find_open(nacre_store *store, const nc_uuid *uuid) {
   nacre_table *t = store->tables;
-  while (t != NULL && !nc_uuid_equal(nc_table_keys_table(t->keys), uuid)) t = t->next;
+  while (t != NULL && !nc_uuid_equal(&t->uuid, uuid)) t = t->next;
   return t;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
+
+nacre_status nc_read_table_keys(const nc_kms *kms, const nc_dir *dir, const nc_catalogue_item *item,
+                                const nacre_key_spec *more, size_t more_count, const char *region,
+                                nc_table_keys **ret_keys, nacre_error *err) {
+  nacre_key_spec *specs;
+  size_t count;
+  NC_TRY(nc_key_specs_join(&item->record, more, more_count, &specs, &count, err));
+  nc_key_trust trust = {.table = item->table,
+                        .current = &item->record.current.pin,
+                        .pending = item->record.has_pending ? &item->record.pending.pin : NULL,
+                        .generation_min = item->record.key_file_generation,
+                        .specs = specs,
+                        .spec_count = count,
+                        .region = region};
+  nacre_status status = nc_table_keys_open(kms, dir, &trust, ret_keys, err);
+  nc_key_specs_free(specs, count);
+  return status;
+}
 
 nacre_status nc_open_table_keys(const nc_kms *kms, const nc_dir *store_dir, const nc_catalogue_item *item,
                                 const nacre_key_spec *more, size_t more_count, const char *region,
                                 nc_dir *ret_dir, nc_table_keys **ret_keys, nacre_error *err) {
   char directory[NC_UUID_TEXT_BYTES];
   nc_uuid_format(&item->table, directory);
-  nacre_key_spec *specs;
-  size_t count;
-  NC_TRY(nc_key_specs_join(&item->record, more, more_count, &specs, &count, err));
-  nc_key_trust trust = {.table = item->table,
-                        .current = &item->record.current,
-                        .pending = item->record.has_pending ? &item->record.pending : NULL,
-                        .generation_min = item->record.key_file_generation,
-                        .specs = specs,
-                        .spec_count = count,
-                        .region = region};
   nacre_status status = nc_dir_open_at(store_dir, directory, ret_dir, err);
-  /* The catalogue names it: it is lost, not unknown. */
+  /* The catalogue names it: it is lost, not unknown. [T4] */
   if (status == NACRE_NOT_FOUND) status = nc_fail_in(err, nc_fail(err, NC_E_TABLE_LOST, NULL), directory, 0);
-  if (status == NACRE_OK) {
-    status = nc_table_keys_open(kms, ret_dir, &trust, ret_keys, err);
-    if (status != NACRE_OK) nc_dir_close(ret_dir);
-  }
-  nc_key_specs_free(specs, count);
+  NC_TRY(status);
+  status = nc_read_table_keys(kms, ret_dir, item, more, more_count, region, ret_keys, err);
+  if (status != NACRE_OK) nc_dir_close(ret_dir);
   return status;
 }
 
-static nacre_status load_item(nacre_store *store, const nc_catalogue_item *item,
-                              const nacre_table_open_options *o, nacre_table **ret_table, nacre_error *err) {
+static nacre_status load_item_with(nacre_store *store, const nc_catalogue_item *item,
+                                   const nacre_table_open_options *o, const nacre_key_spec *caller_keys,
+                                   size_t caller_key_count, nacre_table **ret_table, nacre_error *err) {
   nc_dir dir;
   nc_table_keys *keys;
-  /* The store's own keys too: they may be where a keyring has been moved. */
-  nacre_key_spec more[1 + 2 * NACRE_KEY_SPECS_MAX];
-  for (size_t i = 0; i < o->key_count; i++) more[i] = o->keys[i];
-  for (size_t i = 0; i < store->key_count; i++) more[o->key_count + i] = store->keys[i];
-  NC_TRY(nc_open_table_keys(&store->shared.kms, &store->dir, item, more, o->key_count + store->key_count,
+  NC_TRY(nc_open_table_keys(&store->shared.kms, &store->dir, item, caller_keys, caller_key_count,
                             store->region, &dir, &keys, err));
   nc_table_settings settings = {(nacre_compression)item->record.compression, item->record.block_bytes,
                                 item->record.filter_bits_per_key};
@@ -77,6 +80,8 @@ static nacre_status load_item(nacre_store *store, const nc_catalogue_item *item,
   pthread_mutex_lock(&t->state_lock);
   memcpy(t->name, item->record.name.data, item->record.name.size);
   pthread_mutex_unlock(&t->state_lock);
+  t->generation_recorded = item->record.key_file_generation;
+  t->change_recorded = item->record.has_pending;
   /* A table that somebody has opened has come to life, whatever its creation answered. */
   if (store->undo_pending && nc_uuid_equal(&store->undo, &item->table)) store->undo_pending = false;
   t->open_count = 1;
@@ -84,6 +89,23 @@ static nacre_status load_item(nacre_store *store, const nc_catalogue_item *item,
   store->tables = t;
   if (!t->recovery.clean) nc_table_emit(t, NACRE_EVENT_RECOVERED, t->recovery.dropped_bytes, NULL);
   *ret_table = t;
+  return NACRE_OK;
+}
+
+static nacre_status load_item(nacre_store *store, const nc_catalogue_item *item,
+                              const nacre_table_open_options *o, nacre_table **ret_table, nacre_error *err) {
+  nacre_key_spec *keys;
+  size_t count;
+  /* The store's own keys too: they may be where a keyring has been moved. */
+  NC_TRY(nc_key_specs_append(o->keys, o->key_count, store->keys, store->key_count, &keys, &count, err));
+  nacre_status status = load_item_with(store, item, o, keys, count, ret_table, err);
+  if (status != NACRE_OK) {
+    nc_key_specs_free(keys, count);
+    return status;
+  }
+  (*ret_table)->caller_keys = keys;
+  (*ret_table)->caller_key_count = count;
+  if (!(*ret_table)->read_only && nc_rewrap_due(*ret_table)) nc_rewrap_schedule(*ret_table);
   return NACRE_OK;
 }
 
@@ -185,10 +207,8 @@ static void fill_record(nc_catalogue_record *record, const char *name, const nac
       .compression = (uint8_t)o->compression,
       .block_bytes = o->block_bytes == 0 ? BLOCK_BYTES_DEFAULT : o->block_bytes,
       .filter_bits_per_key = o->filter_bits_per_key == 0 ? FILTER_BITS_DEFAULT : o->filter_bits_per_key,
-      .current = *nc_kek_describe(nc_table_keys_active(keys)),
-      .key_file_generation = nc_table_keys_generation(keys),
-      .spec_count = (uint32_t)spec_count};
-  for (size_t i = 0; i < spec_count; i++) record->specs[i] = nc_key_spec_record_of(&specs[i]);
+      .key_file_generation = nc_table_keys_generation(keys)};
+  nc_key_record_fill(&record->current, nc_kek_describe(nc_table_keys_active(keys)), specs, spec_count);
 }
 
 static nacre_status make_directory(nacre_store *store, const char *directory, const nc_table_keys *keys,
@@ -219,18 +239,11 @@ static void undo_creation(nacre_store *store, const nc_uuid *uuid, nc_catalogue_
   if (store->undo_pending) store->undo = *uuid;
 }
 
-static nacre_status find_uuid(nacre_store *store, const nc_uuid *uuid, nc_catalogue_item **ret_item,
-                              nacre_error *err) {
-  char name[sizeof NC_UUID_PREFIX + NC_UUID_TEXT_BYTES] = NC_UUID_PREFIX;
-  nc_uuid_format(uuid, name + strlen(NC_UUID_PREFIX));
-  return nc_catalogue_find(store->catalogue, name, ret_item, err);
-}
-
 static void retry_undo(nacre_store *store) {
   nc_catalogue_item *item;
   if (!store->undo_pending) return;
   store->undo_pending = false;
-  if (find_uuid(store, &store->undo, &item, NULL) != NACRE_OK) return;
+  if (nc_catalogue_find_uuid(store->catalogue, &store->undo, &item, NULL) != NACRE_OK) return;
   undo_creation(store, &store->undo, &item->record);
   nc_catalogue_free(item);
 }
@@ -351,7 +364,9 @@ nacre_status nacre_table_rename(nacre_store *store, const char *name, const char
   if (name == NULL) return nc_fail(err, NC_E_ARGUMENT, "the name is NULL");
   NC_TRY(check_name(to, err));
   pthread_mutex_lock(&store->tables_lock);
+  pthread_mutex_lock(&store->catalogue_lock);
   nacre_status status = rename_locked(store, name, to, err);
+  pthread_mutex_unlock(&store->catalogue_lock);
   pthread_mutex_unlock(&store->tables_lock);
   return status;
 }

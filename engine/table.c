@@ -3,12 +3,13 @@
  * table: making, opening and closing one table.
  *
  * Opening reads CURRENT, the manifest and the live logs, and writes nothing; segments are opened when they
- * are first read.
+ * are first read. [N3]
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "orphans.h"
+#include "store.h"
 
 nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_error *err) {
   NC_TRY(nc_table_keys_write(keys, dir, err));
@@ -31,9 +32,12 @@ nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_e
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
+#define LOCKS_OF(t)                                                                                       \
+  &(t)->change_lock, &(t)->sync_lock, &(t)->write_lock, &(t)->flush_lock, &(t)->merge_lock,               \
+      &(t)->commit_lock, &(t)->header_lock, &(t)->state_lock
+
 static void init_locks(nacre_table *t) {
-  pthread_mutex_t *locks[] = {&t->sync_lock,  &t->write_lock,  &t->flush_lock,
-                              &t->merge_lock, &t->commit_lock, &t->state_lock};
+  pthread_mutex_t *locks[] = {LOCKS_OF(t)};
   for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) pthread_mutex_init(locks[i], NULL);
   pthread_cond_init(&t->changed, NULL);
 }
@@ -54,10 +58,11 @@ static void free_table(nacre_table *t) {
   free(t->doubtful);
   nc_view_unref(t->view);
   nc_heap_free(heap, t->encode, t->encode_capacity);
-  nc_table_keys_unref(t->keys);
+  nc_rewrap_deinit(t);
+  nc_key_holder_deinit(&t->keys);
+  nc_key_specs_free(t->caller_keys, t->caller_key_count);
   nc_dir_close(&t->dir);
-  pthread_mutex_t *locks[] = {&t->sync_lock,  &t->write_lock,  &t->flush_lock,
-                              &t->merge_lock, &t->commit_lock, &t->state_lock};
+  pthread_mutex_t *locks[] = {LOCKS_OF(t)};
   for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) pthread_mutex_destroy(locks[i]);
   pthread_cond_destroy(&t->changed);
   nc_heap_free(heap, t, sizeof *t);
@@ -111,8 +116,9 @@ static nacre_status recover(nacre_table *t, const nc_manifest_content *content, 
                             nc_memtable *memtable, nacre_error *err) {
   t->logs = calloc(content->log_count + 1, sizeof(nc_log *));
   if (t->logs == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  NC_TAKEN_KEYS(keys, &t->keys);
   nc_recovery r = {.dir = &t->dir,
-                   .keys = t->keys,
+                   .keys = keys,
                    .manifest = content,
                    .mode = mode,
                    .memtable = memtable,
@@ -135,14 +141,16 @@ static void take_content(nacre_table *t, const nc_manifest_content *content) {
   t->found_torn_offset = content->torn_offset;
   t->found_manifest_number = content->number;
   t->epoch = content->epoch;
+  t->kek_version_min = content->kek_version_min;
   t->commit_sequence = content->sequence;
   t->state = content->state;
 }
 
-static nacre_status check_key_generation(const nacre_table *t, const nc_manifest_content *content,
+static nacre_status check_key_generation(nacre_table *t, const nc_manifest_content *content,
                                          nacre_error *err) {
-  uint64_t generation = nc_table_keys_generation(t->keys);
-  if (generation >= content->state.key_file_generation) return NACRE_OK;
+  NC_TAKEN_KEYS(keys, &t->keys);
+  uint64_t generation = nc_table_keys_generation(keys);
+  if (generation >= content->state.key_file_generation) return NACRE_OK; /* [M6] */
   return nc_fail_in(
       err,
       nc_fail(err, NC_E_KEY_FILE_ROLLED_BACK, "generation %llu, the manifest knows %llu",
@@ -198,16 +206,18 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
   t->shared = shared;
   t->dir = *dir;
   *dir = (nc_dir){0};
-  t->keys = keys;
+  t->uuid = *nc_table_keys_table(keys);
+  nc_key_holder_init(&t->keys, keys);
   t->settings = *settings;
   t->read_only = read_only;
   t->mode = mode;
-  t->home = (nc_segment_home){shared, t, &t->dir, t->keys};
+  t->home = (nc_segment_home){shared, t, &t->dir, &t->keys};
   t->flush_job = (nc_job){.run = nc_table_run_flush, .arg = t};
   t->merge_job = (nc_job){.run = nc_table_run_merge, .arg = t};
   t->relief_job = (nc_job){.run = nc_table_run_relief, .arg = t};
+  t->rewrapper.job = (nc_job){.run = nc_rewrap_run, .arg = t};
   nc_manifest_content content;
-  nacre_status status = nc_manifest_read(&t->dir, t->keys, mode == NACRE_RECOVERY_TO_DAMAGE, &content, err);
+  nacre_status status = nc_manifest_read(&t->dir, keys, mode == NACRE_RECOVERY_TO_DAMAGE, &content, err);
   if (status == NACRE_OK) status = load_content(t, &content, mode, err);
   nc_manifest_content_deinit(&content);
   if (status != NACRE_OK) {
@@ -225,6 +235,7 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
 /* ---- closing ------------------------------------------------------------------------------------------- */
 
 static nacre_status end_cleanly(nacre_table *t, nacre_error *err) {
+  nc_rewrap_stop(t);
   nc_table_wait_jobs(t);
   if (!t->writing) return NACRE_OK;
   nacre_status status = nc_table_end_log(t, err);

@@ -3,12 +3,15 @@
  * table: one table, open: its newest entries in memtables, the rest in segments, its log, its manifest.
  *
  * Lock order (take only downward):
- *   sync_lock -> write_lock -> flush_lock -> merge_lock -> commit_lock -> state_lock
+ *   change_lock -> sync_lock -> write_lock -> flush_lock -> merge_lock -> commit_lock -> state_lock
+ *     change_lock  one change of table keys at a time, held during KMS calls; after it the store's
+ *                  catalogue_lock
  *     sync_lock    one log sync at a time; those who wait find that it covered them
  *     write_lock   the log's tail, the active memtable's adding side, the encode buffer
  *     flush_lock   one flush at a time
  *     merge_lock   one merge at a time (beside a flush)
  *     commit_lock  the manifest, the list of live logs, file numbers; held across a commit's sync
+ *     header_lock  one file's header is being rewritten; nothing is taken under it
  *     state_lock   the view, immutables, snapshots, counters; held for a few instructions: readers take it
  */
 #ifndef NC_TABLE_H
@@ -38,6 +41,21 @@ typedef struct nc_immutable {
   size_t built_count;
 } nc_immutable;
 
+/* Bringing every file under the active table key: rewrapper.c. Under state_lock, but for `work`, which is the
+ * running job's. */
+typedef struct nc_rewrap_work nc_rewrap_work;
+typedef struct nc_rewrapper {
+  nc_job job;
+  nc_rewrap_work *work;
+  bool queued, running;
+  bool again;  /* asked for while it ran */
+  bool parked; /* waits for a flush or merge that may hold an older key to end */
+  atomic_bool stopping;
+  nacre_error error; /* of the last try */
+  nacre_rewrap_report report;
+  nacre_retirements *retirements; /* since the open; NULL: none */
+} nc_rewrapper;
+
 struct nacre_snapshot {
   nacre_table *table;
   uint64_t sequence;
@@ -53,7 +71,8 @@ struct nacre_table {
   nacre_store *store;
   nc_shared *shared;
   nc_dir dir;
-  nc_table_keys *keys;
+  nc_uuid uuid;
+  nc_key_holder keys;
   nc_segment_home home;
   nc_table_settings settings;
   char name[NACRE_TABLE_NAME_BYTES_MAX + 1]; /* under state_lock; "" for the catalogue */
@@ -64,8 +83,16 @@ struct nacre_table {
   atomic_uint_fast64_t lent; /* live iterators, snapshots and values */
   nacre_recovery_report recovery;
 
-  pthread_mutex_t sync_lock, write_lock, flush_lock, merge_lock, commit_lock, state_lock;
+  pthread_mutex_t change_lock, sync_lock, write_lock, flush_lock, merge_lock, commit_lock, header_lock,
+      state_lock;
   pthread_cond_t changed; /* with state_lock */
+
+  /* change_lock */
+  nacre_key_spec *caller_keys; /* who opened it named these, beside those that the catalogue names */
+  size_t caller_key_count;
+  uint64_t generation_recorded; /* of the key file, in the catalogue */
+  bool change_recorded;         /* the catalogue calls a key pending */
+  bool keys_doubtful;           /* a change failed half-way: what is on disk must be read first */
 
   /* write_lock */
   atomic_bool writing; /* this open has written its own manifest */
@@ -86,6 +113,8 @@ struct nacre_table {
   nc_table_state state;
   nc_log **logs; /* live ones, oldest first; counted */
   size_t log_count, log_capacity;
+  uint32_t kek_version_min; /* of CURRENT */
+  uint64_t own_numbers_from; /* files from this number on were made by this open */
   nc_segment **doubtful; /* a failed commit may name them: they go once a new manifest is durable */
   size_t doubtful_count;
 
@@ -102,6 +131,7 @@ struct nacre_table {
   nacre_stats counters;                 /* only the counting fields */
   nc_job flush_job, merge_job, relief_job;
   bool relief_queued;
+  nc_rewrapper rewrapper;
   nacre_table *next_shared; /* in the list of all loaded tables; under shared->tables_lock */
 };
 
@@ -110,7 +140,7 @@ struct nacre_table {
 /* Makes the files of an empty table in an empty directory; durable on return but for the directory's own
  * name. */
 NC_MUST_CHECK nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_error *err);
-/* Takes over `dir` and one count of `keys`, on failure too. */
+/* Takes over `dir` and one count of `keys`, on failure too. `store` NULL: the catalogue. */
 NC_MUST_CHECK nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir,
                                          nc_table_keys *keys, const nc_table_settings *settings,
                                          bool read_only, nacre_recovery_mode mode, nacre_table **ret_table,
@@ -171,6 +201,8 @@ NC_MUST_CHECK nacre_status nc_table_ready_locked(nacre_table *t, nacre_error *er
 NC_MUST_CHECK nacre_status nc_table_prepare_locked(nacre_table *t, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_new_memtable(nacre_table *t, nc_memtable **ret_memtable,
                                                  nacre_error *err);
+/* Begins a new log for the memtable that there is. Needs write_lock. */
+NC_MUST_CHECK nacre_status nc_table_renew_log_locked(nacre_table *t, nacre_error *err);
 /* Makes the active memtable immutable and begins a new log. Needs write_lock. */
 NC_MUST_CHECK nacre_status nc_table_rotate_locked(nacre_table *t, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_sync(nacre_table *t, nacre_error *err);
@@ -179,6 +211,40 @@ NC_MUST_CHECK nacre_status nc_table_end_log(nacre_table *t, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_put(nacre_table *t, nacre_slice key, nacre_slice value, bool sync,
                                         nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_delete(nacre_table *t, nacre_slice key, bool sync, nacre_error *err);
+
+/* ---- key_change.c: table keys -------------------------------------------------------------------------- */
+
+/* Reads a set of keys from disk anew, when a failed change has left it in doubt, and brings a change that the
+ * catalogue calls pending to an end: committed when its key can be had, abandoned when that is denied or gone.
+ * Needs change_lock. */
+NC_MUST_CHECK nacre_status nc_key_settle_locked(nacre_table *t, nacre_error *err);
+/* Drops every version but the active one, which `held` must still be the present set for: `*ret_done` says
+ * whether it was. Takes change_lock. */
+NC_MUST_CHECK nacre_status nc_key_retire(nacre_table *t, const nc_table_keys *held, bool *ret_done,
+                                         nacre_error *err);
+/* The KMS keys that wrap the table's key now, as the catalogue says. Freed by nc_key_specs_free. */
+NC_MUST_CHECK nacre_status nc_key_specs_now(nacre_table *t, nacre_key_spec **ret_specs, size_t *ret_count,
+                                            nacre_error *err);
+
+/* ---- rewrapper.c --------------------------------------------------------------------------------------- */
+
+void nc_rewrap_schedule(nacre_table *t);
+void nc_rewrap_run(void *table);
+/* To be called whenever a flush or a merge has ended, with no lock held but those above theirs. */
+void nc_rewrap_unpark(nacre_table *t);
+/* Waits until all is under the active key, or something stands in the way. */
+NC_MUST_CHECK nacre_status nc_rewrap_wait(nacre_table *t, nacre_error *err);
+/* Ends after the file at hand, and waits. */
+void nc_rewrap_stop(nacre_table *t);
+bool nc_rewrap_due(nacre_table *t);
+void nc_rewrap_deinit(nacre_table *t);
+
+/* ---- retirements.c: what is not needed any more -------------------------------------------------------- */
+
+/* Notes and tells what `before` had and the present keys have not. */
+void nc_retirements_note(nacre_table *t, const nc_table_keys *before);
+NC_MUST_CHECK nacre_status nc_retirements_copy(nacre_table *t, nacre_retirements **ret_copy, nacre_error *err);
+void nc_retirements_drop(nacre_table *t);
 
 /* ---- flush.c, merge.c: work in the background ---------------------------------------------------------- */
 
@@ -195,6 +261,7 @@ void nc_table_run_relief(void *table);
 bool nc_table_relieve_other(nacre_table *t);
 bool nc_table_merge_due(nacre_table *t);
 void nc_table_wait_jobs(nacre_table *t);
+void nc_table_tell(nacre_table *t, nacre_event *event); /* fills in the table's name */
 void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const nacre_error *error);
 /* Notes how a flush or merge ended, and tells when that changes. */
 void nc_table_note_result(nacre_table *t, nacre_error *slot, nacre_status status, const nacre_error *err);

@@ -14,6 +14,7 @@ static nacre_status begin(nacre_table *t, nc_orphans *orphans, nacre_error *err)
   pthread_mutex_lock(&t->commit_lock);
   if (orphans->highest >= t->state.next_file_number) t->state.next_file_number = orphans->highest + 1;
   pthread_mutex_unlock(&t->commit_lock);
+  t->own_numbers_from = t->state.next_file_number;
   NC_TRY(nc_table_new_manifest(t, err));
   t->writing = true;
   nc_orphans_remove(t, orphans);

@@ -53,11 +53,13 @@ static nacre_status new_manifest_locked(nacre_table *t, const nc_version *versio
                            .log_count = log_count,
                            .number = t->state.next_file_number++,
                            .epoch = t->epoch + 1,
-                           .sequence = t->commit_sequence + 1};
+                           .sequence = t->commit_sequence + 1,
+                           .kek_version_min = t->kek_version_min};
   base.state.next_file_number = t->state.next_file_number;
   nc_manifest manifest;
   bool unnamed = false;
-  nacre_status status = nc_manifest_create(&t->dir, t->keys, &base, &manifest, &unnamed, err);
+  NC_TAKEN_KEYS(keys, &t->keys);
+  nacre_status status = nc_manifest_create(&t->dir, keys, &base, &manifest, &unnamed, err);
   if (status != NACRE_OK) {
     t->manifest_bad = t->manifest_bad || !unnamed;
     return status;

@@ -23,8 +23,8 @@ static nacre_status fill_info(nc_heap *names, const nc_catalogue_item *item, nac
   memcpy(name, record->name.data, record->name.size);
   info->name = name;
   nc_uuid_format(&item->table, info->uuid);
-  nc_uuid_format(&record->current.id, info->kek_id);
-  info->kek_version = record->current.version;
+  nc_uuid_format(&record->current.pin.id, info->kek_id);
+  info->kek_version = record->current.pin.version;
   info->compression = (nacre_compression)record->compression;
   info->block_bytes = record->block_bytes;
   info->filter_bits_per_key = record->filter_bits_per_key;

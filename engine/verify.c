@@ -8,49 +8,20 @@
 #include <stdlib.h>
 
 #include "batch.h"
+#include "faults.h"
 #include "last_error.h"
 #include "orphans.h"
 
 /* ---- findings ------------------------------------------------------------------------------------------ */
 
-struct nacre_faults {
-  size_t count, capacity;
-  nacre_error *list;
-};
-
-size_t nacre_faults_count(const nacre_faults *faults) { return faults == NULL ? 0 : faults->count; }
-
-const nacre_error *nacre_faults_at(const nacre_faults *faults, size_t index) {
-  return faults == NULL || index >= faults->count ? NULL : &faults->list[index];
-}
-
-void nacre_faults_free(nacre_faults *faults) {
-  if (faults == NULL) return;
-  free(faults->list);
-  free(faults);
-}
-
-static nacre_status keep_fault(nc_verifier *v, const nacre_error *err) {
-  nacre_faults *f = v->report.faults;
-  if (f == NULL) f = v->report.faults = calloc(1, sizeof *f);
-  if (f == NULL) return NACRE_NO_MEMORY;
-  if (f->count == f->capacity) {
-    size_t capacity = f->capacity == 0 ? 8 : f->capacity * 2;
-    nacre_error *grown = realloc(f->list, capacity * sizeof *grown);
-    if (grown == NULL) return NACRE_NO_MEMORY;
-    f->list = grown;
-    f->capacity = capacity;
-  }
-  f->list[f->count++] = *err;
-  v->report.fault_count = f->count;
-  return NACRE_OK;
-}
-
 nacre_status nc_verify_note(nc_verifier *v, nacre_status status, const nacre_error *err) {
   if (status == NACRE_OK) return NACRE_OK;
   if (status == NACRE_NO_MEMORY) return status;
   if (v->report.fault_count == 0) v->first = *err;
-  return keep_fault(v, err);
+  nacre_error none;
+  status = nc_faults_add(&v->report.faults, err, NULL, &none);
+  v->report.fault_count = nacre_faults_count(v->report.faults);
+  return status;
 }
 
 static void progress(nc_verifier *v, uint64_t bytes) {
@@ -95,6 +66,14 @@ nacre_status nc_verify_frames(nc_verifier *v, nc_sealed_reader *reader, uint64_t
   return status;
 }
 
+/* Under header_lock: a rewrap makes the slots differ for a moment. */
+nacre_status nc_verify_header(nc_verifier *v, nc_sealed_reader *reader, nacre_error *err) {
+  pthread_mutex_lock(&v->table->header_lock);
+  nacre_status status = nc_sealed_reader_check_header(reader, err);
+  pthread_mutex_unlock(&v->table->header_lock);
+  return status;
+}
+
 /* ---- logs ---------------------------------------------------------------------------------------------- */
 
 static nacre_status visit_log_frame(nc_verifier *v, const nc_scan_frame *frame, nacre_slice plaintext,
@@ -111,14 +90,15 @@ static nacre_status verify_log_file(nc_verifier *v, const nc_log_name *log, uint
   char name[NC_FILE_NAME_BYTES];
   nc_log_name_file(log->number, name);
   nc_sealed_expect expect = {.type = NC_FILE_LOG,
-                             .origin_table = nc_table_keys_table(v->table->keys),
+                             .origin_table = &v->table->uuid,
                              .file = &log->file,
                              .number = log->number,
                              .dek_commitment = log->dek_commitment};
   nc_sealed_reader *reader;
-  NC_TRY(nc_sealed_reader_open(&v->table->dir, name, v->table->keys, &expect, &reader, err));
+  NC_TAKEN_KEYS(keys, &v->table->keys);
+  NC_TRY(nc_sealed_reader_open(&v->table->dir, name, keys, &expect, &reader, err));
   v->report.files++;
-  nacre_status status = nc_verify_note(v, nc_sealed_reader_check_header(reader, err), err);
+  nacre_status status = nc_verify_note(v, nc_verify_header(v, reader, err), err);
   uint64_t frames;
   if (status == NACRE_OK) status = nc_verify_frames(v, reader, end, visit_log_frame, &frames, err);
   nc_sealed_reader_close(reader);
@@ -177,10 +157,11 @@ static nacre_status verify_manifest_file(nc_verifier *v, const nc_current *curre
   char name[NC_FILE_NAME_BYTES];
   nc_manifest_name(current->manifest_number, name);
   nc_sealed_reader *reader;
-  NC_TRY(nc_sealed_reader_open(&v->table->dir, name, v->table->keys, NULL, &reader, err));
+  NC_TAKEN_KEYS(keys, &v->table->keys);
+  NC_TRY(nc_sealed_reader_open(&v->table->dir, name, keys, NULL, &reader, err));
   v->report.files++;
   uint64_t size = nc_sealed_reader_size(reader);
-  nacre_status status = nc_sealed_reader_check_header(reader, err);
+  nacre_status status = nc_verify_header(v, reader, err);
   nc_sealed_reader_close(reader);
   *ret_size = size;
   return status;
@@ -193,9 +174,10 @@ static nacre_status verify_manifest(nc_verifier *v, nacre_error *err) {
   nc_current current;
   nc_manifest_content content = {0};
   uint64_t size = 0;
+  NC_TAKEN_KEYS(keys, &t->keys);
   pthread_mutex_lock(&t->commit_lock);
-  nacre_status status = nc_current_read(&t->dir, t->keys, &current, err);
-  if (status == NACRE_OK) status = nc_manifest_read(&t->dir, t->keys, false, &content, err);
+  nacre_status status = nc_current_read(&t->dir, keys, &current, err);
+  if (status == NACRE_OK) status = nc_manifest_read(&t->dir, keys, false, &content, err);
   if (status == NACRE_OK) status = verify_manifest_file(v, &current, &size, err);
   pthread_mutex_unlock(&t->commit_lock);
   progress(v, size); /* the callback runs without a lock */
@@ -219,9 +201,18 @@ static nacre_status verify_orphans(nc_verifier *v, nacre_error *err) {
   return nc_verify_note(v, status, err);
 }
 
+/* Under change_lock: a change of keys writes them. */
+static nacre_status verify_key_copies(nacre_table *t, nacre_error *err) {
+  pthread_mutex_lock(&t->change_lock);
+  NC_TAKEN_KEYS(keys, &t->keys);
+  nacre_status status = nc_table_keys_check_copies(keys, &t->dir, err);
+  pthread_mutex_unlock(&t->change_lock);
+  return status;
+}
+
 static nacre_status verify_all(nc_verifier *v, nc_view *view, nacre_error *err) {
   NC_TRY(verify_orphans(v, err));
-  NC_TRY(nc_verify_note(v, nc_table_keys_check_copies(v->table->keys, &v->table->dir, err), err));
+  NC_TRY(nc_verify_note(v, verify_key_copies(v->table, err), err));
   NC_TRY(verify_manifest(v, err));
   NC_TRY(verify_logs(v, err));
   return verify_segments(v, view, err);

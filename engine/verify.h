@@ -19,6 +19,8 @@ typedef struct nc_verifier {
 
 /* Notes a failed check; NACRE_OK to go on. */
 NC_MUST_CHECK nacre_status nc_verify_note(nc_verifier *v, nacre_status status, const nacre_error *err);
+/* Both header slots good and equal, whatever the rewrapper is doing. */
+NC_MUST_CHECK nacre_status nc_verify_header(nc_verifier *v, nc_sealed_reader *reader, nacre_error *err);
 /* Walks the frames of a file up to `end`: checksum, padding, tag; `visit` (may be NULL) looks at each
  * plaintext. */
 typedef nacre_status nc_verify_visit(nc_verifier *v, const nc_scan_frame *frame, nacre_slice plaintext,

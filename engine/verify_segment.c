@@ -32,10 +32,10 @@ static nacre_status check_entry(survey *s, const nc_entry *entry, nacre_error *e
   nacre_slice last = nc_slice(s->last_key, s->last_key_size);
   bool first = s->seen.entries == 0;
   if (!first && nc_entry_compare(last, s->last_sequence, entry->key, entry->sequence) >= 0) {
-    return nc_fail(err, NC_E_SEGMENT_ORDER, NULL);
+    return nc_fail(err, NC_E_SEGMENT_ORDER, NULL); /* [B6] */
   }
   if (!nc_segment_filter_admits(s->segment, entry->key))
-    return nc_fail(err, NC_E_SEGMENT_FILTER, "a key is missing in it");
+    return nc_fail(err, NC_E_SEGMENT_FILTER, "a key is missing in it"); /* [Q2] */
   s->seen.entries++;
   s->seen.deletes += entry->kind == NC_KIND_DELETE;
   s->seen.key_bytes += entry->key.size;
@@ -92,11 +92,11 @@ static nacre_status check_data_blocks(survey *s, nc_block_cursor *c, nacre_error
   while (c->valid) {
     nc_handle handle;
     NC_TRY(nc_handle_decode(c->entry.value, &handle, err));
-    if (handle.offset != s->next_offset)
+    if (handle.offset != s->next_offset) /* [I3] */
       return nc_fail(err, NC_E_SEGMENT_FRAMES, "a data frame is skipped or named twice");
     NC_TRY(with_block(s, handle, NC_FRAME_DATA, check_entries, err));
     if (!nc_slice_equal(c->entry.key, nc_slice(s->last_key, s->last_key_size))) {
-      return nc_fail(err, NC_E_SEGMENT_INDEX, "its last key is another");
+      return nc_fail(err, NC_E_SEGMENT_INDEX, "its last key is another"); /* [I4] */
     }
     s->seen.data_blocks++;
     s->next_offset += handle.size;
@@ -121,7 +121,7 @@ static nacre_status check_leaves(survey *s, nc_block_cursor *c, nacre_error *err
 
 /* ---- what the segment says of itself ------------------------------------------------------------------- */
 
-static nacre_status check_properties(const survey *s, nacre_error *err) {
+static nacre_status check_properties(const survey *s, nacre_error *err) { /* [S5] */
   const nc_properties *said = nc_segment_properties(s->segment);
   const nc_segment_record *record = nc_segment_describe(s->segment);
   const nc_properties *seen = &s->seen;
@@ -151,14 +151,14 @@ static nacre_status check_frames(nc_verifier *v, nc_segment *segment, nacre_erro
   nc_sealed_reader *reader = nc_segment_reader(segment);
   NC_TRY(nc_verify_frames(v, reader, NACRE_NONE, visit_frame, &frames, err));
   if (frames == nc_segment_footer(segment)->frame_count) return NACRE_OK;
-  return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_FRAMES, "another number of them"),
+  return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_FRAMES, "another number of them"), /* [S4] */
                     nc_sealed_reader_label(reader), 0);
 }
 
 nacre_status nc_verify_segment(nc_verifier *v, nc_segment *segment, nacre_error *err) {
   NC_TRY(nc_segment_open(segment, err));
   v->report.files++;
-  NC_TRY(nc_verify_note(v, nc_sealed_reader_check_header(nc_segment_reader(segment), err), err));
+  NC_TRY(nc_verify_note(v, nc_verify_header(v, nc_segment_reader(segment), err), err));
   uint64_t faults = v->report.fault_count;
   NC_TRY(check_frames(v, segment, err));
   if (v->report.fault_count > faults) return NACRE_OK; /* frames are missing: their logic was named already */

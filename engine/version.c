@@ -42,6 +42,7 @@ static nacre_status check_runs(const nc_version *v, nacre_error *err) {
       const nc_segment_record *left = nc_segment_describe(v->runs[r].segments[i - 1]);
       const nc_segment_record *right = nc_segment_describe(v->runs[r].segments[i]);
       if (nc_slice_compare(left->largest, right->smallest) >= 0) {
+        /* [M7] */
         return nc_fail(err, NC_E_SEGMENT_OVERLAP, "segments %llu and %llu", (unsigned long long)left->number,
                        (unsigned long long)right->number);
       }

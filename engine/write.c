@@ -25,8 +25,9 @@ static nacre_status create_log(nacre_table *t, nc_log **ret_log, nacre_error *er
   nc_uuid manifest;
   nc_table_moment(t, &epoch, &manifest, &sequence);
   nc_log *log;
-  NC_TRY(nc_log_create(&t->dir, nc_table_keys_table(t->keys), nc_table_keys_active(t->keys),
-                       nc_table_new_number(t), epoch, &log, err));
+  NC_TAKEN_KEYS(keys, &t->keys);
+  NC_TRY(nc_log_create(&t->dir, &t->uuid, nc_table_keys_active(keys), nc_table_new_number(t), epoch, &log,
+                       err));
   nacre_status status = nc_dir_sync(&t->dir, err);
   nc_change change = {.add_log = log};
   if (status == NACRE_OK) status = nc_table_commit(t, &change, err);
@@ -139,6 +140,18 @@ nacre_status nc_table_rotate_locked(nacre_table *t, nacre_error *err) {
   nc_log_unref(t->log);
   t->log = fresh;
   nc_table_schedule_flush(t);
+  return NACRE_OK;
+}
+
+nacre_status nc_table_renew_log_locked(nacre_table *t, nacre_error *err) {
+  pthread_mutex_lock(&t->commit_lock);
+  bool many = t->log_count >= NC_LOGS_KEPT_MAX;
+  pthread_mutex_unlock(&t->commit_lock);
+  if (many && nc_memtable_entries(t->active) > 0) return nc_table_rotate_locked(t, err);
+  nc_log *fresh;
+  NC_TRY(create_log(t, &fresh, err));
+  nc_log_unref(t->log);
+  t->log = fresh;
   return NACRE_OK;
 }
 

@@ -47,10 +47,11 @@ nacre_status nc_batch_read(nc_batch_reader *r, nc_entry *ret_entry, bool *ret_mo
   if (nc_reader_done(bytes)) return NACRE_OK;
   size_t at = bytes->at;
   uint8_t kind = nc_read_u8(bytes);
+  /* [L3] */
   if (!bytes->failed && !kind_known(kind)) return nc_fail_at(err, NC_E_BATCH_KIND, at, "kind %u", kind);
   uint64_t key_size = nc_read_varint(bytes);
   uint64_t value_size = kind == NC_KIND_PUT ? nc_read_varint(bytes) : 0;
-  if (bytes->failed || key_size > NACRE_KEY_BYTES_MAX || value_size > nc_reader_left(bytes))
+  if (bytes->failed || key_size > NACRE_KEY_BYTES_MAX || value_size > nc_reader_left(bytes)) /* [P5] */
     return nc_fail_at(err, NC_E_BATCH_SHAPE, at, NULL);
   nc_entry entry = {.kind = (nc_kind)kind};
   entry.key = nc_read_bytes(bytes, (size_t)key_size);
@@ -68,7 +69,7 @@ nacre_status nc_batch_check(nacre_slice operations, uint64_t expected_count, nac
   bool more = true;
   nc_batch_read_begin(&r, operations);
   while (more) NC_TRY(nc_batch_read(&r, &entry, &more, err));
-  if (r.seen == expected_count) return NACRE_OK;
+  if (r.seen == expected_count) return NACRE_OK; /* [L3] */
   return nc_fail(err, NC_E_BATCH_COUNT, "%llu, not %llu", (unsigned long long)r.seen,
                  (unsigned long long)expected_count);
 }

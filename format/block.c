@@ -101,7 +101,7 @@ static uint32_t restart_at(const nc_block *block, uint32_t i) {
   return nc_get_u32(block->data + block->entries_size + (size_t)i * RESTART_BYTES);
 }
 
-/* Offsets ascend from 0, and each is that of an entry that shares nothing. */
+/* Offsets ascend from 0, and each is that of an entry that shares nothing. [B2] */
 static bool restarts_good(const nc_block *block) {
   if (block->restarts == 0) return block->entries_size == 0;
   if (restart_at(block, 0) != 0) return false;
@@ -115,6 +115,7 @@ static bool restarts_good(const nc_block *block) {
 }
 
 nacre_status nc_block_open(nacre_slice bytes, nc_block *ret_block, nacre_error *err) {
+  /* [B1] */
   if (bytes.size < NC_BLOCK_TRAILER_BYTES) return nc_fail(err, NC_E_BLOCK_SHORT, "%zu bytes", bytes.size);
   size_t body = bytes.size - NC_BLOCK_TRAILER_BYTES;
   const uint8_t *data = bytes.data;
@@ -124,7 +125,7 @@ nacre_status nc_block_open(nacre_slice bytes, nc_block *ret_block, nacre_error *
     return nc_fail(err, NC_E_BLOCK_RESTARTS, "%u in %zu bytes", block.restarts, bytes.size);
   block.entries_size = body - (size_t)block.restarts * RESTART_BYTES;
   if (!restarts_good(&block)) return nc_fail(err, NC_E_BLOCK_RESTARTS, NULL);
-  if (block.longest_key > NACRE_KEY_BYTES_MAX || block.longest_key > block.entries_size)
+  if (block.longest_key > NACRE_KEY_BYTES_MAX || block.longest_key > block.entries_size) /* [B4, P5] */
     return nc_fail(err, NC_E_BLOCK_KEY, "longest key of %u bytes", block.longest_key);
   *ret_block = block;
   return NACRE_OK;
@@ -165,10 +166,10 @@ static inline nc_error_id parse_entry(const nc_block *block, size_t at, raw_entr
     return NC_E_BLOCK_ENTRY;
   if (shared > block->longest_key || suffix_size > block->longest_key - shared) return NC_E_BLOCK_KEY;
   size_t left = (size_t)(end - p);
-  if (suffix_size > left || value_size > left - suffix_size) return NC_E_BLOCK_ENTRY;
+  if (suffix_size > left || value_size > left - suffix_size) return NC_E_BLOCK_ENTRY; /* [B3] */
   uint64_t kind = tagged & KIND_MASK;
-  if (kind != NC_KIND_PUT && kind != NC_KIND_DELETE) return NC_E_BLOCK_KIND;
-  if (tagged >> KIND_BITS > NC_SEQUENCE_MAX || (kind == NC_KIND_DELETE && value_size != 0))
+  if (kind != NC_KIND_PUT && kind != NC_KIND_DELETE) return NC_E_BLOCK_KIND;                /* [B5] */
+  if (tagged >> KIND_BITS > NC_SEQUENCE_MAX || (kind == NC_KIND_DELETE && value_size != 0)) /* [P6] */
     return NC_E_BLOCK_ENTRY;
   e->shared = (size_t)shared;
   e->suffix_size = (size_t)suffix_size;
@@ -227,7 +228,7 @@ nacre_status nc_block_next(nc_block_cursor *c, nacre_error *err) {
   raw_entry e;
   nc_error_id wrong = parse_entry(c->block, c->next, &e);
   if (wrong == NC_E_NONE && e.shared > c->entry.key.size) wrong = NC_E_BLOCK_ENTRY;
-  if (wrong == NC_E_NONE && !comes_after(c, &e)) wrong = NC_E_BLOCK_ORDER;
+  if (wrong == NC_E_NONE && !comes_after(c, &e)) wrong = NC_E_BLOCK_ORDER; /* [B6] */
   if (wrong != NC_E_NONE) return bad_entry(err, wrong, c->next);
   settle(c, c->next, &e);
   return NACRE_OK;

@@ -33,25 +33,33 @@ static void read_pin(nc_reader *r, nc_kek_pin *pin) {
   nc_read_copy(r, pin->commitment, NC_COMMITMENT_BYTES);
 }
 
+static void write_specs(nc_writer *w, const nc_key_record *key) {
+  nc_write_varint(w, key->spec_count);
+  for (uint32_t i = 0; i < key->spec_count; i++) {
+    nc_write_string(w, key->specs[i].uri);
+    nc_write_string(w, key->specs[i].region);
+    nc_write_string(w, key->specs[i].principal);
+  }
+}
+
 size_t nc_catalogue_record_encode(const nc_catalogue_record *record, void *out, size_t capacity) {
   nc_writer w = nc_writer_over(out, capacity);
-  if (record->spec_count > NACRE_KEY_SPECS_MAX) return 0;
+  if (record->current.spec_count > NACRE_KEY_SPECS_MAX || record->pending.spec_count > NACRE_KEY_SPECS_MAX)
+    return 0;
   nc_write_u8(&w, (uint8_t)record->life);
   nc_write_string(&w, record->name);
   nc_write_u64(&w, record->created_ms);
   nc_write_u8(&w, record->compression);
   nc_write_varint(&w, record->block_bytes);
   nc_write_varint(&w, record->filter_bits_per_key);
-  write_pin(&w, &record->current);
+  write_pin(&w, &record->current.pin);
   nc_write_u8(&w, record->has_pending ? 1 : 0);
-  if (record->has_pending) write_pin(&w, &record->pending);
-  nc_write_varint(&w, record->key_file_generation);
-  nc_write_varint(&w, record->spec_count);
-  for (uint32_t i = 0; i < record->spec_count; i++) {
-    nc_write_string(&w, record->specs[i].uri);
-    nc_write_string(&w, record->specs[i].region);
-    nc_write_string(&w, record->specs[i].principal);
+  if (record->has_pending) {
+    write_pin(&w, &record->pending.pin);
+    write_specs(&w, &record->pending);
   }
+  nc_write_varint(&w, record->key_file_generation);
+  write_specs(&w, &record->current);
   return w.failed ? 0 : w.size;
 }
 
@@ -77,16 +85,11 @@ static bool read_settings(nc_reader *r, nc_catalogue_record *record) {
          (filter_bits <= NC_FILTER_BITS_PER_KEY_MAX || filter_bits == UINT32_MAX);
 }
 
-static bool read_keys(nc_reader *r, nc_catalogue_record *record) {
-  read_pin(r, &record->current);
-  uint8_t has_pending = nc_read_u8(r);
-  record->has_pending = has_pending == 1;
-  if (record->has_pending) read_pin(r, &record->pending);
-  record->key_file_generation = nc_read_varint(r);
+static bool read_specs(nc_reader *r, nc_key_record *key) {
   uint64_t specs = nc_read_varint(r);
-  if (has_pending > 1 || specs > NACRE_KEY_SPECS_MAX) return false;
-  for (; record->spec_count < specs; record->spec_count++) {
-    nc_key_spec_record *spec = &record->specs[record->spec_count];
+  if (specs > NACRE_KEY_SPECS_MAX) return false;
+  for (; key->spec_count < specs; key->spec_count++) {
+    nc_key_spec_record *spec = &key->specs[key->spec_count];
     spec->uri = nc_read_string(r);
     spec->region = nc_read_string(r);
     spec->principal = nc_read_string(r);
@@ -98,11 +101,23 @@ static bool read_keys(nc_reader *r, nc_catalogue_record *record) {
   return true;
 }
 
+static bool read_keys(nc_reader *r, nc_catalogue_record *record) {
+  read_pin(r, &record->current.pin);
+  uint8_t has_pending = nc_read_u8(r);
+  record->has_pending = has_pending == 1;
+  if (record->has_pending) {
+    read_pin(r, &record->pending.pin);
+    if (!read_specs(r, &record->pending)) return false;
+  }
+  record->key_file_generation = nc_read_varint(r);
+  return has_pending <= 1 && read_specs(r, &record->current);
+}
+
 nacre_status nc_catalogue_record_decode(nacre_slice bytes, nc_catalogue_record *ret_record,
                                         nacre_error *err) {
   nc_reader r = nc_reader_over(bytes);
   nc_catalogue_record record = {0};
-  if (!read_settings(&r, &record) || !read_keys(&r, &record) || !nc_reader_done(&r))
+  if (!read_settings(&r, &record) || !read_keys(&r, &record) || !nc_reader_done(&r)) /* [T1] */
     return nc_fail_at(err, NC_E_CATALOGUE_SHAPE, r.at, NULL);
   *ret_record = record;
   return NACRE_OK;

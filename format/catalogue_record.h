@@ -4,8 +4,9 @@
  *
  * The catalogue is itself a table; the key of a record is 'T' ‖ table UUID, its value
  *   u8 state · string name · u64 created ms · u8 compression · varint block bytes · varint filter bits a key
- *   · KEK id · u32 KEK version · KEK commitment[32] · u8 has pending · [pending KEK id · u32 version ·
- *   commitment[32]] · varint key-file generation · varint specs: string uri, region, principal
+ *   · pin · u8 has pending · [pin · specs] · varint key-file generation · specs
+ *   pin = KEK id · u32 KEK version · KEK commitment[32]
+ *   specs = varint count, and for each: string uri, region, principal
  */
 #ifndef NC_CATALOGUE_RECORD_H
 #define NC_CATALOGUE_RECORD_H
@@ -34,17 +35,22 @@ typedef struct nc_key_spec_record {
   nacre_slice uri, region, principal;
 } nc_key_spec_record;
 
+/* A table key and the KMS keys that wrap it. */
+typedef struct nc_key_record {
+  nc_kek_pin pin;
+  uint32_t spec_count;
+  nc_key_spec_record specs[NACRE_KEY_SPECS_MAX];
+} nc_key_record;
+
 typedef struct nc_catalogue_record {
   nc_table_life life;
   nacre_slice name; /* this and the specs point into the decoded bytes */
   uint64_t created_ms;
   uint8_t compression;                       /* nacre_compression */
   uint32_t block_bytes, filter_bits_per_key; /* UINT32_MAX: no filter */
-  nc_kek_pin current, pending;
+  nc_key_record current, pending; /* pending: a key change that is not yet, or not any more, committed */
   bool has_pending;
   uint64_t key_file_generation;
-  uint32_t spec_count;
-  nc_key_spec_record specs[NACRE_KEY_SPECS_MAX];
 } nc_catalogue_record;
 
 void nc_catalogue_key(const nc_uuid *table, uint8_t out[NC_CATALOGUE_KEY_BYTES]);

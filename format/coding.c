@@ -27,7 +27,7 @@ size_t nc_get_varint(const uint8_t *p, const uint8_t *end, uint64_t *ret_value) 
     uint8_t byte = p[n];
     value |= (uint64_t)(byte & 0x7F) << (7 * n);
     if (byte & 0x80) continue;
-    if (byte == 0 && n > 0) return 0;                       /* a last byte that adds nothing */
+    if (byte == 0 && n > 0) return 0;                       /* a last byte that adds nothing [P1] */
     if (n == NC_VARINT_BYTES_MAX - 1 && byte > 1) return 0; /* bits 64 and up */
     *ret_value = value;
     return n + 1;
@@ -88,7 +88,7 @@ void nc_write_string(nc_writer *w, nacre_slice s) {
   nc_write_bytes(w, s.data, s.size);
 }
 
-/* The next `size` bytes; NULL when there are not so many. */
+/* The next `size` bytes; NULL when there are not so many. [P2] */
 static const uint8_t *take(nc_reader *r, size_t size) {
   if (r->failed || size > r->size - r->at) {
     r->failed = true;

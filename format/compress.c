@@ -86,11 +86,11 @@ nacre_status nc_pack(nc_compress_workspace *ws, nc_pack_method method, nacre_sli
 
 nacre_status nc_unpack_size(nacre_slice packed, size_t *ret_raw_size, const uint8_t **ret_in_place,
                             nacre_error *err) {
-  if (packed.size < NC_PACK_HEADER_BYTES)
+  if (packed.size < NC_PACK_HEADER_BYTES) /* [Z3] */
     return nc_fail_at(err, NC_E_PACK_SHORT, 0, "%zu bytes", packed.size);
   const uint8_t *p = packed.data;
   size_t raw_size = nc_get_u32(p + AT_RAW_SIZE), payload_size = packed.size - NC_PACK_HEADER_BYTES;
-  if (p[0] > NC_PACK_ZSTD) return nc_fail_at(err, NC_E_PACK_METHOD, 0, "method %u", p[0]);
+  if (p[0] > NC_PACK_ZSTD) return nc_fail_at(err, NC_E_PACK_METHOD, 0, "method %u", p[0]); /* [Z1] */
   bool possible = p[0] == NC_PACK_NONE ? raw_size == payload_size : payload_size <= NC_UNPACKED_BYTES_MAX;
   if (raw_size > NC_UNPACKED_BYTES_MAX || !possible)
     return nc_fail_at(err, NC_E_PACK_SIZE, 0, "%zu bytes in %zu", raw_size, payload_size);
@@ -120,7 +120,7 @@ nacre_status nc_unpack(nc_compress_workspace *ws, nacre_slice packed, uint8_t *t
   NC_TRY(nc_unpack_size(packed, &stated, NULL, err));
   const uint8_t *p = packed.data;
   nacre_slice payload = nc_slice(p + NC_PACK_HEADER_BYTES, packed.size - NC_PACK_HEADER_BYTES);
-  if (stated != raw_size || !expand(ws, p[0], payload, to, raw_size))
+  if (stated != raw_size || !expand(ws, p[0], payload, to, raw_size)) /* [Z2] */
     return nc_fail_at(err, NC_E_PACK_SIZE, 0, "%zu bytes in %zu", stated, payload.size);
   return NACRE_OK;
 }

@@ -35,15 +35,17 @@ void nc_current_encode(const nc_current *current, uint8_t out[NC_CURRENT_BYTES])
 }
 
 nacre_status nc_current_decode(nacre_slice bytes, nc_current *ret_current, nacre_error *err) {
+  /* [C1] */
   if (bytes.size != NC_CURRENT_BYTES) return nc_fail(err, NC_E_CURRENT_SHAPE, "%zu bytes", bytes.size);
   const uint8_t *p = bytes.data;
   if (memcmp(p, magic, sizeof magic) != 0) return nc_fail_at(err, NC_E_CURRENT_MAGIC, 0, NULL);
+  /* [V2] */
   if (nc_get_u32(p + AT_CRC) != nc_crc32c(0, p, AT_CRC)) return nc_fail_at(err, NC_E_CURRENT_CRC, 0, NULL);
   nc_reader r = nc_reader_over(bytes);
   nc_current current = {0};
   (void)nc_read_bytes(&r, AT_VERSION);
   uint16_t version = nc_read_u16(&r);
-  if (version != NC_FORMAT_VERSION)
+  if (version != NC_FORMAT_VERSION) /* [V1] */
     return nc_fail_at(err, NC_E_CURRENT_VERSION, AT_VERSION, "version %u", version);
   bool zeros = nc_read_zeros(&r, 6);
   nc_read_copy(&r, current.table.bytes, NC_UUID_BYTES);
@@ -54,7 +56,7 @@ nacre_status nc_current_decode(nacre_slice bytes, nc_current *ret_current, nacre
   nc_read_copy(&r, current.kek_id.bytes, NC_UUID_BYTES);
   current.kek_version_min = nc_read_u32(&r);
   zeros &= nc_read_zeros(&r, 8);
-  if (!zeros) return nc_fail_at(err, NC_E_CURRENT_RESERVED, 0, NULL);
+  if (!zeros) return nc_fail_at(err, NC_E_CURRENT_RESERVED, 0, NULL); /* [P4] */
   memcpy(current.mac, p + NC_CURRENT_MAC_OFFSET, NC_MAC_BYTES);
   *ret_current = current;
   return NACRE_OK;

@@ -63,7 +63,7 @@ uint64_t nc_filter_frame_lines(uint64_t line_count, uint32_t frame) {
 nacre_status nc_filter_check(uint64_t line_count, uint32_t probes, uint32_t frames, nacre_error *err) {
   uint64_t needed = line_count / NC_FILTER_FRAME_LINES + (line_count % NC_FILTER_FRAME_LINES != 0);
   bool sound = line_count == 0 ? probes == 0 : probes >= 1 && probes <= PROBES_MAX;
-  if (sound && needed == frames) return NACRE_OK;
+  if (sound && needed == frames) return NACRE_OK; /* [Q1] */
   return nc_fail(err, NC_E_FILTER_SHAPE, "%llu lines in %u frames, %u probes", (unsigned long long)line_count,
                  frames, probes);
 }

@@ -71,10 +71,10 @@ nacre_status nc_footer_decode(nacre_slice bytes, uint64_t file_size, nc_footer *
   bool zeros = nc_read_zeros(&r, FOOTER_ZEROS);
 
   uint64_t own_size = nc_frame_size(NC_FOOTER_BYTES);
-  if (f.file_size != file_size)
+  if (f.file_size != file_size) /* [S2] */
     return nc_fail(err, NC_E_FOOTER_LENGTH, "%llu bytes, not %llu", (unsigned long long)file_size,
                    (unsigned long long)f.file_size);
-  if (!zeros || file_size < NC_FRAMES_OFFSET + own_size || !counts_sound(&f, file_size - own_size))
+  if (!zeros || file_size < NC_FRAMES_OFFSET + own_size || !counts_sound(&f, file_size - own_size)) /* [S1] */
     return nc_fail(err, NC_E_FOOTER_SHAPE, NULL);
   NC_TRY(nc_handle_check(f.properties, file_size - own_size, err));
   NC_TRY(nc_handle_check(f.index_root, file_size - own_size, err));
@@ -100,7 +100,7 @@ size_t nc_properties_encode(const nc_properties *p, void *out, size_t capacity) 
   return w.failed ? 0 : w.size;
 }
 
-static bool properties_sound(const nc_properties *p) {
+static bool properties_sound(const nc_properties *p) { /* [S3, P5, P6] */
   bool keys = p->smallest.size <= NACRE_KEY_BYTES_MAX && p->largest.size <= NACRE_KEY_BYTES_MAX &&
               nc_slice_compare(p->smallest, p->largest) <= 0;
   bool sequences =

@@ -97,11 +97,13 @@ bool nc_frame_plausible(const uint8_t header[NC_FRAME_HEADER_BYTES]) {
 nacre_status nc_frame_decode(const uint8_t header[NC_FRAME_HEADER_BYTES], nc_frame_header *ret_header,
                              nacre_error *err) {
   if (nc_get_u16(header + AT_CHECK) != header_check(header))
-    return nc_fail_at(err, NC_E_FRAME_CHECK, 0, NULL);
+    return nc_fail_at(err, NC_E_FRAME_CHECK, 0, NULL); /* [F2] */
   uint32_t size = nc_get_u32(header);
+  /* [F3] */
   if (size > NC_FRAME_PLAINTEXT_BYTES_MAX) return nc_fail_at(err, NC_E_FRAME_SIZE, 0, "%u bytes", size);
+  /* [F4] */
   if (header[AT_FLAGS] != 0) return nc_fail_at(err, NC_E_FRAME_FLAGS, 0, "flags 0x%02x", header[AT_FLAGS]);
-  if (!type_known(header[AT_TYPE]))
+  if (!type_known(header[AT_TYPE])) /* [F5] */
     return nc_fail_at(err, NC_E_FRAME_TYPE_UNKNOWN, 0, "type %u", header[AT_TYPE]);
   nc_frame_header decoded = {.ciphertext_size = size,
                              .type = header[AT_TYPE],
@@ -113,7 +115,7 @@ nacre_status nc_frame_decode(const uint8_t header[NC_FRAME_HEADER_BYTES], nc_fra
 }
 
 nacre_status nc_frame_expect(const nc_frame_header *header, nc_frame_type expected, nacre_error *err) {
-  if (header->type == (uint8_t)expected) return NACRE_OK;
+  if (header->type == (uint8_t)expected) return NACRE_OK; /* [F6] */
   return nc_fail_at(err, NC_E_FRAME_TYPE, 0, "%s where %s belongs", nc_frame_type_name(header->type),
                     nc_frame_type_name((uint8_t)expected));
 }
@@ -121,11 +123,11 @@ nacre_status nc_frame_expect(const nc_frame_header *header, nc_frame_type expect
 nacre_status nc_frame_check(nacre_slice frame, nacre_error *err) {
   const uint8_t *p = frame.data;
   nc_frame_header header;
-  if (frame.size < NC_FRAME_HEADER_BYTES) return nc_fail_at(err, NC_E_FRAME_SHORT, 0, NULL);
+  if (frame.size < NC_FRAME_HEADER_BYTES) return nc_fail_at(err, NC_E_FRAME_SHORT, 0, NULL); /* [F1] */
   NC_TRY(nc_frame_decode(p, &header, err));
   size_t size = nc_frame_size(header.ciphertext_size);
   if (frame.size < size) return nc_fail_at(err, NC_E_FRAME_SHORT, 0, "%zu of %zu bytes", frame.size, size);
-  if (frame_crc(p, size) != header.crc) return nc_fail_at(err, NC_E_FRAME_CRC, 0, NULL);
+  if (frame_crc(p, size) != header.crc) return nc_fail_at(err, NC_E_FRAME_CRC, 0, NULL); /* [F7] */
   for (size_t i = NC_FRAME_HEADER_BYTES + header.ciphertext_size + NC_FRAME_TAG_BYTES; i < size; i++)
     if (p[i] != 0) return nc_fail_at(err, NC_E_FRAME_PADDING, i, NULL);
   return NACRE_OK;

@@ -89,18 +89,18 @@ void nc_header_encode(const nc_header_slot *slot, uint8_t out[NC_SLOT_BYTES]) {
 }
 
 /* Whether these are a slot's bytes, whole, and of a kind that this library knows. The checksum comes before
- * the version, for its place is the same in every version: damage must not pass for novelty. */
+ * the version, for its place is the same in every version: damage must not pass for novelty. [V2] */
 static nacre_status check_frame_of_slot(const uint8_t *p, nacre_error *err) {
-  if (memcmp(p, magic, sizeof magic) != 0) return nc_fail_at(err, NC_E_HEADER_MAGIC, 0, NULL);
+  if (memcmp(p, magic, sizeof magic) != 0) return nc_fail_at(err, NC_E_HEADER_MAGIC, 0, NULL); /* [H1] */
   if (nc_get_u32(p + AT_CRC) != nc_crc32c(0, p, AT_CRC)) return nc_fail_at(err, NC_E_HEADER_CRC, 0, NULL);
   uint16_t version = nc_get_u16(p + AT_VERSION), suite = nc_get_u16(p + AT_SUITE);
-  if (version != NC_FORMAT_VERSION)
+  if (version != NC_FORMAT_VERSION) /* [V1] */
     return nc_fail_at(err, NC_E_HEADER_VERSION, AT_VERSION, "version %u", version);
   if (suite != NC_SUITE_AES_256_GCM) return nc_fail_at(err, NC_E_HEADER_SUITE, AT_SUITE, "suite %u", suite);
   return NACRE_OK;
 }
 
-/* Reads the fields; false when bytes that must be zero are not. */
+/* Reads the fields; false when bytes that must be zero are not. [P4] */
 static bool read_fields(nc_reader *r, nc_header_slot *slot) {
   bool zeros = true;
   (void)nc_read_bytes(r, AT_TYPE);
@@ -125,11 +125,11 @@ static bool read_fields(nc_reader *r, nc_header_slot *slot) {
 }
 
 nacre_status nc_header_decode(nacre_slice bytes, uint8_t index, nc_header_slot *ret_slot, nacre_error *err) {
-  if (bytes.size < NC_SLOT_BYTES) return nc_fail(err, NC_E_HEADER_SHORT, "%zu bytes", bytes.size);
+  if (bytes.size < NC_SLOT_BYTES) return nc_fail(err, NC_E_HEADER_SHORT, "%zu bytes", bytes.size); /* [H1] */
   const uint8_t *p = bytes.data;
   NC_TRY(check_frame_of_slot(p, err));
   if (p[AT_TYPE] < NC_FILE_SEGMENT || p[AT_TYPE] > NC_FILE_MANIFEST)
-    return nc_fail_at(err, NC_E_HEADER_TYPE, AT_TYPE, "type %u", p[AT_TYPE]);
+    return nc_fail_at(err, NC_E_HEADER_TYPE, AT_TYPE, "type %u", p[AT_TYPE]); /* [H2] */
   nc_header_slot slot = {0};
   nc_reader r = nc_reader_over(nc_slice(p, NC_SLOT_BYTES));
   if (!read_fields(&r, &slot)) return nc_fail_at(err, NC_E_HEADER_RESERVED, 0, NULL);
@@ -151,7 +151,7 @@ nacre_status nc_header_pick(nacre_slice bytes, nc_header_slot ret_slots[NC_SLOT_
     if (i == 0) first = status;
   }
   if (!ret_good[0] && !ret_good[1]) return first;
-  bool second = ret_good[1] && (!ret_good[0] || ret_slots[1].sequence > ret_slots[0].sequence);
+  bool second = ret_good[1] && (!ret_good[0] || ret_slots[1].sequence > ret_slots[0].sequence); /* [H3] */
   *ret_pick = second ? 1 : 0;
   return NACRE_OK;
 }

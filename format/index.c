@@ -23,7 +23,7 @@ size_t nc_handle_encode(nc_handle handle, uint8_t out[NC_HANDLE_VARINT_BYTES_MAX
 nacre_status nc_handle_decode(nacre_slice bytes, nc_handle *ret_handle, nacre_error *err) {
   nc_reader r = nc_reader_over(bytes);
   uint64_t offset = nc_read_varint(&r), size = nc_read_varint(&r);
-  if (!nc_reader_done(&r) || offset > NC_FILE_BYTES_MAX / NC_FRAME_ALIGN ||
+  if (!nc_reader_done(&r) || offset > NC_FILE_BYTES_MAX / NC_FRAME_ALIGN || /* [I1] */
       size > NC_FRAME_BYTES_MAX / NC_FRAME_ALIGN)
     return nc_fail(err, NC_E_INDEX_HANDLE, NULL);
   *ret_handle = (nc_handle){offset * NC_FRAME_ALIGN, (uint32_t)size * NC_FRAME_ALIGN};
@@ -35,7 +35,7 @@ nacre_status nc_handle_check(nc_handle handle, uint64_t file_size, nacre_error *
   bool possible = handle.size >= frame_bytes_min && handle.size <= NC_FRAME_BYTES_MAX;
   bool inside = handle.offset >= NC_FRAMES_OFFSET && handle.offset <= file_size &&
                 handle.size <= file_size - handle.offset;
-  if (aligned && possible && inside) return NACRE_OK;
+  if (aligned && possible && inside) return NACRE_OK; /* [I2] */
   return nc_fail(err, NC_E_HANDLE_RANGE, "%u bytes at %llu of %llu", handle.size,
                  (unsigned long long)handle.offset, (unsigned long long)file_size);
 }

@@ -2,8 +2,9 @@
  *
  * key_file: wrapped table keys as bytes (format/README.md, "Key file").
  *
- * Invariants of a file that decodes: exactly one version is active, no version stands twice, every version
- * has a wrap, wraps are grouped by version, and no string but a ciphertext holds a NUL.
+ * Invariants of a file that decodes: exactly one version is active, no id stands twice, version numbers
+ * ascend, every version has a wrap and a MAC, wraps are grouped by version, and no string but a ciphertext
+ * holds a NUL.
  */
 #include "key_file.h"
 
@@ -46,7 +47,7 @@ static size_t end_size(const nc_key_file *file) {
 
 static bool counts_fit(const nc_key_file *file) {
   return file->version_count <= NC_KEY_VERSIONS_MAX && file->wrap_count <= NC_KEY_WRAPS_MAX &&
-         file->mac_count <= NC_KEY_MACS_MAX;
+         file->mac_count <= NC_KEY_VERSIONS_MAX;
 }
 
 size_t nc_key_file_encode_body(const nc_key_file *file, void *out, size_t capacity) {
@@ -95,11 +96,12 @@ static nacre_status check_outside(nacre_slice bytes, nacre_error *err) {
   const uint8_t *p = bytes.data;
   if (bytes.size < HEAD_BYTES + CRC_BYTES || bytes.size > NC_KEY_FILE_BYTES_MAX)
     return nc_fail(err, NC_E_KEY_FILE_SHAPE, "%zu bytes", bytes.size);
-  if (memcmp(p, magic, sizeof magic) != 0) return nc_fail_at(err, NC_E_KEY_FILE_MAGIC, 0, NULL);
+  if (memcmp(p, magic, sizeof magic) != 0) return nc_fail_at(err, NC_E_KEY_FILE_MAGIC, 0, NULL); /* [K1] */
   size_t end = bytes.size - CRC_BYTES;
+  /* [V2] */
   if (nc_get_u32(p + end) != nc_crc32c(0, p, end)) return nc_fail_at(err, NC_E_KEY_FILE_CRC, 0, NULL);
   uint16_t version = nc_get_u16(p + AT_VERSION);
-  if (version != NC_FORMAT_VERSION)
+  if (version != NC_FORMAT_VERSION) /* [V1] */
     return nc_fail_at(err, NC_E_KEY_FILE_VERSION, AT_VERSION, "version %u", version);
   if (nc_get_u16(p + AT_VERSION + 2) != 0 || nc_get_u32(p + AT_SIZE) != bytes.size)
     return nc_fail_at(err, NC_E_KEY_FILE_SHAPE, AT_VERSION, NULL);
@@ -136,17 +138,18 @@ static nacre_status read_wraps(nc_reader *r, nc_key_file *file, uint32_t version
   return NACRE_OK;
 }
 
-static bool stands_before(const nc_key_file *file, uint32_t index) {
+/* An id stands once, for it alone names the key; and newer versions stand behind older ones. */
+static bool follows(const nc_key_file *file, uint32_t index) {
   const nc_key_version *v = &file->versions[index];
   for (uint32_t i = 0; i < index; i++)
-    if (file->versions[i].version == v->version && nc_uuid_equal(&file->versions[i].id, &v->id)) return true;
-  return false;
+    if (nc_uuid_equal(&file->versions[i].id, &v->id)) return false;
+  return index == 0 || file->versions[index - 1].version < v->version;
 }
 
 static nacre_status read_versions(nc_reader *r, nc_key_file *file, nacre_error *err) {
   uint64_t count = nc_read_varint(r);
   uint32_t active = 0;
-  if (count > NC_KEY_VERSIONS_MAX) return nc_fail_at(err, NC_E_KEY_FILE_LIMIT, r->at, "versions");
+  if (count > NC_KEY_VERSIONS_MAX) return nc_fail_at(err, NC_E_KEY_FILE_LIMIT, r->at, "versions"); /* [K2] */
   for (; file->version_count < count; file->version_count++) {
     nc_key_version *v = &file->versions[file->version_count];
     nc_read_copy(r, v->id.bytes, NC_UUID_BYTES);
@@ -156,21 +159,22 @@ static nacre_status read_versions(nc_reader *r, nc_key_file *file, nacre_error *
     v->created_ms = nc_read_u64(r);
     nc_read_copy(r, v->commitment, NC_COMMITMENT_BYTES);
     if (r->failed || state < NC_KEY_ACTIVE || state > NC_KEY_RETIRING ||
-        stands_before(file, file->version_count))
+        !follows(file, file->version_count))
       return bad_shape(err, r);
     active += state == NC_KEY_ACTIVE;
     NC_TRY(read_wraps(r, file, file->version_count, err));
   }
-  return active == 1 && !r->failed ? NACRE_OK : bad_shape(err, r);
+  return active == 1 && !r->failed ? NACRE_OK : bad_shape(err, r); /* [K3] */
 }
 
 static nacre_status read_macs(nc_reader *r, nc_key_file *file, nacre_error *err) {
   uint64_t count = nc_read_varint(r);
-  if (count > NC_KEY_MACS_MAX) return nc_fail_at(err, NC_E_KEY_FILE_LIMIT, r->at, "MACs");
-  if (count == 0) return bad_shape(err, r);
+  if (count != file->version_count) return bad_shape(err, r);
   for (; file->mac_count < count; file->mac_count++) {
-    nc_read_copy(r, file->macs[file->mac_count].kek_id.bytes, NC_UUID_BYTES);
-    nc_read_copy(r, file->macs[file->mac_count].mac, NC_MAC_BYTES);
+    nc_key_mac *mac = &file->macs[file->mac_count];
+    nc_read_copy(r, mac->kek_id.bytes, NC_UUID_BYTES);
+    nc_read_copy(r, mac->mac, NC_MAC_BYTES);
+    if (!nc_uuid_equal(&mac->kek_id, &file->versions[file->mac_count].id)) return bad_shape(err, r);
   }
   return nc_reader_done(r) ? NACRE_OK : bad_shape(err, r);
 }

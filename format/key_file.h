@@ -5,7 +5,8 @@
  *   magic 89 4E 41 43 4B 45 0D 0A · u16 version · u16 0 · u32 total size · u64 generation · table UUID
  *   varint versions:  KEK id · u32 version · u8 state · u64 created ms · commitment[32]
  *                     · varint wraps: string provider, uri, region, key version, principal, ciphertext
- *   varint MACs:      KEK id · mac[32]      HMAC-SHA256 of all bytes before "varint MACs" under
+ *   varint MACs:      KEK id · mac[32]      one for each version, in their order: HMAC-SHA256 of all bytes
+ *                                           before "varint MACs" under
  *                                           derive(KEK, "keyfile-mac", table UUID, 32)
  *   u32 CRC32C of everything before it
  */
@@ -20,15 +21,13 @@
 enum {
   NC_KEY_VERSIONS_MAX = 64,
   NC_KEY_WRAPS_MAX = 256, /* over all versions */
-  NC_KEY_MACS_MAX = 2,
   NC_KEK_BYTES = 32
 };
 #define NC_KEY_FILE_BYTES_MAX ((size_t)1024 * 1024)
 
 typedef enum nc_key_state {
   NC_KEY_ACTIVE = 1,  /* new files are wrapped by it; exactly one version is */
-  NC_KEY_PENDING = 2, /* committed to the key file, not yet in use */
-  NC_KEY_RETIRING = 3 /* older files may still be wrapped by it */
+  NC_KEY_RETIRING = 2 /* older files may still be wrapped by it */
 } nc_key_state;
 
 typedef struct nc_key_wrap {
@@ -54,9 +53,9 @@ typedef struct nc_key_file {
   uint64_t generation;
   nc_uuid table;
   uint32_t version_count, wrap_count, mac_count;
-  nc_key_version versions[NC_KEY_VERSIONS_MAX];
+  nc_key_version versions[NC_KEY_VERSIONS_MAX]; /* ascending in number */
   nc_key_wrap wraps[NC_KEY_WRAPS_MAX]; /* grouped by version_index, ascending */
-  nc_key_mac macs[NC_KEY_MACS_MAX];
+  nc_key_mac macs[NC_KEY_VERSIONS_MAX];
 } nc_key_file;
 
 /* Encodes the part that the MACs cover; 0 when it does not fit. The total size in it counts `mac_count` MACs

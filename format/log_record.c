@@ -81,8 +81,8 @@ nacre_status nc_log_record_decode(nacre_slice bytes, uint8_t type, nc_log_record
   record.synced.number = nc_read_varint(&r);
   record.synced.offset = nc_read_varint(&r);
   if (!decode_rest(&r, type, &record) || !nc_reader_done(&r) || !offset_sound(record.synced.offset))
-    return nc_fail(err, NC_E_LOG_RECORD_SHAPE, "%s", nc_frame_type_name(type));
-  if (!sequences_sound(&record, type))
+    return nc_fail(err, NC_E_LOG_RECORD_SHAPE, "%s", nc_frame_type_name(type)); /* [L1] */
+  if (!sequences_sound(&record, type))                                          /* [L2, P6] */
     return nc_fail(err, NC_E_LOG_SEQUENCE, "first %llu, count %llu",
                    (unsigned long long)record.first_sequence, (unsigned long long)record.count);
   *ret_record = record;

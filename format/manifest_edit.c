@@ -83,7 +83,7 @@ nacre_status nc_edit_read_begin(nc_edit_reader *r, nacre_slice bytes, nacre_erro
   begun.commit_sequence = nc_read_varint(&begun.reader);
   begun.flags = nc_read_u8(&begun.reader);
   bool flags_sound = (begun.flags & ~FLAGS_KNOWN) == 0 && begun.flags != NC_EDIT_SNAPSHOT_END;
-  if (begun.reader.failed || begun.commit_sequence == 0 || !flags_sound)
+  if (begun.reader.failed || begun.commit_sequence == 0 || !flags_sound) /* [M1] */
     return nc_fail_at(err, NC_E_EDIT_SHAPE, 0, NULL);
   *r = begun;
   return NACRE_OK;
@@ -159,10 +159,11 @@ nacre_status nc_edit_read(nc_edit_reader *r, nc_edit_record *ret_record, bool *r
   uint8_t tag = nc_read_u8(&r->reader);
   nacre_slice bytes = nc_read_string(&r->reader);
   if (r->reader.failed) return nc_fail_at(err, NC_E_EDIT_SHAPE, at, NULL);
+  /* [M2] */
   if (tag < NC_EDIT_STATE || tag > NC_EDIT_LOG_DROP) return nc_fail_at(err, NC_E_EDIT_TAG, at, "tag %u", tag);
   nc_edit_record record = {.tag = (nc_edit_tag)tag};
   nc_reader fields = nc_reader_over(bytes);
-  if (!read_fields(&fields, &record) || !nc_reader_done(&fields))
+  if (!read_fields(&fields, &record) || !nc_reader_done(&fields)) /* [M1, P3] */
     return nc_fail_at(err, NC_E_EDIT_SHAPE, at, "tag %u", tag);
   *ret_record = record;
   *ret_more = true;

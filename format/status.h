@@ -4,7 +4,7 @@
  *
  * A function that can fail takes a nacre_error as its last parameter, fills it through nc_fail and returns
  * its status. The sentences live in errors.def and nowhere else. Passing a NULL error is allowed: only the
- * status is wanted then.
+ * status is wanted then. [G2]
  */
 #ifndef NC_STATUS_H
 #define NC_STATUS_H

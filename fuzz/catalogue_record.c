@@ -25,6 +25,15 @@ static void require_text(nacre_slice text, size_t size_min, size_t size_max) {
   FUZZ_REQUIRE(text.size >= size_min && text.size <= size_max && memchr(text.data, 0, text.size) == NULL);
 }
 
+static void require_specs(const nc_key_record *key) {
+  FUZZ_REQUIRE(key->spec_count <= NACRE_KEY_SPECS_MAX);
+  for (uint32_t i = 0; i < key->spec_count; i++) {
+    require_text(key->specs[i].uri, 1, NACRE_KEY_URI_BYTES_MAX);
+    require_text(key->specs[i].region, 0, NACRE_KEY_URI_BYTES_MAX);
+    require_text(key->specs[i].principal, 0, NACRE_KEY_URI_BYTES_MAX);
+  }
+}
+
 static void decode_record(nacre_slice bytes) {
   nacre_error err;
   nc_error_clear(&err);
@@ -33,12 +42,8 @@ static void decode_record(nacre_slice bytes) {
   nacre_status status = nc_catalogue_record_decode(bytes, &record, &err);
   if (!fuzz_accepted(status, &err, bytes.size, &record, sizeof record)) return;
   require_text(record.name, 1, NACRE_TABLE_NAME_BYTES_MAX);
-  FUZZ_REQUIRE(record.spec_count <= NACRE_KEY_SPECS_MAX);
-  for (uint32_t i = 0; i < record.spec_count; i++) {
-    require_text(record.specs[i].uri, 1, NACRE_KEY_URI_BYTES_MAX);
-    require_text(record.specs[i].region, 0, NACRE_KEY_URI_BYTES_MAX);
-    require_text(record.specs[i].principal, 0, NACRE_KEY_URI_BYTES_MAX);
-  }
+  require_specs(&record.current);
+  require_specs(&record.pending);
   FUZZ_REQUIRE(bytes.size <= NC_CATALOGUE_RECORD_BYTES_MAX);
   uint8_t *again = fuzz_alloc(bytes.size);
   size_t size = nc_catalogue_record_encode(&record, again, bytes.size);

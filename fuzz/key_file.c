@@ -16,7 +16,7 @@ enum { AT_SIZE = 12, CRC_BYTES = 4 };
 static void require_sound(const nc_key_file *file) {
   uint32_t active = 0;
   FUZZ_REQUIRE(file->version_count <= NC_KEY_VERSIONS_MAX && file->wrap_count <= NC_KEY_WRAPS_MAX);
-  FUZZ_REQUIRE(file->mac_count >= 1 && file->mac_count <= NC_KEY_MACS_MAX);
+  FUZZ_REQUIRE(file->mac_count == file->version_count);
   for (uint32_t i = 0; i < file->version_count; i++) {
     active += file->versions[i].state == NC_KEY_ACTIVE;
     for (uint32_t j = 0; j < i; j++)

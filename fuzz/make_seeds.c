@@ -8,10 +8,7 @@
  * Everything in a seed is fixed. Only what LZ4 and Zstandard make may differ with their version: it is not
  * compared.
  */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 
 #include "batch.h"
 #include "block.h"
@@ -25,49 +22,9 @@
 #include "keyring.h"
 #include "log_record.h"
 #include "manifest_edit.h"
+#include "seed.h"
 
-enum { SEED_BYTES_MAX = 64 * 1024, PATH_BYTES_MAX = 4096, FIELD_BYTES = 208 };
-
-typedef struct seed_place {
-  const char *directory;
-  bool check;
-  unsigned made, stale;
-} seed_place;
-
-/* --- files ---------------------------------------------------------------------------------------------- */
-
-static __attribute__((noreturn)) void fail(const char *path) {
-  perror(path);
-  exit(2);
-}
-
-static void write_file(const char *path, nacre_slice bytes) {
-  FILE *file = fopen(path, "wb");
-  if (file == NULL || fwrite(bytes.data, 1, bytes.size, file) != bytes.size || fclose(file) != 0) fail(path);
-}
-
-static bool holds(const char *path, nacre_slice bytes) {
-  static uint8_t found[SEED_BYTES_MAX + 1];
-  FILE *file = fopen(path, "rb");
-  if (file == NULL) return false;
-  size_t size = fread(found, 1, sizeof found, file);
-  (void)fclose(file);
-  return nc_slice_equal(nc_slice(found, size), bytes);
-}
-
-static void seed(seed_place *place, const char *target, const char *name, nacre_slice bytes) {
-  char path[PATH_BYTES_MAX];
-  (void)snprintf(path, sizeof path, "%s/%s", place->directory, target);
-  if (!place->check && mkdir(path, 0777) != 0 && errno != EEXIST) fail(path);
-  (void)snprintf(path, sizeof path, "%s/%s/%s", place->directory, target, name);
-  place->made++;
-  if (!place->check) {
-    write_file(path, bytes);
-  } else if (!holds(path, bytes)) {
-    (void)fprintf(stderr, "%s is not what the encoders make\n", path);
-    place->stale++;
-  }
-}
+enum { FIELD_BYTES = 208 };
 
 /* --- what seeds are made of ----------------------------------------------------------------------------- */
 
@@ -411,12 +368,12 @@ static void make_key_file(seed_place *place) {
       (nc_key_wrap){0, text("local"), text("local:/keys"), text(""), text(""), text(""), text("sealed")};
   file.macs[0].kek_id = uuid_of(2);
   seed_key_file(place, "one_version", &file);
-  file.versions[1] = (nc_key_version){uuid_of(2), 3, NC_KEY_PENDING, 1700000000001, {0}};
+  file.versions[1] = (nc_key_version){uuid_of(3), 3, NC_KEY_RETIRING, 1700000000001, {0}};
   file.wraps[1] = (nc_key_wrap){0,          text("aws"),  text("aws:alias/a"), text("eu-west-1"),
                                 text("v1"), text("role"), text("sealed too")};
   file.wraps[2] =
       (nc_key_wrap){1, text("local"), text("local:/keys"), text(""), text(""), text(""), text("sealed")};
-  file.macs[1].kek_id = uuid_of(2);
+  file.macs[1].kek_id = uuid_of(3);
   file.version_count = file.mac_count = 2;
   file.wrap_count = 3;
   seed_key_file(place, "two_versions", &file);
@@ -436,7 +393,7 @@ static void make_catalogue(seed_place *place) {
                                 .compression = 2,
                                 .block_bytes = 4096,
                                 .filter_bits_per_key = 10,
-                                .current = {uuid_of(2), 1, {0}},
+                                .current.pin = {uuid_of(2), 1, {0}},
                                 .key_file_generation = 3};
   nc_catalogue_key(&table, bytes);
   seed(place, "catalogue_record", "key", nc_slice(bytes, NC_CATALOGUE_KEY_BYTES));
@@ -444,14 +401,16 @@ static void make_catalogue(seed_place *place) {
        nc_slice(bytes, nc_catalogue_record_encode(&record, bytes, sizeof bytes)));
   record.filter_bits_per_key = UINT32_MAX;
   record.has_pending = true;
-  record.pending = (nc_kek_pin){uuid_of(2), 2, {0}};
-  record.spec_count = 2;
-  record.specs[0] = (nc_key_spec_record){text("local:/keys"), text(""), text("")};
-  record.specs[1] = (nc_key_spec_record){text("aws:alias/a"), text("eu-west-1"), text("role")};
+  record.pending.pin = (nc_kek_pin){uuid_of(2), 2, {0}};
+  record.current.spec_count = 2;
+  record.current.specs[0] = (nc_key_spec_record){text("local:/keys"), text(""), text("")};
+  record.current.specs[1] = (nc_key_spec_record){text("aws:alias/a"), text("eu-west-1"), text("role")};
   seed(place, "catalogue_record", "pending",
        nc_slice(bytes, nc_catalogue_record_encode(&record, bytes, sizeof bytes)));
-  record.spec_count = NACRE_KEY_SPECS_MAX;
-  for (uint32_t i = 0; i < record.spec_count; i++) record.specs[i] = record.specs[0];
+  record.current.spec_count = NACRE_KEY_SPECS_MAX;
+  for (uint32_t i = 0; i < NACRE_KEY_SPECS_MAX; i++) record.current.specs[i] = record.current.specs[0];
+  record.pending.spec_count = 1;
+  record.pending.specs[0] = record.current.specs[0];
   seed(place, "catalogue_record", "limits",
        nc_slice(bytes, nc_catalogue_record_encode(&record, bytes, sizeof bytes)));
 }
@@ -475,18 +434,11 @@ static void make_keyring(seed_place *place) {
 }
 
 int main(int argc, char **argv) {
-  seed_place place = {.check = argc == 3 && strcmp(argv[1], "--check") == 0};
-  if (argc != (place.check ? 3 : 2)) {
-    (void)fprintf(stderr, "usage: %s [--check] DIRECTORY\n", argv[0]);
-    return 2;
-  }
-  place.directory = argv[argc - 1];
-  if (!place.check && mkdir(place.directory, 0777) != 0 && errno != EEXIST) fail(place.directory);
+  seed_place place = seed_begin(argc, argv);
   static void (*const makers[])(seed_place *) = {make_coding,     make_compress,  make_header,   make_frame,
                                                  make_block,      make_index,     make_filter,   make_footer,
                                                  make_properties, make_log,       make_manifest, make_current,
                                                  make_key_file,   make_catalogue, make_keyring};
   for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) makers[i](&place);
-  (void)printf("%u passed, %u failed\n", place.made - place.stale, place.stale);
-  return place.stale == 0 ? 0 : 1;
+  return seed_end(&place);
 }

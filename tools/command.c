@@ -16,8 +16,25 @@ static const command commands[] = {
     {"init", "STORE", "make a store",
      "Makes the directory STORE. Without --key its root key is kept in the user's own keyring,\n"
      "outside the store, which is made on first use; its place is NACRE_KEYRING, else\n"
-     "$XDG_DATA_HOME/nacre/keyring. Without its key a store is lost for good.",
-     "  nacre init /srv/records", B(KEY), 1, 1, tool_init_run},
+     "$XDG_DATA_HOME/nacre/keyring. Without its key a store is lost for good.\n"
+     "With --passphrase, or where NACRE_PASSPHRASE_FILE is set, a keyring that is made lies under\n"
+     "a passphrase: asked for on the terminal, or the first line of that file.",
+     "  nacre init /srv/records", B(KEY) | B(PASSPHRASE), 1, 1, tool_init_run},
+    {"keyring list", "", "list the root keys of the keyring: their ids, never the keys", NULL,
+     "  nacre keyring list", B(KEYRING), 0, 0, tool_keyring_list_run},
+    {"keyring add", "", "add a root key to the keyring, which wraps from now on",
+     "Table keys that an older root key wrapped stay under it until they are changed.",
+     "  nacre keyring add", B(KEYRING), 0, 0, tool_keyring_add_run},
+    {"keyring remove", "ID", "remove a root key from the keyring for good",
+     "What it alone wrapped cannot be opened any more, in no store: change those table keys\n"
+     "first. The only key of a keyring stays.",
+     "  nacre keyring remove 5f0c0a51-0d0c-4d4c-9d0e-3c1f3c8a5a55", B(KEYRING), 1, 1, tool_keyring_remove_run},
+    {"keyring passphrase", "", "put the keyring under a passphrase, change it, or take it away",
+     "The passphrase is asked for on the terminal, without echo; the one that the keyring lies\n"
+     "under is taken from NACRE_PASSPHRASE_FILE where that is set, as is the new one of a keyring\n"
+     "that has none. A file of passphrases is a plain one, of mode 0600; its first line counts.",
+     "  nacre keyring passphrase", B(KEYRING) | B(NEW_PASSPHRASE_FILE) | B(REMOVE), 0, 0,
+     tool_keyring_passphrase_run},
     {"table create", "STORE TABLE", "make a table",
      "A table has a key of its own, wrapped by the store's key or, with --key, by the keys\n"
      "named; any one of them opens it.",
@@ -91,6 +108,16 @@ static const command commands[] = {
      "reference, then what stands twice (header slots, key files). Changes nothing. Exit status\n"
      "4 on any fault.",
      "  nacre verify /srv/records", B(KEY) | B(KEYLESS), 1, 2, tool_verify_run},
+    {"salvage", "STORE [TABLE]", "bring out what a damaged store still holds of a table, to a new store",
+     "Copies everything that authenticates to the new store that --to names, and lists what is\n"
+     "lost: file, offset, what is wrong, and between which keys. STORE is not changed and may lie\n"
+     "on read-only media; no process may write it meanwhile. TABLE may be left out where there is\n"
+     "only one; when the catalogue is lost it is \"uuid:\" and the name of the table's directory.\n"
+     "Where an entry is lost, an older version of its key may come out in its place, and without\n"
+     "a manifest so may deleted keys. Exit status 4 when anything is lost; what could be brought\n"
+     "out is in the new store also then.",
+     "  nacre salvage /mnt/broken people --to /srv/rescued",
+     B(KEY) | B(TO_STORE) | B(TO_KEY) | B(BEYOND_GAPS) | B(HEX) | B(BASE64), 1, 2, tool_salvage_run},
     {"flush", "STORE TABLE", "write what is only in the log to a segment", NULL,
      "  nacre flush /srv/records people", B(KEY), 2, 2, tool_flush_run},
     {"compact", "STORE TABLE", "merge all segments of a table into one run",
@@ -98,8 +125,12 @@ static const command commands[] = {
      tool_compact_run},
     {"stats", "STORE [TABLE]", "show segments, logs, sizes and counts", NULL, "  nacre stats /srv/records",
      B(KEY), 1, 2, tool_stats_run},
-    {"help", "[COMMAND]", "list the commands, or say all about one", NULL, "  nacre help table create", 0, 0,
-     2, tool_help_run},
+    {"help", "[COMMAND | ID | errors]", "list the commands, or say all about one",
+     "An error's number stands with its message: help and that number tell what it means and what\n"
+     "helps; errors lists all of them.",
+     "  nacre help table create\n"
+     "  nacre help 1206",
+     0, 0, 2, tool_help_run},
     {"version", "", "print the version", NULL, "  nacre version", 0, 0, 0, tool_version_run},
 };
 

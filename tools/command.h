@@ -5,6 +5,7 @@
 #ifndef TOOL_COMMAND_H
 #define TOOL_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,10 +31,17 @@ const char *tool_command_suggest(const char *name);
 
 int tool_help_run(const options *o);
 int tool_version_run(const options *o);
+/* `help errors` and `help ID`: errors.def. */
+bool tool_help_errors_named(const char *name);
+int tool_help_errors_run(const options *o);
 /* Prints the page of one command. */
 void tool_help_command(const command *c);
 
 int tool_init_run(const options *o);
+int tool_keyring_list_run(const options *o);
+int tool_keyring_add_run(const options *o);
+int tool_keyring_remove_run(const options *o);
+int tool_keyring_passphrase_run(const options *o);
 int tool_table_create_run(const options *o);
 int tool_table_list_run(const options *o);
 int tool_table_info_run(const options *o);
@@ -49,6 +57,7 @@ int tool_export_run(const options *o);
 int tool_inspect_run(const options *o);
 int tool_dump_run(const options *o);
 int tool_verify_run(const options *o);
+int tool_salvage_run(const options *o);
 int tool_flush_run(const options *o);
 int tool_compact_run(const options *o);
 int tool_stats_run(const options *o);

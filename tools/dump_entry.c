@@ -46,8 +46,8 @@ static bool show_catalogue_record(emit *e, const nc_entry *entry) {
   tool_emit_bytes(e, "name", record.name);
   tool_emit_text(e, "state", life_name(record.life));
   tool_emit_number(e, "created_unix_ms", record.created_ms);
-  tool_emit_uuid(e, "kek_id", &record.current.id);
-  tool_emit_number(e, "kek_version", record.current.version);
+  tool_emit_uuid(e, "kek_id", &record.current.pin.id);
+  tool_emit_number(e, "kek_version", record.current.pin.version);
   tool_emit_number(e, "key_file_generation", record.key_file_generation);
   return true;
 }

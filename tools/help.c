@@ -41,6 +41,7 @@ int tool_help_run(const options *o) {
     overview();
     return TOOL_DONE;
   }
+  if (tool_help_errors_named(o->arguments[0])) return tool_help_errors_run(o);
   int words = 0;
   const command *c =
       tool_command_find(o->arguments[0], o->argument_count > 1 ? o->arguments[1] : NULL, &words);

@@ -13,18 +13,21 @@
 
 static bool is_local(const char *uri) { return uri == NULL || strncmp(uri, "local:", 6) == 0; }
 
-static void tell(const options *o, const char *keyring) {
+static void tell(const options *o, const char *keyring, bool is_protected) {
   if (o->json) {
     json_t *object = json_object();
     tool_json_set_text(object, "store", o->arguments[0]);
     tool_json_set_text(object, "key", o->store_key.uri == NULL ? "local:" : o->store_key.uri);
     tool_json_set_text(object, "keyring", keyring);
+    if (keyring != NULL) json_object_set_new(object, "passphrase", json_boolean(is_protected));
     tool_json_line(object, stdout);
   } else if (!o->quiet && keyring != NULL) {
     printf("Made the store %s.\n", o->arguments[0]);
-    printf("Its root key is in the keyring %s.\n", keyring);
+    printf("Its root key is in the keyring %s%s.\n", keyring, is_protected ? ", under a passphrase" : "");
     tool_text_styled(stdout, STYLE_HEAD,
-                     "Without that file the store is lost: keep a copy of it somewhere else.");
+                     is_protected
+                         ? "Without that file and its passphrase the store is lost: keep a copy somewhere else."
+                         : "Without that file the store is lost: keep a copy of it somewhere else.");
     putchar('\n');
   } else if (!o->quiet) {
     printf("Made the store %s under the key %s.\n", o->arguments[0], o->store_key.uri);
@@ -45,6 +48,17 @@ static int open_failed(const options *o) {
   return tool_fail_error(o, &error);
 }
 
+/* A keyring that is there already stays as it is, so a passphrase that was asked for would not be there. */
+static int check_passphrase(const options *o, bool local, const char *keyring) {
+  bool is_protected = true;
+  if (!o->passphrase) return TOOL_DONE;
+  if (!local) return tool_fail_usage(o, "--passphrase is for keyrings (local:)");
+  if (nacre_keyring_is_protected(o->store_key.uri, &is_protected) != NACRE_OK || is_protected) return TOOL_DONE;
+  return tool_fail(o, NACRE_EXISTS, NULL,
+                   "the keyring %s is there already, without a passphrase; nacre keyring passphrase gives it one",
+                   keyring);
+}
+
 int tool_init_run(const options *o) {
   char keyring[4096];
   bool local = is_local(o->store_key.uri);
@@ -55,6 +69,9 @@ int tool_init_run(const options *o) {
                                   sizeof keyring) != NACRE_OK) {
     return tool_fail_last(o);
   }
+  bool is_protected = false;
+  int passphrase = check_passphrase(o, local, keyring);
+  if (passphrase != TOOL_DONE) return passphrase;
   nacre_store_options store_options = tool_store_options(o);
   store_options.create = true;
   store_options.must_not_exist = true;
@@ -64,7 +81,8 @@ int tool_init_run(const options *o) {
   if (status != TOOL_DONE) return status;
   char *whole =
       local ? realpath(keyring, NULL) : NULL; /* NACRE_KEYRING may depend on the working directory */
-  tell(o, whole == NULL && local ? keyring : whole);
+  if (local && nacre_keyring_is_protected(o->store_key.uri, &is_protected) != NACRE_OK) is_protected = false;
+  tell(o, whole == NULL && local ? keyring : whole, is_protected);
   free(whole);
   return status;
 }

@@ -23,8 +23,6 @@ static const char *key_state_name(nc_key_state state) {
   switch (state) {
     case NC_KEY_ACTIVE:
       return "active";
-    case NC_KEY_PENDING:
-      return "pending";
     case NC_KEY_RETIRING:
       return "retiring";
   }

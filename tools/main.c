@@ -12,6 +12,7 @@
 
 #include "exit_status.h"
 #include "failure.h"
+#include "passphrase.h"
 
 /* A file of the store that came to lie on descriptor 1 would be written over by the first printf. */
 static void occupy_standard_descriptors(void) {
@@ -43,6 +44,7 @@ static int run_command(const command *c, int leading, int words, int argc, char 
     status = c->run(&o);
   }
   status = tool_output_end(&o, status);
+  tool_passphrase_forget();
   tool_options_free(&o);
   return status;
 }

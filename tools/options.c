@@ -61,7 +61,15 @@ static const option_words words_of[OPTION_COUNT] = {
     [OPTION_BLOCKS] = {"blocks", NULL, "every data and index block, with its first and last key"},
     [OPTION_ENTRIES] = {"entries", NULL, "every entry, with its sequence number and kind"},
     [OPTION_RAW] = {"raw", NULL, "the plaintext of every frame in hexadecimal"},
+    [OPTION_TO_STORE] = {"to", "NEW", "the directory where the new store is made"},
+    [OPTION_TO_KEY] = {"to-key", "URI", "the new store's key, where it is to be another than the store's"},
+    [OPTION_BEYOND_GAPS] = {"beyond-gaps", NULL,
+                            "also what stands in logs behind lost writes, on which it may rest"},
     [OPTION_KEYLESS] = {"keyless", NULL, "check only what needs no key: headers, framing, checksums"},
+    [OPTION_KEYRING] = {"keyring", "PATH", "the keyring, where it is not the user's own"},
+    [OPTION_PASSPHRASE] = {"passphrase", NULL, "put a keyring that is made under a passphrase"},
+    [OPTION_NEW_PASSPHRASE_FILE] = {"new-passphrase-file", "FILE", "the first line of FILE is the new one"},
+    [OPTION_REMOVE] = {"remove", NULL, "the keyring is to have no passphrase any more"},
 };
 
 static bool takes(const command *c, unsigned id) {
@@ -190,10 +198,10 @@ static int table_key_option(options *o, const char *text) {
   return check_key_spec(o, &o->table_keys[o->table_key_count++]);
 }
 
-static int store_key_option(options *o, const char *text) {
-  if (o->store_key.uri != NULL) return tool_fail_usage(o, "a store has one key: it may be named only once");
-  o->store_key = key_spec(o, text);
-  return check_key_spec(o, &o->store_key);
+static int store_key_option(options *o, nacre_key_spec *key, const char *text) {
+  if (key->uri != NULL) return tool_fail_usage(o, "a store has one key: it may be named only once");
+  *key = key_spec(o, text);
+  return check_key_spec(o, key);
 }
 
 static int filter_bits_option(options *o, const char *text) {
@@ -226,6 +234,9 @@ static bool switch_option(options *o, option_id id) {
       [OPTION_ENTRIES] = &o->entries,
       [OPTION_RAW] = &o->raw,
       [OPTION_KEYLESS] = &o->keyless,
+      [OPTION_BEYOND_GAPS] = &o->beyond_gaps,
+      [OPTION_PASSPHRASE] = &o->passphrase,
+      [OPTION_REMOVE] = &o->remove,
   };
   if (switches[id] == NULL) return false;
   *switches[id] = true;
@@ -238,8 +249,11 @@ static bool text_option(options *o, option_id id, const char *text) {
       [OPTION_PREFIX] = &o->prefix,
       [OPTION_FROM] = &o->from,
       [OPTION_TO] = &o->to,
+      [OPTION_TO_STORE] = &o->to,
       [OPTION_KEY_FIELD] = &o->key_field,
       [OPTION_KEYS_STORE] = &o->keys_store,
+      [OPTION_KEYRING] = &o->keyring,
+      [OPTION_NEW_PASSPHRASE_FILE] = &o->new_passphrase_file,
   };
   if (texts[id] == NULL) return false;
   *texts[id] = text;
@@ -248,7 +262,8 @@ static bool text_option(options *o, option_id id, const char *text) {
 
 static int apply(options *o, option_id id, const char *text) {
   if (switch_option(o, id) || text_option(o, id, text)) return TOOL_DONE;
-  if (id == OPTION_KEY || id == OPTION_STORE_KEY) return store_key_option(o, text);
+  if (id == OPTION_KEY || id == OPTION_STORE_KEY) return store_key_option(o, &o->store_key, text);
+  if (id == OPTION_TO_KEY) return store_key_option(o, &o->to_key, text);
   if (id == OPTION_TABLE_KEY) return table_key_option(o, text);
   if (id == OPTION_COMPRESSION) return compression_option(o, text);
   if (id == OPTION_BLOCK_BYTES) return block_bytes_option(o, text);

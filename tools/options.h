@@ -44,6 +44,13 @@ typedef enum option_id {
   OPTION_ENTRIES,
   OPTION_RAW,
   OPTION_KEYLESS,
+  OPTION_TO_STORE, /* --to NEW of `salvage` */
+  OPTION_TO_KEY,
+  OPTION_BEYOND_GAPS,
+  OPTION_KEYRING,
+  OPTION_PASSPHRASE,
+  OPTION_NEW_PASSPHRASE_FILE,
+  OPTION_REMOVE,
   OPTION_COUNT
 } option_id;
 #define OPTION_BIT(id) ((uint64_t)1 << (id))
@@ -61,19 +68,20 @@ struct options {
   int argument_count;
   char **arguments;
   bool json, quiet, help, sync, reverse, keys_only, skip_bad, create, acknowledge, frames, blocks, entries,
-      raw, keyless;
+      raw, keyless, beyond_gaps, passphrase, remove;
   nacre_key_spec store_key; /* uri NULL: none was named */
+  nacre_key_spec to_key;    /* of the new store; uri NULL: the same as the store's */
   nacre_key_spec table_keys[NACRE_KEY_SPECS_MAX];
   size_t table_key_count;
   nacre_compression compression;
   uint32_t block_bytes, filter_bits;
   bytes_form form;
   record_format format;
-  const char *value_file, *prefix, *from, *to, *key_field, *keys_store;
+  const char *value_file, *prefix, *from, *to, *key_field, *keys_store, *keyring, *new_passphrase_file;
   uint64_t limit;                        /* NACRE_NONE: no limit */
   uint64_t from_line;                    /* from 1 */
   uint64_t batch;                        /* lines */
-  char *copies[NACRE_KEY_SPECS_MAX + 1]; /* what the key specs point into */
+  char *copies[NACRE_KEY_SPECS_MAX + 2]; /* what the key specs point into */
   size_t copy_count;
 };
 

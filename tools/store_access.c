@@ -8,11 +8,14 @@
 
 #include "exit_status.h"
 #include "failure.h"
+#include "passphrase.h"
 #include "render_text.h"
 #include "text_key.h"
 
 nacre_store_options tool_store_options(const options *o) {
-  return (nacre_store_options){.default_key = o->store_key, .region = o->store_key.region};
+  nacre_store_options made = {.default_key = o->store_key, .region = o->store_key.region};
+  tool_passphrase_source(o, &made.passphrase, &made.passphrase_arg);
+  return made;
 }
 
 int tool_key_check(const options *o, const char *uri) {

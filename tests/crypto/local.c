@@ -58,7 +58,7 @@ Test(local, a_wrap_serves_its_own_purpose_only) {
   must_fail(unwrap(back), NC_E_KEYRING_WRAP);
 }
 
-Test(local, refuses_every_flipped_bit_of_a_wrap) {
+Test(local, refuses_every_flipped_bit_of_a_wrap) { /* [R3] */
   uint8_t back[32];
   must(wrap(true));
   for (size_t bit = 0; bit < wrapped_size * 8; bit++) {
@@ -80,7 +80,7 @@ Test(local, two_wraps_of_one_key_differ) {
   cr_assert_neq(memcmp(first + 17, wrapped + 17, 24), 0);
 }
 
-Test(local, refuses_a_keyring_that_others_may_read) {
+Test(local, refuses_a_keyring_that_others_may_read) { /* [R4] */
   static const mode_t modes[] = {0644, 0640, 0604, 0620, 0601, 0660};
   uint8_t back[32];
   must(wrap(true));
@@ -124,7 +124,7 @@ Test(local, refuses_a_damaged_keyring) {
   free(bytes);
 }
 
-Test(local, another_keyring_does_not_open_it) {
+Test(local, another_keyring_does_not_open_it) { /* [R2] */
   uint8_t back[32], first[NC_LOCAL_WRAP_BYTES];
   must(wrap(true));
   memcpy(first, wrapped, sizeof first);

@@ -3,13 +3,17 @@
  * What only several processes can show: forks, races for a keyring, locks. A plain program, for Criterion
  * forks itself.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../support/deny.h"
 #include "keyring.h"
 #include "last_error.h"
+#include "random.h"
 #include "seal_domain.h"
 #include "support.h"
 
@@ -184,12 +188,29 @@ static void test_lock(void) {
   report("a lock keeps other processes out, until it is released or its holder dies", good);
 }
 
+/* --- no random bytes --------------------------------------------------------------------------------------- */
+
+static bool has_no_random_bytes(fixture *f) {
+  uint8_t bytes[16];
+  (void)f;
+  if (!deny_call(SYS_getrandom, EPERM)) {
+    printf("not tried: this system has no seccomp\n");
+    return true;
+  }
+  return nc_random(bytes, sizeof bytes, &err) == NACRE_IO && err.id == NC_E_RANDOM && err.os_errno == EPERM;
+}
+
+static void test_random(void) {
+  report("without random bytes nothing goes on", in_child(has_no_random_bytes, NULL));
+}
+
 int main(void) {
   test_fork_word();
   test_wipe_on_fork();
   test_forked_handles();
   test_keyring_race();
   test_lock();
+  test_random();
   printf("%d passed, %d failed\n", passed, failed);
   return failed > 0;
 }

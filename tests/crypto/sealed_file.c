@@ -229,7 +229,7 @@ static void refuse_open(const char *name, uint32_t id) {
   cr_assert_str_eq(err.file, name);
 }
 
-Test(sealed_file, opens_by_either_slot) {
+Test(sealed_file, opens_by_either_slot) { /* [H6] */
   nc_handle handles[3];
   write_three("log", handles);
   flip("log", 100);
@@ -260,22 +260,25 @@ static void edit_slot(const char *name, int index, void (*edit)(nc_header_slot *
 }
 static void raise_sequence(nc_header_slot *slot) { slot->sequence = 9; }
 static void forget_kek(nc_header_slot *slot) { slot->kek_id.bytes[0] ^= 1; }
+static void make_older(nc_header_slot *slot) { slot->kek_version = 0; }
 
 Test(sealed_file, a_forged_slot_does_not_keep_the_other_from_opening) {
   nc_handle handles[3];
   write_three("log", handles);
   edit_slot("log", 1, raise_sequence);
   nc_sealed_reader *r = open_reader("log");
-  must_fail(nc_sealed_reader_check_header(r, &err), NC_E_HEADER_SLOTS_DIFFER);
+  must_fail(nc_sealed_reader_check_header(r, &err), NC_E_HEADER_SLOTS_DIFFER); /* [H8] */
   nc_sealed_reader_close(r);
   edit_slot("log", 0, raise_sequence);
-  refuse_open("log", NC_E_WRAP_TAG);
+  refuse_open("log", NC_E_WRAP_TAG); /* [H5] */
   edit_slot("log", 0, forget_kek);
   edit_slot("log", 1, forget_kek);
-  refuse_open("log", NC_E_KEK_UNKNOWN);
+  refuse_open("log", NC_E_KEK_UNKNOWN); /* [H4] */
+  edit_slot("log", 0, make_older);
+  refuse_open("log", NC_E_KEK_RETIRED); /* [C7] */
 }
 
-Test(sealed_file, must_be_the_one_that_is_expected) {
+Test(sealed_file, must_be_the_one_that_is_expected) { /* [H7] */
   nc_handle handles[3];
   nc_uuid other = f.table;
   other.bytes[3] ^= 1;
@@ -307,7 +310,7 @@ Test(sealed_file, must_be_the_one_that_is_expected) {
 
 /* --- frames --------------------------------------------------------------------------------------------- */
 
-Test(sealed_file, damage_and_tampering_are_told_apart) {
+Test(sealed_file, damage_and_tampering_are_told_apart) { /* [F8, G2] */
   nc_handle handles[3];
   size_t size;
   write_three("log", handles);
@@ -327,7 +330,7 @@ Test(sealed_file, damage_and_tampering_are_told_apart) {
   nc_sealed_reader_close(r);
 }
 
-Test(sealed_file, a_moved_or_foreign_frame_is_tampering) {
+Test(sealed_file, a_moved_or_foreign_frame_is_tampering) { /* [F9] */
   nc_handle here[2], there[2];
   size_t size, other_size;
   nc_sealed_writer *w = make_writer(&f, "one", 0), *v = make_writer(&f, "two", 0);

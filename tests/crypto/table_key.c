@@ -92,7 +92,7 @@ Test(table_key, either_copy_serves) {
   refuses(NC_E_KEY_FILE_CRC);
   cr_assert_str_eq(err.file, NC_KEY_FILE_A);
   must(nc_dir_remove(&f.dir, NC_KEY_FILE_A, &err));
-  refuses(NC_E_KEY_FILE_MISSING);
+  refuses(NC_E_KEY_FILE_MISSING); /* [K4] */
 }
 
 Test(table_key, a_torn_copy_a_is_no_loss_at_any_length) {
@@ -107,7 +107,7 @@ Test(table_key, a_torn_copy_a_is_no_loss_at_any_length) {
   free(bytes);
 }
 
-Test(table_key, tells_which_copy_is_not_as_it_should_be) {
+Test(table_key, tells_which_copy_is_not_as_it_should_be) { /* [K8] */
   must(nc_table_keys_check_copies(f.keys, &f.dir, &err));
   must(nc_dir_remove(&f.dir, NC_KEY_FILE_B, &err));
   must_fail(nc_table_keys_check_copies(f.keys, &f.dir, &err), NC_E_KEY_COPIES_DIFFER);
@@ -136,10 +136,10 @@ Test(table_key, a_key_file_longer_than_any_is_refused) {
 Test(table_key, refuses_anothers_table_generation_or_key) {
   nc_kek_pin other = *trust.current;
   trust.table.bytes[5] ^= 1;
-  refuses(NC_E_KEY_FILE_TABLE);
+  refuses(NC_E_KEY_FILE_TABLE); /* [K5] */
   trust.table.bytes[5] ^= 1;
   trust.generation_min = 2;
-  refuses(NC_E_KEY_FILE_ROLLED_BACK);
+  refuses(NC_E_KEY_FILE_ROLLED_BACK); /* [T3] */
   trust.generation_min = 1;
   for (int part = 0; part < 3; part++) {
     other = *nc_kek_describe(nc_table_keys_active(f.keys));
@@ -147,7 +147,7 @@ Test(table_key, refuses_anothers_table_generation_or_key) {
     if (part == 1) other.version++;
     if (part == 2) other.commitment[31] ^= 1;
     trust.current = &other;
-    refuses(NC_E_KEY_FILE_PIN);
+    refuses(NC_E_KEY_FILE_PIN); /* [T2] */
   }
   trust.pending = nc_kek_describe(nc_table_keys_active(f.keys)); /* a crash between two commits */
   opens();
@@ -159,7 +159,7 @@ static void raise_generation(uint8_t *bytes, size_t size) {
 }
 static void change_mac(uint8_t *bytes, size_t size) { bytes[size - 5] ^= 1; }
 
-Test(table_key, an_edited_key_file_does_not_authenticate) {
+Test(table_key, an_edited_key_file_does_not_authenticate) { /* [K6] */
   edit(raise_generation);
   refuses(NC_E_KEY_FILE_MAC);
   edit(change_mac);
@@ -205,7 +205,7 @@ Test(table_key, wants_its_own_keyring) {
   refuses(NC_E_KEY_NO_WRAP);
 }
 
-Test(table_key, asks_nobody_whom_the_caller_does_not_name) {
+Test(table_key, asks_nobody_whom_the_caller_does_not_name) { /* [K7] */
   trust.spec_count = 0;
   refuses(NC_E_KEY_NO_WRAP);
 }

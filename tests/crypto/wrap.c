@@ -93,7 +93,7 @@ Test(wrap, refuses_every_flipped_bit_of_a_slot) {
   cr_assert_gt(authenticated, 1000);
 }
 
-Test(wrap, refuses_a_dek_that_the_header_does_not_commit_to) {
+Test(wrap, refuses_a_dek_that_the_header_does_not_commit_to) { /* [D1] */
   uint8_t derived[44], dek[NC_DEK_BYTES] = {9}, aad[NC_WRAP_AAD_BYTES];
   const nc_kek *kek = nc_table_keys_active(f.keys);
   nc_aead *aead;
@@ -120,6 +120,7 @@ Test(wrap, a_frame_opens_at_its_own_address_and_type_only) {
     cr_assert_eq(copy[NC_FRAME_HEADER_BYTES + i], 0, "unauthentic plaintext must be wiped");
   memcpy(copy, frame, sizeof frame);
   must_fail(nc_open_frame(open, copy, 64, NC_FRAME_LOG_MARK, 8192, &plaintext, &err), NC_E_FRAME_TYPE);
+  /* [F10] */
   must_fail(nc_open_frame(open, copy, 48, NC_FRAME_LOG_GROUP, 8192, &plaintext, &err), NC_E_FRAME_LENGTH);
   must_fail(nc_open_frame(open, copy, 8, NC_FRAME_LOG_GROUP, 8192, &plaintext, &err), NC_E_FRAME_SHORT);
   must(nc_open_frame(open, copy, 64, NC_FRAME_LOG_GROUP, 8192, &plaintext, &err));

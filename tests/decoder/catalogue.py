@@ -22,6 +22,16 @@ Described = namedtuple('Described', 'uuid life name created compression block_by
                        'pending key_generation specs')
 
 
+def take_specs(cursor, where):
+    count = cursor.varint()
+    demand(count <= 16, where, 'more than 16 key specs')
+    specs = [(cursor.string(), cursor.string(), cursor.string()) for _ in range(count)]
+    for spec in specs:
+        demand(spec[0] and all(len(text) <= 2048 and b'\0' not in text for text in spec), where,
+               'a text of a key spec is too long or has a NUL')
+    return specs
+
+
 def decode_described(key, value):
     where = 'catalogue entry'
     demand(len(key) == 17 and key[:1] == b'T', where, 'a key that names no table')
@@ -33,18 +43,15 @@ def decode_described(key, value):
     pending = None
     if cursor.flag('has pending'):
         pending = Pinned(cursor.take(16), cursor.u32(), cursor.take(32))
-    generation, count = cursor.varint(), cursor.varint()
-    demand(count <= 16, where, 'more than 16 key specs')
-    specs = [(cursor.string(), cursor.string(), cursor.string()) for _ in range(count)]
+        take_specs(cursor, where)
+    generation = cursor.varint()
+    specs = take_specs(cursor, where)
     cursor.finish()
     demand(life in LIFE_NAMES, where, 'unknown life of a table')
     demand(1 <= len(name) <= 255 and b'\0' not in name, where, 'a name is not 1 to 255 bytes without NUL')
     demand(compression < len(COMPRESSION_NAMES), where, 'unknown compression')
     demand(block_bytes <= 1048576, where, 'block bytes are over 1,048,576')
     demand(filter_bits <= 32 or filter_bits == NO_FILTER, where, 'impossible filter bits')
-    for spec in specs:
-        demand(spec[0] and all(len(text) <= 2048 and b'\0' not in text for text in spec), where,
-               'a text of a key spec is too long or has a NUL')
     return Described(key[1:], life, name, created, COMPRESSION_NAMES[compression], block_bytes, filter_bits,
                      pinned, pending, generation, specs)
 

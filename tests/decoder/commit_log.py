@@ -34,7 +34,7 @@ def decode_record(frame, name):
     first, count = cursor.varint(), cursor.varint()
     synced = cursor.varint(), cursor.varint()
     demand(synced[1] % 16 == 0, where, 'a synced offset is no multiple of 16')
-    demand(1 <= first <= SEQUENCE_MAX + 1, where, 'the first sequence is out of range')
+    demand(1 <= first <= SEQUENCE_MAX, where, 'the first sequence is out of range')
     demand((count > 0) == (frame.type == GROUP), where, 'the count does not suit the type')
     manifest = commit = predecessor = None
     entries = []
@@ -101,7 +101,7 @@ class History:
         logs = sorted(logs, key=lambda log: log.number)
         links = [log.records[0].predecessor for log in logs if log.started]
         followed = {link.number for link in links if link}
-        self.used = [log for log in logs if log.started or log.number in followed]
+        self.used = [log for log in logs if log.started or log.fault or log.number in followed]
         for log in logs:
             for record in log.records + log.later:
                 self._check_commit(log, record, manifest)
@@ -113,7 +113,7 @@ class History:
         if record.manifest is None:
             return
         where = f'{log.file.name}, offset {record.offset}'
-        manifest.check_vouched(record.manifest, record.commit, where)
+        manifest.check_vouched(record.commit, where)
         if record.type == START and record.manifest == manifest.file.slot.uuid:
             demand(record.commit >= log.named.commit, where,
                    'a log was started before the commit that names it')
@@ -127,14 +127,17 @@ class History:
                 return log.number, sealed.START
             if place:
                 self._check_link(self.used[place - 1], log)
-            self.last = log.records[0].first - 1
+            else:
+                demand(log.records[0].first <= self.last + 1, log.file.name,
+                       'the oldest log begins behind the last sequence of the manifest')
+                self.last = log.records[0].first - 1
             follower = self.used[place + 1] if place + 1 < len(self.used) else None
             end = None
-            if follower:
-                link = follower.records[0].predecessor if follower.started else None
+            if follower and follower.started:
+                link = follower.records[0].predecessor
                 end = link.end if link else 1 << 64
             x, broke = self._walk_log(log, end)
-            if broke:
+            if broke or (follower and log.fault and not follower.started):
                 break
         return x
 

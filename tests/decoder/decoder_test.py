@@ -26,13 +26,10 @@ except ImportError:
     print('skipped: the decoder needs the Python module cryptography (Debian: python3-cryptography)')
     sys.exit(77)
 
-import bloom  # noqa: E402
 import segment  # noqa: E402
-from blocks import Entry, decode_block  # noqa: E402
 from catalogue import LIVE, Store  # noqa: E402
-from primitives import Cursor, crc32c, derive, open_gcm  # noqa: E402
 from refusal import Refused  # noqa: E402
-from sealed import header_check  # noqa: E402
+from worked_examples import WorkedExamples  # noqa: E402, F401
 
 SEED = int(os.environ.get('NACRE_TEST_SEED', random.SystemRandom().randrange(1 << 32)))
 NACRE = None
@@ -46,49 +43,6 @@ def has_zstd():
         except ImportError:
             pass
     return False
-
-
-class WorkedExamples(unittest.TestCase):
-    """What the specification prints."""
-
-    def test_crc_of_the_check_string(self):
-        self.assertEqual(crc32c(b'123456789'), 0xE3069283)
-        self.assertEqual(header_check(bytes(6)), 0x2BA0)
-
-    def test_varints_have_one_form(self):
-        self.assertEqual(Cursor(b'\xff' * 9 + b'\x01', 'here').varint(), (1 << 64) - 1)
-        for bad in (b'\x80\x00', b'\xff' * 9 + b'\x02', b'\x80'):
-            with self.assertRaises(Refused):
-                Cursor(bad, 'here').varint()
-
-    def test_filter_table(self):
-        for seed, key, hashed, line, bits in (
-                (0, b'', 0x16D1177607A4DE65, 89, '119 423 106 487 102 181 104 69 477'),
-                (1, b'nacre', 0x839061274E649D1B, 513, '405 173 371 290 247 64 505 114 407'),
-                (0x0123456789ABCDEF, b'mother of pearl', 0x6CD5B004AD5ABB5A, 425,
-                 '500 67 307 418 378 297 262 153 112')):
-            self.assertEqual(bloom.hash_of(seed, key), hashed)
-            self.assertEqual(bloom.line_of(hashed, 1000), line)
-            self.assertEqual(bloom.bits_of(hashed, 9), [int(bit) for bit in bits.split()])
-
-    def test_block(self):
-        block = bytes.fromhex('00 04 01 49 70 65 61 72 78   04 00 00 22   04 01 02 a1 01 6c 79 7a'
-                              '00 00 00 00   01 00 00 00   05 00 00 00')
-        self.assertEqual(decode_block(block, 'here', False), [
-            Entry(b'pear', 9, 1, b'x'), Entry(b'pear', 4, 2, b''), Entry(b'pearl', 20, 1, b'yz')])
-
-    def test_log_frame(self):
-        dek, table, uuid = bytes(range(0x20, 0x40)), bytes(range(0x40, 0x50)), bytes(range(0x50, 0x60))
-        identity = (bytes.fromhex('894e414352450d0a0100010002000000') + table + uuid
-                    + (7).to_bytes(8, 'little') + (3).to_bytes(8, 'little'))
-        self.assertEqual(derive(dek, b'dek-commit', identity, 32).hex(),
-                         'b301b91f94d628f0e99fe510439ce0e6dbe2c1eb1a7a9a0dcdf9a1176264f6a6')
-        frame = bytes.fromhex('11000000020010486e86f5f3a0a1a2a3e5e9f36151c602b6de4f7ccb7098f590d9'
-                              '823329e432dfeead47fec366ca880e77') + bytes(15)
-        self.assertEqual(crc32c(frame[:8] + frame[12:]), int.from_bytes(frame[8:12], 'little'))
-        plain = open_gcm(derive(dek, b'data', identity, 32), frame[12:16] + (8192).to_bytes(8, 'big'),
-                         frame[16:49], frame[:8])
-        self.assertEqual(plain.hex(), '01010000010505706561726c7768697465')
 
 
 class Stores(unittest.TestCase):

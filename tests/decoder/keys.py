@@ -2,19 +2,20 @@
 """Sections Keyring and Key file: root keys, the KEKs that they unwrap, and the proof that they are the
 right ones."""
 
+import hashlib
 import hmac
 import os
 from collections import namedtuple
 
-from primitives import Cursor, crc32c, derive, mac_is, unwrap, uuid_text
+from primitives import Cursor, crc32c, derive, mac_is, open_gcm, unwrap, uuid_text
 from refusal import Refused, corrupt, demand
 
 KEYRING_MAGIC = bytes.fromhex('894e41434b520d0a')
 KEY_FILE_MAGIC = bytes.fromhex('894e41434b450d0a')
 KEY_FILE_MAX = 1 << 20
-VERSIONS_MAX, WRAPS_MAX, MACS_MAX = 64, 256, 2
+VERSIONS_MAX, WRAPS_MAX = 64, 256
 TEXT_MAX, CIPHERTEXT_MAX = 2048, 4096
-ACTIVE, PENDING, RETIRING = 1, 2, 3
+ACTIVE, RETIRING = 1, 2
 
 Version = namedtuple('Version', 'id number state created commitment wraps')
 Wrap = namedtuple('Wrap', 'provider uri region key_version principal ciphertext')
@@ -22,17 +23,33 @@ Document = namedtuple('Document', 'generation table versions macs covered')
 
 
 def check_frame(data, magic, minimum, where):
-    """Magic, CRC, version, two zeros: what key files and keyrings have in common. A cursor behind them."""
+    """Magic, CRC, version: what key files and keyrings have in common. A cursor behind them."""
     demand(len(data) >= minimum, where, 'the file is too short')
     demand(data[:8] == magic, where, 'wrong magic')
     demand(crc32c(data[:-4]) == int.from_bytes(data[-4:], 'little'), where, 'wrong CRC')
     cursor = Cursor(data, where, 8, len(data) - 4)
     demand(cursor.u16() == 1, where, 'unknown format version', 'unsupported')
-    cursor.zeros(2)
     return cursor
 
 
-def read_keyring(path):
+def open_protected(data, cursor, passphrase):
+    """A cursor over the records of a keyring that lies under a passphrase."""
+    n, r, p = 1 << min(cursor.u8(), 23), cursor.u8(), cursor.u8()
+    demand(2 <= n <= 1 << 22 and 1 <= r <= 32 and 1 <= p <= 16 and n * r <= 1 << 23 and n * r * p <= 1 << 24
+           and n < 1 << 16 * r, 'keyring', 'a cost that is not borne', 'unsupported')
+    cursor.zeros(1)
+    salt, commitment = cursor.take(32), cursor.take(32)
+    demand(passphrase is not None, 'keyring', 'it lies under a passphrase', 'unavailable')
+    key = hashlib.scrypt(passphrase, salt=salt, n=n, r=r, p=p, maxmem=(128 * r * (n + p) + 65536), dklen=32)
+    demand(hmac.compare_digest(derive(key, b'keyring-commit', data[:52], 32), commitment), 'keyring',
+           'wrong passphrase', 'wrong key')
+    sealing = derive(key, b'keyring', data[:52], 44)
+    plain = open_gcm(sealing[:32], sealing[32:], cursor.take(cursor.left()), data[:84])
+    demand(plain is not None, 'keyring', 'its tag is bad', 'tampered')
+    return Cursor(plain, 'keyring')
+
+
+def read_keyring(path, passphrase=None):
     """{root key id: root key}"""
     try:
         with open(path, 'rb') as file:
@@ -40,8 +57,11 @@ def read_keyring(path):
     except OSError as error:
         raise Refused('unavailable', 'keyring', error.strerror) from error
     cursor = check_frame(data, KEYRING_MAGIC, 20, 'keyring')
-    count = cursor.u32()
+    protection, count = cursor.u16(), cursor.u32()
     demand(1 <= count <= 64, 'keyring', 'not 1 to 64 keys')
+    demand(protection <= 1, 'keyring', 'unknown protection', 'unsupported')
+    if protection:
+        cursor = open_protected(data, cursor, passphrase)
     roots = {}
     for _ in range(count):
         root_id = cursor.take(16)
@@ -61,7 +81,7 @@ def text(cursor):
 def decode_version(cursor):
     where = cursor.where
     kek_id, number, state, created = cursor.take(16), cursor.u32(), cursor.u8(), cursor.u64()
-    demand(state in (ACTIVE, PENDING, RETIRING), where, 'unknown state of a key version')
+    demand(state in (ACTIVE, RETIRING), where, 'unknown state of a key version')
     commitment = cursor.take(32)
     count = cursor.varint()
     demand(1 <= count <= WRAPS_MAX, where, 'a key version has no wrap, or more than 256')
@@ -77,6 +97,7 @@ def decode_version(cursor):
 def decode_key_file(data, where):
     demand(len(data) <= KEY_FILE_MAX, where, 'over 1 MiB')
     cursor = check_frame(data, KEY_FILE_MAGIC, 44, where)
+    cursor.zeros(2)
     demand(cursor.u32() == len(data), where, 'the total size is not the length of the file')
     generation, table = cursor.u64(), cursor.take(16)
     count = cursor.varint()
@@ -84,12 +105,14 @@ def decode_key_file(data, where):
     versions = [decode_version(cursor) for _ in range(count)]
     demand(sum(len(version.wraps) for version in versions) <= WRAPS_MAX, where, 'more than 256 wraps')
     demand(sum(version.state == ACTIVE for version in versions) == 1, where, 'not exactly one active version')
-    names = {(version.id, version.number) for version in versions}
-    demand(len(names) == len(versions), where, 'a key id and version stand twice')
+    demand(len({version.id for version in versions}) == len(versions), where, 'a key id stands twice')
+    numbers = [version.number for version in versions]
+    demand(all(a < b for a, b in zip(numbers, numbers[1:])), where, 'versions do not ascend')
     covered = data[:cursor.position]
     count = cursor.varint()
-    demand(count <= MACS_MAX, where, 'more than 2 MACs')
-    macs = [(cursor.take(16), cursor.take(32)) for _ in range(count)]
+    macs = [(cursor.take(16), cursor.take(32)) for _ in range(min(count, VERSIONS_MAX + 1))]
+    demand([kek_id for kek_id, _ in macs] == [version.id for version in versions], where,
+           'not one MAC for each version, in order')
     cursor.finish()
     return Document(generation, table, versions, macs, covered)
 
@@ -150,18 +173,14 @@ class Keys:
             raise Refused('unavailable', self.where, f'the active KEK cannot be unwrapped: {tried}')
 
     def _check_macs(self):
-        active = (self.active.id, self.active.number)
         macs = dict(self.document.macs)
-        demand(len(macs) == len(self.document.macs), self.where, 'two MACs of one KEK id')
-        demand(active[0] in macs, self.where, 'no MAC under the active KEK', 'tampered')
         for version in self.document.versions:
             kek = self.keks.get((version.id, version.number))
-            if kek is None or version.id not in macs or version.state == RETIRING:
+            if kek is None:
                 continue
             key = derive(kek, b'keyfile-mac', self.table, 32)
-            demand(mac_is(key, self.document.covered, macs.pop(version.id)), self.where,
-                   'the MAC of the key file is bad', 'tampered')
-        demand(not macs, self.where, 'a MAC under neither the active nor the pending KEK', 'tampered')
+            demand(mac_is(key, self.document.covered, macs[version.id]), self.where,
+                   'a MAC of the key file is bad', 'tampered')
 
     def find(self, kek_id, number, where):
         kek = self.keks.get((kek_id, number))

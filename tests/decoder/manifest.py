@@ -135,9 +135,9 @@ class Manifest:
             for before, after in zip(run, run[1:]):
                 demand(before.largest_key < after.smallest_key, name, 'segments of one run overlap')
 
-    def check_vouched(self, manifest_uuid, commit, where):
-        """A file that knows of a later commit of this manifest proves that the manifest was cut."""
-        demand(manifest_uuid != self.file.slot.uuid or commit <= self.commit, where,
+    def check_vouched(self, commit, where):
+        """A file that knows of a later commit proves that the manifest was cut, or is an old one."""
+        demand(commit <= self.commit, where,
                'it vouches for a later commit than the manifest has', 'rolled back')
 
 

@@ -14,6 +14,7 @@ START = 8192
 FILE_MAX = 1 << 40
 CIPHERTEXT_MAX = 16777184
 SEGMENT, LOG, MANIFEST = 1, 2, 3
+FRAME_TYPES = (1, 2, 3, 4, 16, 17, 18, 19, 20, 32)
 TYPE_NAMES = {SEGMENT: 'segment', LOG: 'log', MANIFEST: 'manifest'}
 
 Slot = namedtuple('Slot', 'type origin uuid number epoch commitment sequence kek_id kek_version salt wrapped '
@@ -63,10 +64,12 @@ class Sealed:
         except FileNotFoundError as error:
             raise corrupt(name, 'a file that is named is not there') from error
         demand(len(self.data) <= FILE_MAX, name, 'the file is over 2^40 bytes')
-        self.slot = self._choose_slot(notes)
+        self.notes = notes
+        self.slot, *self.other_slots = self._read_slots()
         self.key = None
 
-    def _choose_slot(self, notes):
+    def _read_slots(self):
+        """The slots that decode, the one to take first."""
         slots, faults = [], []
         for index in (0, 1):
             try:
@@ -76,22 +79,40 @@ class Sealed:
         if not slots:
             raise faults[0]
         for fault in faults:
-            notes.add(fault.where, f'the other slot serves: {fault.obligation}')
+            self.notes.add(fault.where, f'the other slot serves: {fault.obligation}')
         if len(slots) == 2 and slots[0] != slots[1]:
-            notes.add(self.name, 'the header slots differ')
-        return max(slots, key=lambda slot: slot.sequence)  # the first of equals
+            self.notes.add(self.name, 'the header slots differ')
+        return sorted(slots, key=lambda slot: -slot.sequence)  # of equals slot 0
 
     def unlock(self, keys, minimum_version):
-        """Unwraps the DEK and proves it; `keys` finds a KEK by its exact id."""
-        slot = self.slot
-        kek = keys.find(slot.kek_id, slot.kek_version, self.name)
-        demand(slot.kek_version >= minimum_version, self.name, 'KEK version under the minimum of CURRENT',
+        """Opens the file by the slot that was taken or, when that does not serve, by the other."""
+        try:
+            self._unwrap(self.slot, keys)
+        except Refused as fault:
+            if not self._unwrap_other(keys):
+                raise
+            self.notes.add(fault.where, f'the other slot serves: {fault.obligation}')
+        demand(self.slot.kek_version >= minimum_version, self.name, 'KEK version under the minimum of CURRENT',
                'rolled back')
+
+    def _unwrap_other(self, keys):
+        for slot in self.other_slots:
+            try:
+                self._unwrap(slot, keys)
+                return True
+            except Refused:
+                pass
+        return False
+
+    def _unwrap(self, slot, keys):
+        """Unwraps the DEK and proves it; `keys` finds a KEK by its exact id."""
+        kek = keys.find(slot.kek_id, slot.kek_version, self.name)
         dek = unwrap(kek, slot.salt, slot.wrapped, slot.aad)
         demand(dek is not None, self.name, 'the tag of the wrapped DEK is bad', 'tampered')
         identity = slot.aad[:64]
         demand(hmac.compare_digest(derive(dek, b'dek-commit', identity, 32), slot.commitment), self.name,
                'the DEK is not the one that the header commits to', 'wrong key')
+        self.slot = slot
         self.key = derive(dek, b'data', identity, 32)
 
     def expect(self, **fields):
@@ -110,23 +131,24 @@ class Sealed:
         size = int.from_bytes(head[:4], 'little')
         demand(size <= CIPHERTEXT_MAX, where, 'the ciphertext is over its maximum')
         demand(head[5] == 0, where, 'frame flags are not 0')
+        demand(head[4] in FRAME_TYPES, where, 'unknown frame type')
         size = (32 + size + 15) & ~15
         demand(offset + size <= len(self.data), where, 'the file ends within a frame')
         return size
 
     def frame(self, offset, types=None):
-        """The frame at offset: header check, CRC, padding, tag, in this order; then its type."""
+        """The frame at offset: header, type, CRC, padding, tag, in this order."""
         where = f'{self.name}, offset {offset}'
         size = self.size_at(offset)
         raw = self.data[offset:offset + size]
+        demand(types is None or raw[4] in types, where, f'a frame of type {raw[4]} where it does not belong')
         crc = int.from_bytes(raw[8:12], 'little')
         demand(crc32c(raw[:8] + raw[12:]) == crc, where, 'wrong CRC of a frame')
         length = int.from_bytes(raw[:4], 'little')
+        demand(not any(raw[32 + length:]), where, 'the padding of a frame is not zero')
         nonce = raw[12:16] + offset.to_bytes(8, 'big')
         plain = open_gcm(self.key, nonce, raw[16:32 + length], raw[:8])
         demand(plain is not None, where, 'the CRC of a frame is good and its tag is bad', 'tampered')
-        demand(not any(raw[32 + length:]), where, 'the padding of a frame is not zero')
-        demand(types is None or raw[4] in types, where, f'a frame of type {raw[4]} where it does not belong')
         return Frame(raw[4], offset, size, plain, raw[16 + length:32 + length])
 
     def search(self, offset):

@@ -54,7 +54,7 @@ class Table:
         for field in ('smallest_sequence', 'largest_sequence', 'entries', 'smallest_key', 'largest_key'):
             demand(getattr(properties, field) == getattr(named, field), file.name,
                    f'{field} is not the one that the manifest names')
-        self.manifest.check_vouched(footer.manifest, footer.commit, file.name)
+        self.manifest.check_vouched(footer.commit, file.name)
         self.runs.setdefault(named.run, []).extend(entries)
 
     def _check_unnamed(self):
@@ -82,15 +82,14 @@ class Table:
         vouched = []
         try:
             if slot.type == sealed.LOG:
-                vouched = [(record.manifest, record.commit) for record in Log(file, None).records]
+                vouched = [record.commit for record in Log(file, None).records if record.manifest]
             elif slot.type == sealed.SEGMENT:
                 _, footer = segment.decode_footer(file)
-                vouched = [(footer.manifest, footer.commit)]
+                vouched = [footer.commit]
         except Refused as fault:
             self.notes.add(file.name, f'passed over: {fault.obligation}')
-        for manifest, commit in vouched:
-            if manifest is not None:
-                self.manifest.check_vouched(manifest, commit, file.name)
+        for commit in vouched:
+            self.manifest.check_vouched(commit, file.name)
 
     def _check_sequences(self):
         last = max(self.manifest.state.last_sequence, self.history.last)

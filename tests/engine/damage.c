@@ -360,7 +360,7 @@ static void add_orphans(void) {
   }
 }
 
-Test(damage, orphans_go_with_the_first_write) {
+Test(damage, orphans_go_with_the_first_write) { /* [N2] */
   make(false);
   site_table_path(&s, "table", directory);
   add_orphans();
@@ -409,7 +409,7 @@ Test(damage, a_damaged_catalogue_refuses_to_open) {
   fails(nacre_open(s.store, &s.options, &again), NC_E_CURRENT_MISSING);
 }
 
-/* A directory of another table under a table's name: its keys are not those that the catalogue vouches
+/* A directory of another table under a table's name: its keys are not those that the catalogue vouches [G1]
  * for. */
 Test(damage, two_tables_that_changed_places_are_refused) {
   char other[PATH_BYTES], away[PATH_BYTES];
@@ -433,5 +433,5 @@ Test(damage, a_tables_directory_that_is_missing_is_an_error) {
   site_table_path(&s, "table", directory);
   join(away, s.path, "away");
   cr_assert_eq(rename(directory, away), 0);
-  open_fails(NC_E_TABLE_LOST);
+  open_fails(NC_E_TABLE_LOST); /* [T4] */
 }

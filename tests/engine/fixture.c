@@ -83,10 +83,12 @@ void floor_open(floor_fixture *f) {
   nacre_key_spec spec = {.uri = uri};
   must(nc_random_uuid(&f->table, &err));
   must(nc_table_keys_create(&f->shared.kms, &f->table, &spec, 1, true, &f->keys, &err));
-  f->home = (nc_segment_home){&f->shared, NULL, &f->dir, f->keys};
+  nc_key_holder_init(&f->holder, nc_table_keys_ref(f->keys));
+  f->home = (nc_segment_home){&f->shared, NULL, &f->dir, &f->holder};
 }
 
 void floor_close(floor_fixture *f) {
+  nc_key_holder_deinit(&f->holder);
   nc_table_keys_unref(f->keys);
   nc_dir_close(&f->dir);
   if (f->shared.cache != NULL) nc_cache_forget(f->shared.cache, NULL);

@@ -56,6 +56,7 @@ typedef struct floor_fixture {
   nc_dir dir;
   nc_uuid table;
   nc_table_keys *keys;
+  nc_key_holder holder; /* of the same */
   nc_segment_home home;
 } floor_fixture;
 

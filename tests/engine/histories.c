@@ -44,7 +44,8 @@ size_t history_log(history *h) {
 static size_t note_frame(history *h, size_t log, nc_frame_type type, uint64_t offset) {
   require(h->frame_count < HISTORY_FRAMES_MAX);
   uint64_t end = nc_sealed_writer_size(h->logs[log]->writer);
-  h->frames[h->frame_count] = (history_frame){log, offset, end - offset, type, h->next_sequence - 1};
+  h->frames[h->frame_count] =
+      (history_frame){log, offset, end - offset, type, h->next_sequence - 1, h->synced};
   return h->frame_count++;
 }
 
@@ -146,8 +147,7 @@ void log_cut(const history *h, size_t log, uint64_t size) {
 /* ---- recovery ------------------------------------------------------------------------------------------ */
 
 /* Every entry that was replayed is the one that was written, and they are 1, 2, ... without a hole. */
-static void check_entries(history *h, nc_memtable *m) {
-  h->entries = nc_memtable_entries(m);
+static void check_entries(const history *h, nc_memtable *m) {
   for (uint64_t n = 1; n <= h->entries; n++) {
     char key[24], value[24];
     nc_entry entry;
@@ -170,7 +170,8 @@ nacre_status history_recover(history *h, nacre_recovery_mode mode) {
   require(status == NACRE_OK || status == h->err.status);
   h->report = r.report;
   h->last_sequence = r.last_sequence;
-  check_entries(h, r.memtable);
+  h->entries = nc_memtable_entries(r.memtable);
+  if (!h->foreign) check_entries(h, r.memtable);
   for (size_t i = 0; i < HISTORY_LOGS_MAX; i++) {
     require(status != NACRE_OK || (found[i] != NULL) == (i < h->manifest.log_count));
     nc_log_unref(found[i]);

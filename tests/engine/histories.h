@@ -18,6 +18,7 @@ typedef struct history_frame {
   uint64_t log, offset, size;
   nc_frame_type type;
   uint64_t last_sequence; /* of the history behind it */
+  nc_log_position synced; /* what it vouches for, a final frame's own place aside */
 } history_frame;
 
 typedef struct history {
@@ -34,7 +35,8 @@ typedef struct history {
   nacre_error err;
   nacre_recovery_report report;
   uint64_t last_sequence;
-  uint64_t entries; /* in the memtable; all of them checked */
+  uint64_t entries; /* in the memtable; all of them checked, */
+  bool foreign;     /* unless the test put others there */
 } history;
 
 void history_open(history *h);

@@ -168,7 +168,7 @@ Test(log_chain, whole_frames_behind_an_older_logs_recorded_end_are_refused) {
   history_refused(&h, NC_E_LOG_GAP, 4);
 }
 
-Test(log_chain, a_predecessor_of_another_uuid_is_refused) {
+Test(log_chain, a_predecessor_of_another_uuid_is_refused) { /* [L7] */
   size_t first = history_log(&h), second = history_log(&h);
   history_start(&h, first, SIZE_MAX);
   history_group(&h, first, 2);
@@ -282,7 +282,7 @@ Test(log_chain, zeros_are_the_end_only_in_the_newest_log_that_began) {
 
 /* ---- not the logs that were named ---------------------------------------------------------------------- */
 
-Test(log_chain, a_missing_log_is_refused_wherever_it_stands) {
+Test(log_chain, a_missing_log_is_refused_wherever_it_stands) { /* [L10] */
   static const uint64_t kept[] = {0, 4, 8};
   chain(3, false);
   for (size_t i = 0; i < 3; i++) {

@@ -10,6 +10,7 @@
 
 #include "frame.h"
 #include "segments.h"
+#include "table.h"
 
 static floor_fixture f;
 static nacre_error err;
@@ -47,11 +48,12 @@ static nc_segment *named(uint64_t number, uint64_t run, nacre_slice smallest, na
 }
 
 static void begin_with(nc_version *version, uint64_t number, uint64_t epoch, uint64_t sequence) {
-  nc_manifest_base base = {.state = {.next_file_number = 1000, .last_sequence = 5, .key_file_generation = 1},
-                           .version = version,
-                           .number = number,
-                           .epoch = epoch,
-                           .sequence = sequence};
+  nc_manifest_base base = {
+      .state = {.next_file_number = number + 999, .last_sequence = 5, .key_file_generation = 1},
+      .version = version,
+      .number = number,
+      .epoch = epoch,
+      .sequence = sequence};
   bool unnamed = true;
   must(nc_manifest_create(&f.dir, f.keys, &base, &manifest, &unnamed, &err));
   char name[NC_FILE_NAME_BYTES];
@@ -206,7 +208,7 @@ Test(manifest, a_last_commit_of_zeros_is_left_out) {
   cr_expect_eq(content.torn_bytes, after - before);
 }
 
-Test(manifest, damage_before_the_last_commit_is_refused) {
+Test(manifest, damage_before_the_last_commit_is_refused) { /* [M9] */
   begin();
   uint64_t first = manifest_size();
   commit_segment(10);
@@ -240,7 +242,7 @@ Test(manifest, a_snapshot_without_its_end_is_refused) {
   read_fails(NC_E_MANIFEST_SNAPSHOT);
 }
 
-Test(manifest, a_commit_with_a_bad_tag_and_a_good_checksum_is_tampering) {
+Test(manifest, a_commit_with_a_bad_tag_and_a_good_checksum_is_tampering) { /* [M9] */
   begin();
   uint64_t before = manifest_size();
   commit_segment(10);
@@ -254,14 +256,14 @@ Test(manifest, a_commit_with_a_bad_tag_and_a_good_checksum_is_tampering) {
   cr_expect_eq(err.offset, before);
 }
 
-Test(manifest, a_missing_one_is_refused) {
+Test(manifest, a_missing_one_is_refused) { /* [C5] */
   begin();
   cr_assert_eq(remove(manifest_path), 0);
   read_fails(NC_E_MANIFEST_MISSING);
   cr_expect_not_null(strstr(err.file, ".man"));
 }
 
-Test(manifest, another_one_under_its_name_is_refused) {
+Test(manifest, another_one_under_its_name_is_refused) { /* [N1] */
   begin();
   nc_manifest_close(&manifest);
   char first_current[PATH_BYTES], other[PATH_BYTES];
@@ -376,14 +378,14 @@ Test(manifest, an_authentic_one_is_still_checked_edit_by_edit) {
     size_t count;
     nc_error_id id;
   } cases[] = {
-      {{snapshot, plain_7}, 2, NC_E_MANIFEST_SEQUENCE},
+      {{snapshot, plain_7}, 2, NC_E_MANIFEST_SEQUENCE}, /* [M4] */
       {{snapshot, plain_5}, 2, NC_E_MANIFEST_SEQUENCE},
       {{snapshot_open, late_snapshot}, 2, NC_E_MANIFEST_SEQUENCE},
-      {{plain_5}, 1, NC_E_MANIFEST_SNAPSHOT},
+      {{plain_5}, 1, NC_E_MANIFEST_SNAPSHOT}, /* [M3] */
       {{snapshot, late_snapshot}, 2, NC_E_MANIFEST_SNAPSHOT},
       {{snapshot_open, plain_5}, 2, NC_E_MANIFEST_SNAPSHOT},
       {{snapshot_open}, 1, NC_E_MANIFEST_SNAPSHOT},
-      {{snapshot, drop_9}, 2, NC_E_MANIFEST_EDIT},
+      {{snapshot, drop_9}, 2, NC_E_MANIFEST_EDIT}, /* [M5] */
       {{snapshot, remove_9}, 2, NC_E_MANIFEST_EDIT},
       {{snapshot, add_4_twice}, 2, NC_E_MANIFEST_EDIT},
       {{snapshot, log_3, log_2_late}, 3, NC_E_MANIFEST_EDIT},
@@ -403,9 +405,30 @@ Test(manifest, an_authentic_one_is_still_checked_edit_by_edit) {
   cr_expect_eq(content.sequence, 7);
 }
 
+/* A key file was put back to an older copy, under a manifest that was made after a later one. [M6] */
+Test(manifest, a_key_file_older_than_the_manifest_knows_is_refused) {
+  nc_version *empty;
+  must(nc_version_create(NULL, NULL, 0, NULL, 0, &empty, &err));
+  nc_manifest_base base = {.state = {.next_file_number = 2, .key_file_generation = 2},
+                           .version = empty,
+                           .number = 1,
+                           .epoch = 1,
+                           .sequence = 1};
+  bool unnamed = true;
+  must(nc_manifest_create(&f.dir, f.keys, &base, &manifest, &unnamed, &err));
+  nc_version_unref(empty);
+  nc_dir dir;
+  nacre_table *t;
+  const nc_table_settings settings = {NACRE_COMPRESSION_AUTOMATIC, 4096, 10};
+  must(nc_dir_open(f.shared.env, f.path, false, &dir, &err));
+  must_fail(nc_table_load(NULL, &f.shared, &dir, nc_table_keys_ref(f.keys), &settings, true,
+                          NACRE_RECOVERY_STRICT, &t, &err),
+            NC_E_KEY_FILE_ROLLED_BACK);
+}
+
 /* ---- CURRENT ------------------------------------------------------------------------------------------- */
 
-Test(manifest, a_missing_current_is_refused) {
+Test(manifest, a_missing_current_is_refused) { /* [C5] */
   begin();
   cr_assert_eq(remove(current_path), 0);
   read_fails(NC_E_CURRENT_MISSING);
@@ -458,19 +481,19 @@ static void change_current(size_t at, bool mac) {
   free(bytes);
 }
 
-Test(manifest, a_current_of_another_table_is_refused) {
+Test(manifest, a_current_of_another_table_is_refused) { /* [C2] */
   begin();
   change_current(0, true);
   read_fails(NC_E_CURRENT_TABLE);
 }
 
-Test(manifest, a_current_under_an_unknown_table_key_is_refused) {
+Test(manifest, a_current_under_an_unknown_table_key_is_refused) { /* [C3] */
   begin();
   change_current(1, true);
   read_fails(NC_E_CURRENT_KEK);
 }
 
-Test(manifest, a_changed_current_with_a_mended_checksum_is_tampering) {
+Test(manifest, a_changed_current_with_a_mended_checksum_is_tampering) { /* [C4] */
   begin();
   change_current(2, false);
   read_fails(NC_E_CURRENT_MAC);

@@ -3,12 +3,15 @@
  * Stores and fork: a child's handles are dead, the parent's are unharmed, and the lock holds across
  * processes. A plain program, because it forks.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "deny.h"
 #include "fixture.h"
 
 static site s;
@@ -217,11 +220,34 @@ static void two_crashes_in_a_row(void) {
   }
 }
 
+/* Workers are asked for, and the system has no thread left. */
+static int opens_without_threads(void) {
+  nacre_error err;
+  nacre_store_options options = s.options;
+  options.workers = 2;
+  if (!deny_call(SYS_clone, EAGAIN) || !deny_call(SYS_clone3, EAGAIN)) return 99;
+  nacre_status status = nacre_open(s.store, &options, &store);
+  nacre_last_error(&err);
+  if (status != NACRE_NO_MEMORY || err.id != NC_E_THREAD) return 1;
+  options.workers = UINT32_MAX;
+  return nacre_open(s.store, &options, &store) == NACRE_OK ? 0 : 2;
+}
+
+static void no_threads(void) {
+  site_make(&s);
+  site_fill(&s);
+  int result = fork_and(opens_without_threads);
+  if (result == 99) printf("not tried: this system has no seccomp\n");
+  CHECK(result == 0 || result == 99, "an open without threads: %d", result);
+  site_remove(&s);
+}
+
 int main(void) {
   handles_in_a_child(UINT32_MAX);
   handles_in_a_child(2);
   locks_between_processes();
   a_store_of_the_childs_own();
   two_crashes_in_a_row();
+  no_threads();
   return test_finish();
 }

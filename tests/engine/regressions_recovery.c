@@ -76,7 +76,7 @@ Test(regressions_recovery, a_rotten_bit_in_a_manifests_last_commit_is_refused_fo
   refuses_table(true, NC_E_MANIFEST_DAMAGED);
 }
 
-/* The same loss, by a manifest that ends a whole commit earlier. */
+/* The same loss, by a manifest that ends a whole commit earlier. [M10] */
 Test(regressions_recovery, a_manifest_without_its_last_commit_is_refused_for_writers_and_readers) {
   make();
   only_file(directory, ".man", path);
@@ -143,7 +143,7 @@ static int cannot_open_orphan(void *context, nacre_io_dir *dir, const char *name
   return nacre_io_posix()->file_open(context, dir, name, writable, ret_file);
 }
 
-/* A failing disk says nothing of the file, which may be the one that would prove a rollback. */
+/* A failing disk says nothing of the file, which may be the one that would prove a rollback. [M11] */
 Test(regressions_recovery, an_orphan_that_cannot_be_opened_is_spared) {
   make();
   join(path, directory, ORPHAN);
@@ -230,7 +230,8 @@ static void add_entry(nc_segment_writer *w, const char *key, nacre_slice value) 
 static void add_hostile_segment(void) {
   nacre_error err;
   static char big[2000];
-  nc_segment_params params = {.table = *nc_table_keys_table(t->keys),
+  NC_TAKEN_KEYS(keys, &t->keys);
+  nc_segment_params params = {.table = t->uuid,
                               .number = nc_table_new_number(t),
                               .method = NC_PACK_NONE,
                               .block_bytes = 1024,
@@ -239,7 +240,7 @@ static void add_hostile_segment(void) {
   nc_segment_record record;
   nc_segment *segment;
   nc_table_moment(t, &params.epoch, &params.manifest, &params.manifest_sequence);
-  must(nc_segment_writer_create(&t->dir, &params, nc_table_keys_active(t->keys), &w, &err));
+  must(nc_segment_writer_create(&t->dir, &params, nc_table_keys_active(keys), &w, &err));
   add_entry(w, "m", nc_slice(big, sizeof big));
   add_entry(w, "a", text("x"));
   add_entry(w, "z", text("x"));

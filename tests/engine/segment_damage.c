@@ -62,7 +62,7 @@ static void mend_crc(uint64_t offset, size_t size) {
   free(bytes);
 }
 
-Test(segment_damage, a_missing_file) {
+Test(segment_damage, a_missing_file) { /* [M8] */
   cr_assert_eq(remove(path), 0);
   must_fail(nc_segment_open(segment, &err), NC_E_SEGMENT_MISSING);
   cr_expect_not_null(strstr(err.file, "00000000000000000007.seg"));
@@ -109,14 +109,14 @@ Test(segment_damage, a_segment_of_the_same_number_in_its_place_is_refused) {
   must_fail(nc_segment_open(segment, &err), NC_E_FILE_IDENTITY);
 }
 
-/* The file is the one that was named, but what it ends with is not what was named. */
+/* The file is the one that was named, but what it ends with is not what was named. [M8] */
 Test(segment_damage, another_footer_than_was_named_is_refused) {
   record.last_tag[5] ^= 1;
   forget();
   must_fail(nc_segment_open(segment, &err), NC_E_SEGMENT_REPLACED);
 }
 
-Test(segment_damage, a_file_of_a_later_epoch_is_rolled_back) {
+Test(segment_damage, a_file_of_a_later_epoch_is_rolled_back) { /* [C6] */
   nc_segment_record later;
   nc_segment_params params = segment_params(&f);
   params.number = 9;

@@ -191,7 +191,7 @@ static void abandon(void) {
   cr_assert_eq(rename(copy, s.store), 0);
 }
 
-Test(stores, a_read_only_open_replays_and_changes_nothing) {
+Test(stores, a_read_only_open_replays_and_changes_nothing) { /* [N3] */
   site_fill(&s);
   abandon();
   uint64_t before = tree_digest(s.store, NULL);

@@ -204,8 +204,8 @@ Test(tables, a_record_that_is_too_large_for_the_catalogue_is_refused) {
   nc_uuid table = {{1}};
   static char region[NC_CATALOGUE_RECORD_BYTES_MAX];
   static nc_catalogue_record record;
-  record = (nc_catalogue_record){.life = NC_TABLE_LIVE, .name = text("t"), .spec_count = 1};
-  record.specs[0] = (nc_key_spec_record){text(s.uri), nc_slice(region, sizeof region), text("")};
+  record = (nc_catalogue_record){.life = NC_TABLE_LIVE, .name = text("t"), .current.spec_count = 1};
+  record.current.specs[0] = (nc_key_spec_record){text(s.uri), nc_slice(region, sizeof region), text("")};
   must_fail(nc_catalogue_put(store->catalogue, &table, &record, &err), NC_E_CATALOGUE_FULL);
   ok(nacre_close(store));
 }

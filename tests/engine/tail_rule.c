@@ -106,7 +106,7 @@ static void torn_everywhere(size_t frame, uint64_t kept) {
   dropped_nothing(frame == 0); /* without a first frame it looks as if it had never begun */
 }
 
-Test(tail_rule, a_torn_last_group_is_dropped_at_every_byte_length) {
+Test(tail_rule, a_torn_last_group_is_dropped_at_every_byte_length) { /* [L6] */
   history_start(&h, a, SIZE_MAX);
   history_group(&h, a, 2);
   torn_everywhere(history_group(&h, a, 3), 2);
@@ -173,6 +173,8 @@ Test(tail_rule, zeros_behind_a_final_frame_lose_nothing) {
   size_t last = history_final(&h, a);
   log_cut(&h, a, end_of(last) + 4096);
   history_keeps(&h, 2);
+  cr_expect(!h.report.clean && h.report.dropped_offset == h.frames[last].offset);
+  cr_expect_not(h.report.maybe_synced, "nothing was acknowledged behind a final frame");
 }
 
 /* ---- holes: pages reach the disk in any order ---------------------------------------------------------- */
@@ -236,7 +238,7 @@ static void refused_at(size_t frame, uint64_t kept) {
   cr_expect_not_null(strstr(h.err.file, name));
 }
 
-Test(tail_rule, damage_before_a_marks_synced_position_is_refused) {
+Test(tail_rule, damage_before_a_marks_synced_position_is_refused) { /* [L4] */
   size_t frames[4];
   history_start(&h, a, SIZE_MAX);
   frames[0] = 0;
@@ -317,7 +319,7 @@ Test(tail_rule, a_cut_before_a_position_that_a_kept_frame_vouches_for_is_refused
 
 /* ---- tampering ----------------------------------------------------------------------------------------- */
 
-Test(tail_rule, a_bad_tag_under_a_good_checksum_is_tampering_in_every_kind_of_frame) {
+Test(tail_rule, a_bad_tag_under_a_good_checksum_is_tampering_in_every_kind_of_frame) { /* [L5] */
   history_start(&h, a, SIZE_MAX);
   history_group(&h, a, 2);
   history_mark(&h, a);
@@ -372,7 +374,7 @@ Test(tail_rule, frames_behind_a_final_frame_are_dropped_and_reported) {
   cr_expect_gt(h.report.dropped_bytes, 0);
 }
 
-Test(tail_rule, a_gap_in_the_sequences_ends_the_history) {
+Test(tail_rule, a_gap_in_the_sequences_ends_the_history) { /* [L8] */
   history_start(&h, a, SIZE_MAX);
   history_group(&h, a, 2);
   h.next_sequence++;
@@ -401,24 +403,24 @@ Test(tail_rule, a_sequence_that_comes_again_ends_the_history) {
   dropped_from(again, h.frames[again].size);
 }
 
-Test(tail_rule, a_first_frame_in_the_middle_ends_the_history) {
+Test(tail_rule, a_first_frame_in_the_middle_is_refused) {
   history_start(&h, a, SIZE_MAX);
   history_group(&h, a, 2);
   uint8_t bytes[NC_LOG_RECORD_FIXED_BYTES_MAX];
   nc_log_record record = {.first_sequence = 3};
   size_t size = nc_log_record_encode(&record, NC_FRAME_LOG_START, bytes);
   size_t again = history_raw(&h, a, NC_FRAME_LOG_START, nc_slice(bytes, size));
-  history_keeps(&h, 2);
-  dropped_from(again, h.frames[again].size);
+  history_refused(&h, NC_E_FRAME_TYPE, 2);
+  cr_expect_eq(h.err.offset, h.frames[again].offset);
 }
 
-Test(tail_rule, a_log_that_begins_with_another_frame_holds_nothing) {
-  size_t first = history_group(&h, a, 2);
-  history_keeps(&h, 0);
-  dropped_from(first, h.frames[first].size);
+Test(tail_rule, a_log_that_begins_with_another_frame_is_refused) {
+  history_group(&h, a, 2);
+  history_refused(&h, NC_E_FRAME_TYPE, 0);
+  cr_expect_eq(h.err.offset, NC_FRAMES_OFFSET);
 }
 
-/* Authentic bytes that no writer of ours makes: not a torn tail. */
+/* Authentic bytes that no writer of ours makes: not a torn tail. [L9] */
 Test(tail_rule, an_authentic_record_that_does_not_decode_is_refused) {
   history_start(&h, a, SIZE_MAX);
   history_group(&h, a, 2);
@@ -446,7 +448,7 @@ Test(tail_rule, a_frame_of_another_kind_of_file_is_refused) {
 
 /* ---- the search ---------------------------------------------------------------------------------------- */
 
-/* Behind a break, headers that look like frames of almost all that follows, at every step. */
+/* Behind a break, headers that look like frames of almost all that follows, at every step. [L11] */
 Test(tail_rule, a_search_that_would_cost_too_much_is_refused) {
   history_start(&h, a, SIZE_MAX);
   history_group(&h, a, 1);
@@ -481,7 +483,7 @@ Test(tail_rule, a_search_of_ordinary_rubble_is_affordable) {
 
 /* ---- what a log knows of the manifest ------------------------------------------------------------------ */
 
-Test(tail_rule, a_mark_that_knows_of_a_later_commit_means_a_manifest_put_back) {
+Test(tail_rule, a_mark_that_knows_of_a_later_commit_means_a_manifest_put_back) { /* [L12] */
   history_start(&h, a, SIZE_MAX);
   history_group(&h, a, 2);
   h.commit = 10;

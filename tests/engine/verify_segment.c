@@ -180,20 +180,23 @@ static void found(lie l, nc_error_id id) {
 Test(verify_segment, the_truth_is_found_sound) { found((lie){0}, NC_E_NONE); }
 Test(verify_segment, a_block_in_disorder) { found((lie){.block_in_disorder = true}, NC_E_SEGMENT_ORDER); }
 Test(verify_segment, one_version_twice) { found((lie){.same_version_twice = true}, NC_E_SEGMENT_ORDER); }
-Test(verify_segment, an_index_key_that_is_not_its_blocks_last) {
+Test(verify_segment, an_index_key_that_is_not_its_blocks_last) { /* [I4] */
   found((lie){.wrong_index_key = true}, NC_E_SEGMENT_INDEX);
 }
-Test(verify_segment, a_block_that_the_index_names_twice) {
+Test(verify_segment, a_block_that_the_index_names_twice) { /* [I3] */
   found((lie){.block_named_twice = true}, NC_E_SEGMENT_FRAMES);
 }
 Test(verify_segment, a_block_that_the_index_does_not_name) {
   found((lie){.block_not_named = true}, NC_E_SEGMENT_FRAMES);
 }
+/* [S4] */
 Test(verify_segment, another_number_of_frames) { found((lie){.more_frames = 1}, NC_E_SEGMENT_FRAMES); }
+/* [S5] */
 Test(verify_segment, another_number_of_entries) { found((lie){.more_entries = 1}, NC_E_SEGMENT_PROPERTIES); }
 Test(verify_segment, another_number_of_blocks) { found((lie){.more_blocks = 1}, NC_E_SEGMENT_PROPERTIES); }
 Test(verify_segment, another_smallest_key) { found((lie){.smallest = "k0"}, NC_E_SEGMENT_PROPERTIES); }
 Test(verify_segment, another_largest_key) { found((lie){.largest = "k22"}, NC_E_SEGMENT_PROPERTIES); }
+/* [Q2] */
 Test(verify_segment, a_filter_without_the_keys) { found((lie){.empty_filter = true}, NC_E_SEGMENT_FILTER); }
 Test(verify_segment, a_filter_of_another_size) { found((lie){.short_filter = true}, NC_E_FRAME_LENGTH); }
 Test(verify_segment, a_filter_of_more_lines_than_frames) {

@@ -60,7 +60,7 @@ Test(version, newer_runs_come_first_and_segments_by_key) {
   nc_version_unref(v);
 }
 
-Test(version, a_run_does_not_overlap_itself) {
+Test(version, a_run_does_not_overlap_itself) { /* [M7] */
   static const char *const bad[][4] = {
       {"a", "c", "c", "d"}, {"a", "c", "b", "b"}, {"a", "z", "b", "c"}, {"", "", "", "a"}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

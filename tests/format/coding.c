@@ -39,7 +39,7 @@ Test(coding, varints_come_back) {
   cr_assert_eq(nc_varint_size(UINT64_MAX), 10);
 }
 
-Test(coding, one_value_has_one_varint) {
+Test(coding, one_value_has_one_varint) { /* [P1] */
   uint64_t value;
   static const uint8_t padded[] = {0x80, 0x00}, padded_more[] = {0xFF, 0x80, 0x00};
   static const uint8_t too_large[] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02};
@@ -91,7 +91,7 @@ Test(coding, a_writer_past_its_end_stays_failed_and_inside) {
   cr_assert_arr_eq(bytes + 4, "\0\0\0\0", 4);
 }
 
-Test(coding, a_reader_past_its_end_yields_nothing_and_stays_failed) {
+Test(coding, a_reader_past_its_end_yields_nothing_and_stays_failed) { /* [P2] */
   static const uint8_t bytes[] = {1, 2, 3, 200};
   nc_reader r = nc_reader_over(nc_slice(bytes, sizeof bytes));
   cr_assert_eq(nc_read_u64(&r), 0);

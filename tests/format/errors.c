@@ -222,6 +222,8 @@ CASE(keyring_shape) { return keyring_of((forged){0}, err); }
 CASE(keyring_magic) { return keyring_of((forged){.change_at = 1, .change_to = 'n'}, err); }
 CASE(keyring_crc) { return keyring_of((forged){.spoil_crc = true}, err); }
 CASE(keyring_version) { return keyring_of((forged){.change_at = 8, .change_to = 2}, err); }
+CASE(keyring_protection) { return keyring_of((forged){.change_at = 10, .change_to = 2}, err); }
+CASE(keyring_cost) { return nc_scrypt_cost_check((nc_scrypt_cost){.log2_n = 23, .r = 8, .p = 1}, err); }
 CASE(keyring_full) {
   static const nc_root_key key;
   nc_keyring ring = {.key_count = NC_KEYRING_KEYS_MAX};
@@ -232,64 +234,66 @@ static const struct {
   nc_error_id id;
   nacre_status (*raise)(nacre_error *err);
 } cases[] = {
-    {NC_E_PACK_METHOD, pack_method},
-    {NC_E_PACK_SIZE, pack_size},
-    {NC_E_PACK_SHORT, pack_short},
+    {NC_E_PACK_METHOD, pack_method}, /* [Z1] */
+    {NC_E_PACK_SIZE, pack_size},     /* [Z2] */
+    {NC_E_PACK_SHORT, pack_short},   /* [Z3] */
     {NC_E_PACK_MEMORY, pack_memory},
     {NC_E_PACK_TOO_LARGE, pack_too_large},
-    {NC_E_HEADER_SHORT, header_short},
+    {NC_E_HEADER_SHORT, header_short}, /* [H1] */
     {NC_E_HEADER_CRC, header_crc},
     {NC_E_HEADER_MAGIC, header_magic},
     {NC_E_HEADER_VERSION, header_version},
     {NC_E_HEADER_SUITE, header_suite},
-    {NC_E_HEADER_TYPE, header_type},
-    {NC_E_HEADER_RESERVED, header_reserved},
+    {NC_E_HEADER_TYPE, header_type},         /* [H2] */
+    {NC_E_HEADER_RESERVED, header_reserved}, /* [P4] */
     {NC_E_HEADER_SLOT_INDEX, header_slot_index},
-    {NC_E_FRAME_SHORT, frame_short},
-    {NC_E_FRAME_CHECK, frame_check},
-    {NC_E_FRAME_SIZE, frame_size},
-    {NC_E_FRAME_FLAGS, frame_flags},
-    {NC_E_FRAME_TYPE, frame_type},
+    {NC_E_FRAME_SHORT, frame_short}, /* [F1] */
+    {NC_E_FRAME_CHECK, frame_check}, /* [F2] */
+    {NC_E_FRAME_SIZE, frame_size},   /* [F3] */
+    {NC_E_FRAME_FLAGS, frame_flags}, /* [F4] */
+    {NC_E_FRAME_TYPE, frame_type},   /* [F6] */
     {NC_E_FRAME_CRC, frame_crc},
-    {NC_E_FRAME_PADDING, frame_padding},
-    {NC_E_FRAME_TYPE_UNKNOWN, frame_type_unknown},
-    {NC_E_BLOCK_SHORT, block_short},
-    {NC_E_BLOCK_RESTARTS, block_restarts},
-    {NC_E_BLOCK_ENTRY, block_entry},
-    {NC_E_BLOCK_KEY, block_key},
-    {NC_E_BLOCK_KIND, block_kind},
-    {NC_E_BLOCK_ORDER, block_order},
-    {NC_E_INDEX_HANDLE, index_handle},
-    {NC_E_HANDLE_RANGE, handle_range},
-    {NC_E_FILTER_SHAPE, filter_shape},
-    {NC_E_PROPERTIES_SHAPE, properties_shape},
-    {NC_E_FOOTER_SHAPE, footer_shape},
-    {NC_E_FOOTER_LENGTH, footer_length},
-    {NC_E_LOG_RECORD_SHAPE, log_record_shape},
-    {NC_E_LOG_SEQUENCE, log_sequence},
-    {NC_E_BATCH_SHAPE, batch_shape},
+    {NC_E_FRAME_PADDING, frame_padding},           /* [F7] */
+    {NC_E_FRAME_TYPE_UNKNOWN, frame_type_unknown}, /* [F5] */
+    {NC_E_BLOCK_SHORT, block_short},               /* [B1] */
+    {NC_E_BLOCK_RESTARTS, block_restarts},         /* [B2] */
+    {NC_E_BLOCK_ENTRY, block_entry},               /* [B3] */
+    {NC_E_BLOCK_KEY, block_key},                   /* [B4] */
+    {NC_E_BLOCK_KIND, block_kind},                 /* [B5] */
+    {NC_E_BLOCK_ORDER, block_order},               /* [B6] */
+    {NC_E_INDEX_HANDLE, index_handle},             /* [I1] */
+    {NC_E_HANDLE_RANGE, handle_range},             /* [I2] */
+    {NC_E_FILTER_SHAPE, filter_shape},             /* [Q1] */
+    {NC_E_PROPERTIES_SHAPE, properties_shape},     /* [S3] */
+    {NC_E_FOOTER_SHAPE, footer_shape},             /* [S1] */
+    {NC_E_FOOTER_LENGTH, footer_length},           /* [S2] */
+    {NC_E_LOG_RECORD_SHAPE, log_record_shape},     /* [L1] */
+    {NC_E_LOG_SEQUENCE, log_sequence},             /* [L2] */
+    {NC_E_BATCH_SHAPE, batch_shape},               /* [L3] */
     {NC_E_BATCH_KIND, batch_kind},
     {NC_E_BATCH_COUNT, batch_count},
     {NC_E_KEY_TOO_LARGE, key_too_large},
     {NC_E_BATCH_TOO_LARGE, batch_too_large},
-    {NC_E_EDIT_SHAPE, edit_shape},
-    {NC_E_EDIT_TAG, edit_tag},
-    {NC_E_CURRENT_SHAPE, current_shape},
+    {NC_E_EDIT_SHAPE, edit_shape},       /* [M1] */
+    {NC_E_EDIT_TAG, edit_tag},           /* [M2] */
+    {NC_E_CURRENT_SHAPE, current_shape}, /* [C1] */
     {NC_E_CURRENT_MAGIC, current_magic},
     {NC_E_CURRENT_CRC, current_crc},
-    {NC_E_CURRENT_VERSION, current_version},
+    {NC_E_CURRENT_VERSION, current_version}, /* [V1] */
     {NC_E_CURRENT_RESERVED, current_reserved},
-    {NC_E_KEY_FILE_SHAPE, key_file_shape},
+    {NC_E_KEY_FILE_SHAPE, key_file_shape}, /* [K1] */
     {NC_E_KEY_FILE_MAGIC, key_file_magic},
     {NC_E_KEY_FILE_CRC, key_file_crc},
     {NC_E_KEY_FILE_VERSION, key_file_version},
-    {NC_E_KEY_FILE_LIMIT, key_file_limit},
-    {NC_E_CATALOGUE_SHAPE, catalogue_shape},
-    {NC_E_KEYRING_SHAPE, keyring_shape},
+    {NC_E_KEY_FILE_LIMIT, key_file_limit},   /* [K2] */
+    {NC_E_CATALOGUE_SHAPE, catalogue_shape}, /* [T1] */
+    {NC_E_KEYRING_SHAPE, keyring_shape},     /* [R1] */
     {NC_E_KEYRING_MAGIC, keyring_magic},
     {NC_E_KEYRING_CRC, keyring_crc},
     {NC_E_KEYRING_VERSION, keyring_version},
     {NC_E_KEYRING_FULL, keyring_full},
+    {NC_E_KEYRING_PROTECTION, keyring_protection},
+    {NC_E_KEYRING_COST, keyring_cost},
 };
 
 Test(errors, every_case_raises_its_id) {

@@ -135,7 +135,7 @@ static int picked(uint64_t first, uint64_t second, size_t size, nacre_error *err
   return pick;
 }
 
-Test(header, picks_the_good_slot_with_the_higher_sequence) {
+Test(header, picks_the_good_slot_with_the_higher_sequence) { /* [H3] */
   nacre_error err;
   cr_assert_eq(picked(5, 5, NC_FRAMES_OFFSET, &err), 0);
   cr_assert_eq(picked(5, 6, NC_FRAMES_OFFSET, &err), 1);

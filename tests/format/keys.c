@@ -118,16 +118,16 @@ static nacre_status recode(const nc_key_file *file, nacre_error *err) {
   return status;
 }
 
-Test(key_file, has_exactly_one_active_version) {
+Test(key_file, has_exactly_one_active_version) { /* [K3] */
   nacre_error err;
   nc_key_file *file = sample_file();
   file->versions[0].state = NC_KEY_ACTIVE;
   assert_refused(recode(file, &err), NC_E_KEY_FILE_SHAPE);
-  file->versions[0].state = file->versions[1].state = NC_KEY_PENDING;
+  file->versions[0].state = file->versions[1].state = NC_KEY_RETIRING;
   assert_refused(recode(file, &err), NC_E_KEY_FILE_SHAPE);
   file->versions[1].state = NC_KEY_ACTIVE;
   assert_ok(recode(file, &err));
-  file->versions[0].state = (nc_key_state)4;
+  file->versions[0].state = (nc_key_state)3;
   assert_refused(recode(file, &err), NC_E_KEY_FILE_SHAPE);
   free(file);
 }
@@ -135,15 +135,28 @@ Test(key_file, has_exactly_one_active_version) {
 Test(key_file, refuses_versions_twice_or_without_a_wrap) {
   nacre_error err;
   nc_key_file *file = sample_file();
-  file->versions[0].id = file->versions[1].id;
-  assert_ok(recode(file, &err)); /* the same id, another version */
-  file->versions[0].version = file->versions[1].version;
+  file->versions[0].id = file->macs[0].kek_id = file->versions[1].id;
+  assert_refused(recode(file, &err), NC_E_KEY_FILE_SHAPE);
+  free(file);
+  file = sample_file();
+  file->versions[0].version = file->versions[1].version; /* they ascend */
   assert_refused(recode(file, &err), NC_E_KEY_FILE_SHAPE);
   free(file);
   file = sample_file();
   file->wraps[2].version_index = 0;
   assert_refused(recode(file, &err), NC_E_KEY_FILE_SHAPE);
-  file->mac_count = 0;
+  free(file);
+}
+
+Test(key_file, refuses_a_version_without_its_mac) {
+  nacre_error err;
+  nc_key_file *file = sample_file();
+  for (uint32_t count = 0; count < 4; count++) {
+    file->mac_count = count;
+    if (count != 2) assert_refused(recode(file, &err), NC_E_KEY_FILE_SHAPE);
+  }
+  file->mac_count = 2;
+  file->macs[1].kek_id = file->versions[0].id;
   assert_refused(recode(file, &err), NC_E_KEY_FILE_SHAPE);
   free(file);
 }
@@ -173,15 +186,10 @@ Test(key_file, refuses_more_than_the_limits) {
   uint8_t bytes[2048];
   nacre_error err;
   nc_key_file *file = sample_file();
-  size_t size = encode(file, bytes, sizeof bytes), body = nc_key_file_encode_body(file, bytes, sizeof bytes);
-  static const uint8_t more_than_64 = 65, more_than_2 = 3;
-  const size_t versions_at = 40, macs_at = body;
+  size_t size = encode(file, bytes, sizeof bytes);
+  static const uint8_t more_than_64 = 65;
+  const size_t versions_at = 40;
   bytes[versions_at] = more_than_64;
-  assert_refused(
-      (nc_put_u32(bytes + size - 4, nc_crc32c(0, bytes, size - 4)), decode(nc_slice(bytes, size), &err)),
-      NC_E_KEY_FILE_LIMIT);
-  size = encode(file, bytes, sizeof bytes);
-  bytes[macs_at] = more_than_2;
   assert_refused(
       (nc_put_u32(bytes + size - 4, nc_crc32c(0, bytes, size - 4)), decode(nc_slice(bytes, size), &err)),
       NC_E_KEY_FILE_LIMIT);
@@ -246,8 +254,9 @@ Test(key_file, holds_as_many_wraps_as_it_may) {
   file->wrap_count = NC_KEY_WRAPS_MAX;
   for (uint32_t i = 0; i < NC_KEY_VERSIONS_MAX; i++) {
     file->versions[i] = (nc_key_version){.version = i + 1, .state = i == 0 ? NC_KEY_ACTIVE : NC_KEY_RETIRING};
-    file->versions[i].id = uuid_of((uint8_t)i);
+    file->versions[i].id = file->macs[i].kek_id = uuid_of((uint8_t)i);
   }
+  file->mac_count = NC_KEY_VERSIONS_MAX;
   for (uint32_t i = 0; i < NC_KEY_WRAPS_MAX; i++) file->wraps[i] = sample_wrap(i / 4, "local:/a");
   assert_ok(recode(file, NULL));
   free(file);
@@ -358,14 +367,16 @@ static nc_catalogue_record sample_record(void) {
                                 .filter_bits_per_key = 10,
                                 .has_pending = true,
                                 .key_file_generation = 2,
-                                .spec_count = 2};
-  record.current.id = uuid_of(0x81);
-  record.current.version = 4;
-  memset(record.current.commitment, 0x82, NC_COMMITMENT_BYTES);
-  record.pending.id = uuid_of(0x83);
-  record.pending.version = 5;
-  record.specs[0] = (nc_key_spec_record){text("local:/a"), text("eu"), text("")};
-  record.specs[1] = (nc_key_spec_record){text("vault://h/m/k"), text(""), text("role")};
+                                .current.spec_count = 2,
+                                .pending.spec_count = 1};
+  record.current.pin.id = uuid_of(0x81);
+  record.current.pin.version = 4;
+  memset(record.current.pin.commitment, 0x82, NC_COMMITMENT_BYTES);
+  record.pending.pin.id = uuid_of(0x83);
+  record.pending.pin.version = 5;
+  record.pending.specs[0] = (nc_key_spec_record){text("local:/b"), text(""), text("")};
+  record.current.specs[0] = (nc_key_spec_record){text("local:/a"), text("eu"), text("")};
+  record.current.specs[1] = (nc_key_spec_record){text("vault://h/m/k"), text(""), text("role")};
   return record;
 }
 
@@ -388,8 +399,8 @@ Test(catalogue, records_come_back) {
     record.has_pending = pending == 1;
     size_t size = nc_catalogue_record_encode(&record, bytes, sizeof bytes);
     assert_ok(nc_catalogue_record_decode(nc_slice(bytes, size), &decoded, NULL));
-    cr_assert(nc_slice_equal(decoded.name, text("orders")) && decoded.current.version == 4 &&
-              decoded.spec_count == 2);
+    cr_assert(nc_slice_equal(decoded.name, text("orders")) && decoded.current.pin.version == 4 &&
+              decoded.current.spec_count == 2 && decoded.pending.spec_count == (pending == 1 ? 1 : 0));
     cr_assert_eq(nc_catalogue_record_encode(&decoded, again, sizeof again), size);
     cr_assert_arr_eq(bytes, again, size);
     refuses_every_other_length(nc_slice(bytes, size), decodes_record);
@@ -415,7 +426,9 @@ Test(catalogue, refuses_fields_out_of_range) {
   cr_assert(!accepted(&r));
   r = sample_record(), r.block_bytes = (1 << 20) + 1;
   cr_assert(!accepted(&r));
-  r = sample_record(), r.specs[0].uri = text("");
+  r = sample_record(), r.current.specs[0].uri = text("");
+  cr_assert(!accepted(&r));
+  r = sample_record(), r.pending.specs[0].uri = text("");
   cr_assert(!accepted(&r));
   char name[NACRE_TABLE_NAME_BYTES_MAX + 1];
   memset(name, 'n', sizeof name);
@@ -434,7 +447,7 @@ static bool accepts_specs(uint8_t has_pending, uint32_t specs) {
   nc_write_zeros(&w, 8 + 1 + 1 + 1); /* created, compression, block bytes, filter bits */
   nc_write_zeros(&w, NC_UUID_BYTES + 4 + NC_COMMITMENT_BYTES);
   nc_write_u8(&w, has_pending);
-  if (has_pending == 1) nc_write_zeros(&w, NC_UUID_BYTES + 4 + NC_COMMITMENT_BYTES);
+  if (has_pending == 1) nc_write_zeros(&w, NC_UUID_BYTES + 4 + NC_COMMITMENT_BYTES + 1);
   nc_write_varint(&w, 1);
   nc_write_varint(&w, specs);
   for (uint32_t i = 0; i < specs; i++) nc_write_bytes(&w, "\x01u\x00\x00", 4);

@@ -76,7 +76,7 @@ Test(log_record, a_first_log_has_no_predecessor) {
   cr_assert(!decodes(nc_slice(bytes, size)));
 }
 
-Test(log_record, refuses_impossible_sequences) {
+Test(log_record, refuses_impossible_sequences) { /* [P6] */
   nacre_error err;
   nc_log_record record = sample(NC_FRAME_LOG_GROUP);
   record.first_sequence = 0;
@@ -174,7 +174,7 @@ Test(batch, names_each_refusal) {
                  NC_E_BATCH_SHAPE); /* a key over the limit */
 }
 
-Test(batch, refuses_a_key_beyond_the_limit_though_it_is_there) {
+Test(batch, refuses_a_key_beyond_the_limit_though_it_is_there) { /* [P5] */
   nacre_error err;
   for (size_t size = NACRE_KEY_BYTES_MAX; size <= NACRE_KEY_BYTES_MAX + 1; size++) {
     uint8_t *bytes = calloc(1, 4 + size);

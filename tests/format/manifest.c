@@ -247,7 +247,7 @@ Test(current, comes_back) {
   cr_assert_eq(again[NC_CURRENT_MAC_OFFSET], 0);
 }
 
-Test(current, refuses_other_lengths_and_every_flipped_bit_before_the_mac) {
+Test(current, refuses_other_lengths_and_every_flipped_bit_before_the_mac) { /* [V2] */
   uint8_t bytes[NC_CURRENT_BYTES];
   make_current(bytes);
   refuses_every_other_length(nc_slice(bytes, sizeof bytes), decodes_current);

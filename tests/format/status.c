@@ -44,12 +44,24 @@ Test(status, every_sentence_fits_the_text) {
   }
 }
 
+Test(status, no_two_ids_say_the_same) {
+  for (size_t i = 0; nc_error_info_at(i) != NULL; i++) {
+    const nc_error_info *info = nc_error_info_at(i);
+    cr_assert(info->sentence[0] != '\0' && info->remedy[0] != '\0', "%s", info->name);
+    for (size_t j = 0; j < i; j++) {
+      const nc_error_info *other = nc_error_info_at(j);
+      cr_assert_str_neq(info->sentence, other->sentence, "%s and %s", other->name, info->name);
+    }
+  }
+}
+
 Test(status, an_error_holds_sentence_particulars_and_remedy) {
   nacre_error err;
   cr_assert_eq(nc_fail_at(&err, NC_E_FRAME_SIZE, 4096, "%d bytes", 7), NACRE_CORRUPT);
-  cr_assert_str_eq(err.text,
-                   "a frame states a length beyond the limit: 7 bytes; restore the file from a backup; what else "
-                   "the table holds can still be exported");
+  cr_assert_str_eq(
+      err.text,
+      "a frame states a length beyond the limit: 7 bytes; restore the file from a backup, or bring "
+      "out what else the table holds with nacre salvage");
   cr_assert_eq(err.offset, 4096);
   cr_assert_eq(err.id, 1203);
   cr_assert_str_empty(err.file);

@@ -32,7 +32,7 @@ void *exact_copy(nacre_slice bytes);
 
 /* Decodes bytes and says whether they were accepted. */
 typedef bool decode_function(nacre_slice bytes);
-/* Every proper prefix, and one byte more, is refused. */
+/* Every proper prefix, and one byte more, is refused. [P3] */
 void refuses_every_other_length(nacre_slice bytes, decode_function *accepts);
 /* Every single-bit flip is decoded; with `must_refuse`, refused. */
 void flips_every_bit(nacre_slice bytes, decode_function *accepts, bool must_refuse);

@@ -98,6 +98,8 @@ cd "$work" || exit 1
 echo "owl: awake" >"$work/readme.expected"
 check "the README's example prints what it should" prints "$work/readme.expected" "$work/readme"
 check "the static library is installed" test -s "$static"
+check "the format is installed" grep -q "What a reader owes" "$here/share/doc/nacre/format.md"
+check "the errors are installed" grep -q "^1206  NACRE_CORRUPT: " "$here/share/doc/nacre/errors.txt"
 check "the nacre command is installed and runs" "$here/bin/nacre" version
 
 echo "$passed passed, $failed failed"

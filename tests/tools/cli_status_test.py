@@ -175,6 +175,22 @@ class Help(Case):
         self.assertEqual(self.text("help", "table").count("usage:"), 5)
         self.assertEqual(self.text("table", "--help"), self.text("help", "table"))
 
+    def test_every_error_has_a_meaning_and_a_remedy(self):
+        errors = [json.loads(line) for line in self.out("help", "errors", "--json").splitlines()]
+        self.assertGreater(len(errors), 150)
+        told = self.text("help", "errors")
+        for error in errors:
+            entry = f"{error['id']}  {error['status']}: {error['message']}\n      {error['remedy']}\n"
+            self.assertIn(entry, told)
+        self.assertEqual(self.text("help", "1206"), next(
+            f"1206  {error['status']}: {error['message']}\n      {error['remedy']}\n"
+            for error in errors if error["id"] == 1206))
+        for words in (("help", "1"), ("help", "99999999999999999999"), ("help", "1206", "1207")):
+            self.run_nacre(*words, status=USAGE)
+        # The number that a message bears is one that help knows.
+        failed = self.error("get", self.path("nowhere"), "t", "k", status=NOT_FOUND)
+        self.assertIn(str(failed["id"]), self.text("help", str(failed["id"])))
+
     def test_every_option_of_every_page_is_known_to_the_parser(self):
         for name in re.findall(r"^  ((?:table )?[a-z]+)  ", self.text("help"), re.M):
             for option, value in re.findall(r"^  --([a-z0-9-]+)( \S+)?", self.text("help", *name.split()),

@@ -26,6 +26,34 @@
  * Durability. Once a write returns, `kill -9` loses nothing. With sync = true it also survives the loss of
  * power. A write that returns an error is indeterminate: it may or may not be there after a reopen, and never
  * leaves a gap before a later one.
+ *
+ * Statuses, and who returns them. Each call's own list stands with it; this is all, by kinds of calls:
+ *   O opens     nacre_open, nacre_table_open, nacre_table_keys_open
+ *   T tables    nacre_table_create, _drop, _rename, _list
+ *   R reads     nacre_get, _get_into, _multi_get, nacre_iter_status
+ *   W writes    nacre_put, _delete, _write
+ *   C care      nacre_sync, _flush, _compact, _wait_idle, nacre_table_close, nacre_close
+ *   V verify    nacre_verify
+ *
+ *   NACRE_NOT_FOUND        O T R        no such store, table or key; no place for a keyring
+ *   NACRE_EXISTS           O T          the name is taken
+ *   NACRE_INVALID          any          an argument is malformed: a mistake of the program
+ *   NACRE_TOO_LARGE        O T R W      beyond a limit (nacre_format.h), or a buffer is too small
+ *   NACRE_BUSY             O T C        handles are still open, or open in another way
+ *   NACRE_UNSUPPORTED      O T R C V    an option or a file's version that this library does not know
+ *   NACRE_IO               O T R W C V  the system failed; what was acknowledged is safe; may be tried again
+ *   NACRE_NO_SPACE         O T W C      the disk is full; writes resume by themselves when there is room
+ *   NACRE_NO_MEMORY        any          there is no memory, or no thread; may be tried again
+ *   NACRE_LOCKED           O            another process has the store open
+ *   NACRE_READ_ONLY        O T W C      the handle, the store or the file system may not be written
+ *   NACRE_FORKED           any          the handle belongs to the parent process
+ *   NACRE_CORRUPT          O T R W C V  bytes are damaged; the rest still answers (nacre_verify)
+ *   NACRE_TAMPERED         O T R C V    bytes changed and their checksums mended, or files swapped
+ *   NACRE_ROLLED_BACK      O T R W C V  files were put back to an older copy
+ *   NACRE_KEY_MISSING      O T R C V    the key is wrong or lost, or the key file is not the table's
+ *   NACRE_KEY_DENIED       O T          the key service refuses, or a keyring is not its user's alone
+ *   NACRE_KEY_UNREACHABLE  O T          the key service does not answer; may be tried again
+ * No call returns NACRE_CONFLICT, NACRE_CANCELLED or NACRE_KEY_REVOKED yet.
  */
 #ifndef NACRE_H
 #define NACRE_H
@@ -54,7 +82,13 @@ typedef enum nacre_event_type {
   NACRE_EVENT_FLUSHED = 2,   /* a memtable became a segment of `bytes` */
   NACRE_EVENT_MERGED = 3,    /* segments were merged into `bytes` */
   NACRE_EVENT_BACKGROUND_ERROR = 4, /* `error` says what; it is tried again by itself */
-  NACRE_EVENT_HEALED = 5            /* what an earlier background error prevented has succeeded */
+  NACRE_EVENT_HEALED = 5,           /* what an earlier background error prevented has succeeded */
+  NACRE_EVENT_KEY_CHANGED = 6,   /* new files are made under table-key version `kek_version` from here on */
+  NACRE_EVENT_REWRAPPED = 7,     /* every file is under the active table key: `files` were looked at */
+  NACRE_EVENT_KEY_RETIRED = 8,   /* no file is left under version `kek_version`; with `key_uri`: that KMS key */
+                                 /* is no longer needed by this table */
+  NACRE_EVENT_KEY_ABANDONED = 9, /* a change of keys that had not been committed was undone: `error` says why */
+  NACRE_EVENT_REWRAP_PROGRESS = 10 /* `files_done` of `files`, about every second */
 } nacre_event_type;
 
 /* Delivered on whatever thread caused it, with no lock of Nacre's held that a read needs. The callback must
@@ -64,6 +98,9 @@ typedef struct nacre_event {
   const char *table; /* its name; NULL for the catalogue */
   uint64_t bytes;
   const nacre_error *error; /* NULL when nothing failed */
+  uint32_t kek_version;
+  const char *key_uri; /* NULL: none */
+  uint64_t files, files_done;
   uint64_t reserved[8];
 } nacre_event;
 
@@ -94,23 +131,32 @@ typedef struct nacre_store_options {
   void *event_arg;
   const nacre_io *io; /* NULL: the operating system. The table must outlive the store. */
   nacre_slice anchor; /* not yet supported: refused unless empty */
+  /* Opens only a store whose catalogue's key is, or has succeeded by rotation, the one of this commitment
+   * (nacre_key_version, 64 hexadecimal digits); NULL: any that default_key opens. Else NACRE_TAMPERED. */
+  const char *pinned_commitment;
   /* Looked up by scheme before the built-in ones; must outlive the store. */
   const nacre_kms_provider *const *kms_providers;
   size_t kms_provider_count;
+  /* Asked for the passphrase of a keyring that lies under one, or is to be made: once for each, however many
+   * tables it opens. NULL: the environment's NACRE_PASSPHRASE_FILE (nacre_kms.h). */
+  nacre_passphrase_ask passphrase;
+  void *passphrase_arg;
   uint64_t reserved[8];
 } nacre_store_options;
 
 /* Opens a store, one process at a time (read-only opens share). Opening a store that was closed cleanly
  * writes nothing but the lock. With `create`, the new store is durable on return. Errors: NACRE_NOT_FOUND (no
- * store there), NACRE_EXISTS, NACRE_LOCKED, NACRE_KEY_MISSING / DENIED / UNREACHABLE, NACRE_CORRUPT,
- * NACRE_TAMPERED, NACRE_ROLLED_BACK, NACRE_IO, NACRE_NO_SPACE, NACRE_UNSUPPORTED. A failed create leaves no
- * file behind (an empty directory may stay). Since 0.1. */
+ * store there; no place for a keyring), NACRE_EXISTS, NACRE_LOCKED, NACRE_READ_ONLY (the file system is),
+ * NACRE_KEY_MISSING / DENIED / UNREACHABLE, NACRE_CORRUPT, NACRE_TAMPERED, NACRE_ROLLED_BACK, NACRE_IO,
+ * NACRE_NO_SPACE, NACRE_UNSUPPORTED, NACRE_TOO_LARGE (the keyring's path). A failed create leaves no file
+ * behind (an empty directory may stay). Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_open(const char *path, const nacre_store_options *options,
                                                    nacre_store **ret_store);
 
 /* Syncs every log, joins the workers, wipes the keys and releases the lock. NACRE_BUSY while tables are open,
  * and nothing is changed then; after any other result the handle is gone, an error telling that the last sync
- * failed: what was not synced before survives the process but perhaps not the power. Since 0.1. */
+ * failed (NACRE_IO, NACRE_NO_SPACE, or as nacre_sync): what was not synced before survives the process but
+ * perhaps not the power. Since 0.1. */
 NACRE_API nacre_status nacre_close(nacre_store *store);
 
 /* ---- tables -------------------------------------------------------------------------------------------- */
@@ -152,31 +198,38 @@ typedef struct nacre_table_open_options {
 /* Makes a table and opens it. Every key is probed first: the table key is wrapped, unwrapped again and
  * compared before anything is written. Durable on return. Names are 1 to NACRE_TABLE_NAME_BYTES_MAX bytes,
  * anything but NUL, and do not begin with "uuid:". `ret_table` may be NULL. Errors: NACRE_EXISTS,
- * NACRE_KEY_MISSING / DENIED / UNREACHABLE, NACRE_IO, NACRE_NO_SPACE, NACRE_READ_ONLY. Since 0.1. */
+ * NACRE_KEY_MISSING / DENIED / UNREACHABLE, NACRE_NOT_FOUND (no place for a keyring), NACRE_UNSUPPORTED (of a
+ * keyring), NACRE_TOO_LARGE (what the catalogue would have to record), NACRE_IO, NACRE_NO_SPACE,
+ * NACRE_READ_ONLY; and as for every call that goes through the catalogue NACRE_CORRUPT, NACRE_TAMPERED,
+ * NACRE_ROLLED_BACK (it, or a keyring, is damaged). Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_create(nacre_store *store, const char *name,
                                                            const nacre_table_options *options,
                                                            nacre_table **ret_table);
 
 /* Opens a table by name, or by "uuid:" and its UUID. Opening twice returns the same, counted, handle;
  * NACRE_BUSY when it is open with another read_only or recovery. Logs are replayed in memory; nothing is
- * written before the first write. Errors: NACRE_NOT_FOUND, NACRE_KEY_*, NACRE_CORRUPT, NACRE_TAMPERED,
- * NACRE_ROLLED_BACK, NACRE_IO. Since 0.1. */
+ * written before the first write. Errors: NACRE_NOT_FOUND, NACRE_KEY_MISSING / DENIED / UNREACHABLE,
+ * NACRE_CORRUPT, NACRE_TAMPERED, NACRE_ROLLED_BACK, NACRE_UNSUPPORTED (a newer version's files), NACRE_IO.
+ * Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_open(nacre_store *store, const char *name,
                                                          const nacre_table_open_options *options,
                                                          nacre_table **ret_table);
 
 /* Gives back one open. The last one waits for background work on the table, syncs its log and ends it
  * cleanly: what was written is on stable storage on return. NACRE_BUSY with live iterators, snapshots or
- * values, and nothing is changed then; after any other result the handle is gone. Since 0.1. */
+ * values, and nothing is changed then; after any other result the handle is gone, an error (as of nacre_sync)
+ * telling that the last sync failed. Since 0.1. */
 NACRE_API nacre_status nacre_table_close(nacre_table *table);
 
 /* Destroys a table for good: tombstone in the catalogue, then its wrapped keys, then its files. Durable on
  * return, and resumed by the next writing open of the store if interrupted. Errors: NACRE_NOT_FOUND,
- * NACRE_BUSY (open), NACRE_IO, NACRE_READ_ONLY. Since 0.1. */
+ * NACRE_BUSY (open), NACRE_IO, NACRE_NO_SPACE, NACRE_READ_ONLY; of the catalogue NACRE_CORRUPT,
+ * NACRE_TAMPERED, NACRE_ROLLED_BACK. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_drop(nacre_store *store, const char *name);
 
 /* Renames a table, open or not. Durable on return. Errors: NACRE_NOT_FOUND, NACRE_EXISTS, NACRE_IO,
- * NACRE_READ_ONLY. Since 0.1. */
+ * NACRE_NO_SPACE, NACRE_READ_ONLY, NACRE_TOO_LARGE; of the catalogue NACRE_CORRUPT, NACRE_TAMPERED,
+ * NACRE_ROLLED_BACK. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_rename(nacre_store *store, const char *name,
                                                            const char *to);
 
@@ -193,7 +246,8 @@ typedef struct nacre_table_info {
   uint64_t reserved[8];
 } nacre_table_info;
 
-/* The tables of a store, by name, as they were at the call. Reads only the catalogue. Since 0.1. */
+/* The tables of a store, by name, as they were at the call. Reads only the catalogue; errors are those of
+ * reading. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_list(nacre_store *store, nacre_table_infos **ret_infos);
 NACRE_API size_t nacre_table_infos_count(const nacre_table_infos *infos);
 NACRE_API const nacre_table_info *nacre_table_infos_at(const nacre_table_infos *infos,
@@ -225,10 +279,10 @@ typedef struct nacre_write_options {
   uint64_t reserved[8];
 } nacre_write_options;
 
-/* Writing errors, for the four calls below: NACRE_TOO_LARGE (key over NACRE_KEY_BYTES_MAX, or encoded over
- * NACRE_BATCH_BYTES_MAX), NACRE_READ_ONLY, NACRE_NO_SPACE (heals by itself when there is room), NACRE_IO,
- * NACRE_CORRUPT (the first write after an open checks what it rests on). A value given as a slice of NULL
- * data and size 0 is empty. */
+/* Writing errors, for the three calls that write: NACRE_TOO_LARGE (key over NACRE_KEY_BYTES_MAX, or encoded
+ * over NACRE_BATCH_BYTES_MAX; the sequence numbers are used up), NACRE_READ_ONLY, NACRE_NO_SPACE (heals by
+ * itself when there is room), NACRE_IO, NACRE_CORRUPT and NACRE_ROLLED_BACK (the first write after an open
+ * checks what it rests on). A value given as a slice of NULL data and size 0 is empty. */
 NACRE_API nacre_status nacre_put(nacre_table *table, nacre_slice key, nacre_slice value,
                                  const nacre_write_options *options); /* Since 0.1. */
 NACRE_API nacre_status
@@ -236,8 +290,8 @@ nacre_delete(nacre_table *table, nacre_slice key,
              const nacre_write_options *options); /* of a missing key: NACRE_OK. Since 0.1. */
 
 /* A batch collects puts and deletes, in order, that nacre_write applies all or none. It may be written many
- * times and to several tables. It keeps what it copied in private memory, wiped by clear and destroy. Since
- * 0.1. */
+ * times and to several tables. It keeps what it copied in private memory, wiped by clear and destroy. Adding
+ * to it: NACRE_TOO_LARGE as above, and the batch is as it was. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_batch_create(nacre_batch **ret_batch);
 NACRE_API void nacre_batch_destroy(nacre_batch *batch);
 NACRE_API void nacre_batch_clear(nacre_batch *batch);
@@ -267,7 +321,9 @@ typedef struct nacre_value {
 } nacre_value;
 
 /* Reading errors: NACRE_NOT_FOUND, NACRE_CORRUPT or NACRE_TAMPERED (what the read had to touch is damaged;
- * the rest of the table still answers), NACRE_IO. */
+ * the rest of the table still answers), NACRE_ROLLED_BACK, NACRE_KEY_MISSING or NACRE_UNSUPPORTED (another
+ * file stands in a segment's place: a newer one, or one under a key or of a version that is not known),
+ * NACRE_IO. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_get(nacre_table *table, nacre_slice key,
                                                   const nacre_read_options *options,
                                                   nacre_value *ret_value); /* Since 0.1. */
@@ -288,8 +344,8 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_multi_get(nacre_table *table, size
                                                         nacre_value *ret_values, nacre_status *ret_statuses);
 
 /* An iterator sees the table as it was when it was opened (or as the snapshot does). It starts at no entry:
- * move it first. Once a move finds damage, the iterator is invalid and nacre_iter_status says why. Since
- * 0.1. */
+ * move it first. Opening reads nothing. Once a move finds damage, the iterator is invalid and
+ * nacre_iter_status says why: a reading error, but never NACRE_NOT_FOUND. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *options,
                                                         nacre_iter **ret_iter);
 NACRE_API void nacre_iter_close(nacre_iter *iter);
@@ -313,15 +369,19 @@ NACRE_API void nacre_snapshot_release(nacre_snapshot *snapshot);
 
 /* ---- care ---------------------------------------------------------------------------------------------- */
 
-/* On return, everything written before the call is on stable storage. Errors: NACRE_IO, NACRE_NO_SPACE. Since
- * 0.1. */
+/* On return, everything written before the call is on stable storage. Errors: NACRE_IO, NACRE_NO_SPACE,
+ * NACRE_READ_ONLY; when it has to begin a log, NACRE_CORRUPT and NACRE_ROLLED_BACK as of a write.
+ * Since 0.1. */
 NACRE_API nacre_status nacre_sync(nacre_table *table);
-/* Writes the memtable out as a segment, and waits for it. Durable on return. Since 0.1. */
+/* Writes the memtable out as a segment, and waits for it. Durable on return. Errors: as nacre_sync.
+ * Since 0.1. */
 NACRE_API nacre_status nacre_flush(nacre_table *table);
 /* Merges every run that holds keys of [from, to_excluded), and waits; both unbounded: everything, flushed
- * first, into one run, in which nothing deleted is left but what live snapshots still see. Since 0.1. */
+ * first, into one run, in which nothing deleted is left but what live snapshots still see. Errors: as
+ * nacre_sync, and those of reading; segments that cannot be read stay as they are. Since 0.1. */
 NACRE_API nacre_status nacre_compact(nacre_table *table, nacre_slice from, nacre_slice to_excluded);
-/* Waits until no flush or merge is left to do; returns the error that stopped one, if any. Since 0.1. */
+/* Waits until no flush or merge is left to do; returns the error that stopped one, if any: as nacre_compact.
+ * Since 0.1. */
 NACRE_API nacre_status nacre_wait_idle(nacre_table *table);
 
 typedef struct nacre_verify_options {
@@ -338,15 +398,89 @@ typedef struct nacre_verify_report {
 } nacre_verify_report;
 
 /* Reads and authenticates every frame of every file of the table, and checks every order, count, filter and
- * cross-reference. Returns the status of the first fault, NACRE_OK when there is none; the report lists all
- * of them, also then. Does not change a byte. A writer may go on meanwhile; what is verified is the state at
- * the call. Since 0.1. */
+ * cross-reference. Returns the status of the first fault (NACRE_CORRUPT, NACRE_TAMPERED, NACRE_ROLLED_BACK,
+ * NACRE_KEY_MISSING, NACRE_UNSUPPORTED, or NACRE_IO of a file that cannot be read), NACRE_OK when there is
+ * none; the report lists all of them, also then. Does not change a byte. A writer may go on meanwhile; what
+ * is verified is the state at the call. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_verify(nacre_table *table, const nacre_verify_options *options,
                                                      nacre_verify_report *ret_report);
 NACRE_API size_t nacre_faults_count(const nacre_faults *faults);
 NACRE_API const nacre_error *nacre_faults_at(const nacre_faults *faults,
                                              size_t index); /* NULL past the end */
+/* Which part of the file a fault takes away, as far as is known. nacre_verify tells none. */
+typedef struct nacre_fault_extent {
+  uint64_t bytes; /* from the fault's offset on; NACRE_NONE: not known, or the whole file */
+  /* The entries concerned have keys from first_key to last_key, both included; NULL data: no bound is known
+   * on that side. Valid until the list is freed. */
+  nacre_slice first_key, last_key;
+} nacre_fault_extent;
+NACRE_API const nacre_fault_extent *nacre_faults_extent(const nacre_faults *faults,
+                                                        size_t index); /* NULL past the end. Since 0.1. */
 NACRE_API void nacre_faults_free(nacre_faults *faults);
+
+/* What a damaged store still holds of one table, copied to a new store. */
+typedef struct nacre_salvage_options {
+  const char *to; /* where the new store is made: a directory that is missing or empty; required */
+  /* Wraps the new store's keys; no URI: the source's default_key. */
+  nacre_key_spec to_key;
+  /* How the damaged store is opened, and but for the key the new one; NULL: the defaults. Not used: create,
+   * must_not_exist, read_only, workers, cache_bytes, memory_bytes_max, on_event. */
+  const nacre_store_options *source;
+  /* Also bring out log groups that are authentic but lie behind a gap in the history of writes: they may rest
+   * on writes that are lost. They come out in their own order, never over a newer write. */
+  bool beyond_gaps;
+  void (*on_progress)(void *arg, uint64_t bytes_done, uint64_t bytes_total); /* of the source's files */
+  void *progress_arg;
+  uint64_t reserved[8];
+} nacre_salvage_options;
+
+typedef struct nacre_salvage_report {
+  char table[NACRE_TABLE_NAME_BYTES_MAX + 1]; /* its name in the new store */
+  uint64_t files, frames, bytes;              /* of the source that were opened and are authentic */
+  uint64_t entries;                           /* puts and deletes read, older versions included */
+  uint64_t keys, value_bytes;                 /* copied */
+  uint64_t beyond_entries; /* in authentic log groups behind a gap, whether they were brought out or not */
+  uint64_t torn_bytes;     /* of a log's torn end, which any open would have dropped; no fault */
+  bool without_manifest;   /* it could not be believed: every file of the directory was read, see below */
+  uint64_t fault_count;
+  nacre_faults *faults; /* what could not be brought out, and what casts doubt on the rest; NULL: nothing */
+  uint64_t reserved[8];
+} nacre_salvage_report;
+
+/* Copies everything of one table that authenticates to a new store, and lists what could not be brought out.
+ * `table` is its name; or "uuid:" and the name of its directory, which also works when the catalogue is lost,
+ * with the keys of the options; or NULL for the store's only table. The copy bears the table's name, or that
+ * of its directory when no catalogue tells the name.
+ *
+ * The source is never changed, not even healed, and may lie on read-only media. A shared lock is taken where
+ * there is a lock file: NACRE_LOCKED while a process writes the store, and none can begin meanwhile. Without
+ * one (read-only media, a lost LOCK) it is the caller's to see to it that nobody writes.
+ *
+ * What comes out. Every entry of every authentic frame takes part; of each key the newest version wins, and a
+ * delete hides what is older. So where a frame is lost, the keys that the fault's extent tells may be missing
+ * or stand at an older value. Frames of a segment are found without its index. The logs are replayed as at an
+ * open; when that is refused, up to the first gap in the sequence of writes (see beyond_gaps).
+ *
+ * without_manifest. When CURRENT or the manifest is damaged, missing or rolled back, every segment and log in
+ * the directory that authenticates as the table's own takes part, also one that had been superseded and not
+ * yet removed. Its entries lose against newer versions and against deletes that are still there. But a merge
+ * drops a delete that hides nothing any more: a file that was left over from before it may bring such a key
+ * back. What is lost with a whole file is not noticed. A file of another table, or under another number than
+ * its own, is refused.
+ *
+ * Memory: what the logs hold, and a block for each run of segments (without a manifest: each segment, which
+ * also stays open meanwhile).
+ *
+ * NACRE_OK when something could be opened and copied, also with faults; the new store is closed, durable and
+ * whole on return. After an error, `to` may hold a store with a table "unfinished salvage" in it. The report
+ * is filled in either case; free its faults. Errors: NACRE_NOT_FOUND (no such store or table), NACRE_EXISTS
+ * (a store in `to`), NACRE_INVALID (`to` is not empty, or lies inside the source; which table is meant is not
+ * said), NACRE_LOCKED, NACRE_KEY_*, NACRE_CORRUPT (nothing could be read; the catalogue is lost and `table`
+ * is a name), NACRE_TAMPERED and NACRE_ROLLED_BACK (the table's key file cannot be believed), NACRE_IO,
+ * NACRE_NO_SPACE. Since 0.1. */
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_salvage(const char *path, const char *table,
+                                                      const nacre_salvage_options *options,
+                                                      nacre_salvage_report *ret_report);
 
 typedef struct nacre_stats {
   uint64_t runs, segments, logs;             /* live now */
@@ -364,12 +498,116 @@ typedef struct nacre_stats {
 
 NACRE_API nacre_status nacre_table_stats(nacre_table *table, nacre_stats *ret_stats); /* Since 0.1. */
 
+/* ---- keys ---------------------------------------------------------------------------------------------- */
+
+/* A table's KMS keys wrap its *table key*, of which there are versions: one is active, new files are made
+ * under it; older ones retire as soon as no file is under them. A change of keys touches no data: the header
+ * of each file is rewritten in the background (4 KiB, twice), while reads and writes go on, and is taken up
+ * again by the next writing open when it is interrupted. What that cannot reach are copies: old headers in
+ * backups, snapshots and a drive's spare blocks still open under an old table key that somebody has kept. */
+
+/* Puts the table under other KMS keys: a new table key, wrapped under each of `specs` (1 to
+ * NACRE_KEY_SPECS_MAX; strings are copied). Every wrap is probed before anything is written; a key that
+ * cannot be used changes nothing. On return the change is committed and durable, new files use the new key,
+ * and the rewrapper has begun; the old KMS keys are needed until it is done (nacre_table_rewrap_wait,
+ * NACRE_EVENT_KEY_RETIRED). After NACRE_IO or NACRE_NO_SPACE the change may have been committed or not: it is
+ * brought to an end, or undone, by the next change, rewrap or open; nacre_table_key_status tells. Errors:
+ * NACRE_KEY_MISSING / DENIED / UNREACHABLE, NACRE_IO, NACRE_NO_SPACE, NACRE_READ_ONLY, NACRE_TOO_LARGE (64
+ * versions wait to be retired). Threads: any; changes of one table come one after the other. Since 0.1. */
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_set_key(nacre_table *table, const nacre_key_spec *specs,
+                                                            size_t count);
+/* The same with the KMS keys that the table has, at their newest version. Since 0.1. */
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_rotate(nacre_table *table);
+
+/* The same for the key of the store's catalogue, which the caller names when the store is opened. On return
+ * the catalogue's files are rewrapped, and only the new key opens the store; if it is interrupted, or returns
+ * an error, the old key may still do so, too. Tables keep their keys. Since 0.1. */
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_store_set_key(nacre_store *store, nacre_key_spec spec);
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_store_rotate(nacre_store *store);
+
+typedef struct nacre_retirements nacre_retirements;
+/* Something that is not needed any more: a version of the table key, or, with a URI, a KMS key. */
+typedef struct nacre_retirement {
+  uint32_t version; /* the newest version that was retired with it */
+  char kek_id[40];
+  const char *uri; /* valid until the list is freed; NULL: the version itself */
+  uint64_t reserved[8];
+} nacre_retirement;
+
+typedef struct nacre_rewrap_report {
+  uint64_t files;                         /* of the table, looked at in the last round */
+  uint64_t rewrapped, healed, copied;     /* since the table was opened */
+  uint64_t header_bytes, copied_bytes;    /* written to files; copied: those of several names, or bad blocks */
+  uint32_t versions_retired;              /* since the table was opened */
+  nacre_retirements *retirements; /* since then, oldest first; free it. NULL: none */
+  uint64_t reserved[8];
+} nacre_rewrap_report;
+
+/* Waits until every file is under the active table key and the older versions are retired; returns the error
+ * that stands in the way, if any: it is tried again by the next call, flush or open. `ret_report` may be NULL
+ * and is filled in either case. On return of NACRE_OK that state is on stable storage. Since 0.1. */
+NACRE_API nacre_status nacre_table_rewrap_wait(nacre_table *table, nacre_rewrap_report *ret_report);
+NACRE_API size_t nacre_retirements_count(const nacre_retirements *retirements);
+NACRE_API const nacre_retirement *nacre_retirements_at(const nacre_retirements *retirements,
+                                                       size_t index); /* NULL past the end */
+NACRE_API void nacre_retirements_free(nacre_retirements *retirements);
+
+typedef struct nacre_key_versions nacre_key_versions;
+typedef struct nacre_key_version {
+  uint32_t version;
+  char kek_id[40];
+  char commitment[65]; /* hexadecimal; names the key without telling it */
+  bool active;
+  uint64_t created_ms; /* since 1970-01-01 UTC */
+  uint64_t files;      /* whose header names it, as counted on disk at the call */
+  uint64_t reserved[8];
+} nacre_key_version;
+
+typedef struct nacre_kms_keys nacre_kms_keys;
+/* A KMS key that wraps a version of the table key. One that is not listed is not needed by the table. */
+typedef struct nacre_kms_key {
+  const char *uri, *region, *principal; /* valid until the list is freed; NULL: none */
+  bool current;       /* wraps new versions, too; otherwise it is on its way out */
+  uint32_t versions;  /* that it wraps */
+  nacre_status status; /* what it answered just now when it was asked for one of them */
+  char reason[376];   /* empty when it opened it */
+  uint64_t checked_ms; /* when, since 1970-01-01 UTC; 0: it was not asked, being no key that may be */
+  uint64_t reserved[8];
+} nacre_kms_key;
+
+typedef struct nacre_key_status {
+  char table_uuid[40];
+  uint64_t generation; /* of the key file, raised by every change */
+  bool changing;       /* a change of keys is not brought to an end yet */
+  bool rewrapping;     /* files are under other versions than the active one */
+  uint64_t files, files_left;    /* of the table; of them not under the active version */
+  nacre_key_versions *versions;  /* oldest first; free it */
+  nacre_kms_keys *kms_keys;      /* free it */
+  uint64_t reserved[8];
+} nacre_key_status;
+
+/* Reads the header of every file, and asks every KMS key once. Changes nothing; also for tables that are open
+ * read-only. A KMS key that does not answer is no error of the call. Errors: NACRE_IO, NACRE_NO_MEMORY. Since
+ * 0.1. */
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_key_status(nacre_table *table,
+                                                               nacre_key_status *ret_status);
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_store_key_status(nacre_store *store,
+                                                               nacre_key_status *ret_status);
+NACRE_API size_t nacre_key_versions_count(const nacre_key_versions *versions);
+NACRE_API const nacre_key_version *nacre_key_versions_at(const nacre_key_versions *versions,
+                                                         size_t index); /* NULL past the end */
+NACRE_API void nacre_key_versions_free(nacre_key_versions *versions);
+NACRE_API size_t nacre_kms_keys_count(const nacre_kms_keys *keys);
+NACRE_API const nacre_kms_key *nacre_kms_keys_at(const nacre_kms_keys *keys,
+                                                 size_t index); /* NULL past the end */
+NACRE_API void nacre_kms_keys_free(nacre_kms_keys *keys);
+
 /* ---- inspection ---------------------------------------------------------------------------------------- */
 
 /* Opens the keys of one table, to read its files with nacre_sealed_file_open. `table` is a name, "uuid:" and
  * a UUID, or NULL for the catalogue. Takes no lock and changes nothing, so it works beside a writer. Of the
  * options only default_key, trusted_keys, region, kms_* and io are used. Errors: as nacre_open and
- * nacre_table_open. Since 0.1. */
+ * nacre_table_open, but never NACRE_EXISTS, NACRE_LOCKED, NACRE_BUSY or NACRE_NO_SPACE. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_keys_open(const char *store_path,
                                                               const nacre_store_options *options,
                                                               const char *table,

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * salvage: the call; see salvage.h.
+ */
+#include "salvage.h"
+
+#include <stdio.h>
+
+#include "last_error.h"
+
+/* ---- findings ------------------------------------------------------------------------------------------ */
+
+nacre_status nc_salvage_note(nc_salvage *s, const nacre_error *fault, const nacre_fault_extent *extent,
+                             nacre_error *err) {
+  if (fault->status == NACRE_NO_MEMORY) return nc_fail_with(err, fault);
+  if (nc_faults_have(s->report.faults, fault)) return NACRE_OK;
+  NC_TRY(nc_faults_add(&s->report.faults, fault, extent, err));
+  s->report.fault_count = nacre_faults_count(s->report.faults);
+  return NACRE_OK;
+}
+
+void nc_salvage_progress(nc_salvage *s, uint64_t bytes) {
+  s->bytes_done += bytes;
+  if (s->bytes_done > s->bytes_total) s->bytes_total = s->bytes_done;
+  if (s->options->on_progress != NULL)
+    s->options->on_progress(s->options->progress_arg, s->bytes_done, s->bytes_total);
+}
+
+nacre_status nc_salvage_room(nc_heap *heap, uint8_t **buffer, size_t *capacity, size_t need,
+                             nacre_error *err) {
+  if (*buffer != NULL && need <= *capacity) return NACRE_OK;
+  uint8_t *grown = nc_heap_alloc(heap, need);
+  if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes", need);
+  nc_heap_free(heap, *buffer, *capacity);
+  *buffer = grown;
+  *capacity = need;
+  return NACRE_OK;
+}
+
+/* ---- copying ------------------------------------------------------------------------------------------- */
+
+static nacre_status copy_all(nc_salvage *s, nc_salvage_table *t, const nc_salvage_found *found,
+                             nacre_error *err) {
+  nc_entry entry;
+  bool more;
+  NC_TRY(nc_salvage_table_next(t, &entry, &more, err));
+  if (!more && s->report.entries == 0 && s->report.fault_count > 0)
+    return nc_fail(err, NC_E_SALVAGE_NOTHING, NULL);
+  nc_salvage_target target;
+  NC_TRY(nc_salvage_target_open(s, found, &target, err));
+  nacre_status status = NACRE_OK;
+  while (more && status == NACRE_OK) {
+    status = nc_salvage_target_put(&target, &entry, err);
+    s->report.keys++;
+    s->report.value_bytes += entry.value.size;
+    if (status == NACRE_OK) status = nc_salvage_table_next(t, &entry, &more, err);
+  }
+  if (status == NACRE_OK) return nc_salvage_target_finish(&target, found->name, err);
+  nacre_error first = *err; /* closing must not hide it */
+  nc_salvage_target_abandon(&target);
+  return nc_fail_with(err, &first);
+}
+
+static nacre_status salvage_table(nc_salvage *s, nc_salvage_found *found, nacre_error *err) {
+  nc_salvage_table t;
+  snprintf(s->report.table, sizeof s->report.table, "%s", found->name);
+  NC_TRY(nc_salvage_table_open(s, &found->dir, found->keys, &found->settings, &t, err));
+  nacre_status status = copy_all(s, &t, found, err);
+  nc_salvage_table_close(&t);
+  return status;
+}
+
+/* ---- the source ---------------------------------------------------------------------------------------- */
+
+/* Nobody can begin to write under a shared lock. Where there is no lock file that could be opened, or what
+ * stands in its place is no file, there is nothing to hold on to. */
+static nacre_status take_lock(nc_salvage *s, nacre_io_lock **ret_lock, nacre_error *err) {
+  nacre_error why;
+  nacre_status status = nc_lock_take(&s->dir, NC_LOCK_NAME, false, ret_lock, &why);
+  if (status == NACRE_NOT_FOUND || status == NACRE_READ_ONLY) return NACRE_OK;
+  if (status == NACRE_TAMPERED) return nc_salvage_note(s, &why, NULL, err);
+  return status == NACRE_OK ? NACRE_OK : nc_fail_with(err, &why);
+}
+
+static nacre_status in_directory(nc_salvage *s, const char *table, nacre_error *err) {
+  nacre_io_lock *lock = NULL;
+  NC_TRY(take_lock(s, &lock, err));
+  nc_salvage_found found;
+  nacre_status status = nc_salvage_find(s, table, &found, err);
+  if (status == NACRE_OK) status = salvage_table(s, &found, err);
+  if (lock != NULL) nc_lock_release(s->shared.env, lock);
+  return status;
+}
+
+static nacre_status in_store(nc_salvage *s, const char *path, const char *table, nacre_error *err) {
+  nacre_error why;
+  nacre_status status = nc_dir_open(s->shared.env, path, false, &s->dir, &why);
+  if (status == NACRE_NOT_FOUND) return nc_fail(err, NC_E_STORE_MISSING, "%.200s", path);
+  if (status != NACRE_OK) return nc_fail_with(err, &why);
+  status = in_directory(s, table, err);
+  nc_dir_close(&s->dir);
+  return status;
+}
+
+static nacre_status check_options(const nacre_salvage_options *o, nacre_error *err) {
+  NC_TRY(nc_check_reserved(o->reserved, err));
+  if (o->to == NULL || o->to[0] == '\0') return nc_fail(err, NC_E_ARGUMENT, "options->to names no directory");
+  return o->source == NULL ? NACRE_OK : nc_store_check_options(o->source, err);
+}
+
+nacre_store_options nc_salvage_store_options(const nc_salvage *s) {
+  nacre_store_options options = *s->source;
+  options.create = options.must_not_exist = options.read_only = false;
+  options.workers = UINT32_MAX;
+  options.cache_bytes = NACRE_NONE; /* everything is read once */
+  options.memory_bytes_max = 0;
+  options.on_event = NULL;
+  return options;
+}
+
+static nacre_status run(nc_salvage *s, const char *path, const char *table, nacre_error *err) {
+  nacre_store_options options = nc_salvage_store_options(s);
+  NC_TRY(nc_store_keys(s->source, &s->specs, &s->spec_count, err));
+  nacre_status status = nc_shared_init(&s->shared, &options, err);
+  if (status == NACRE_OK) status = in_store(s, path, table, err);
+  nc_shared_deinit(&s->shared);
+  nc_key_specs_free(s->specs, s->spec_count);
+  return status;
+}
+
+nacre_status nacre_salvage(const char *path, const char *table, const nacre_salvage_options *options,
+                           nacre_salvage_report *ret_report) {
+  nacre_error *err = nc_thread_error();
+  static const nacre_store_options defaults = {0};
+  if (path == NULL || options == NULL) return nc_fail(err, NC_E_ARGUMENT, "path or options is NULL");
+  NC_TRY(check_options(options, err));
+  nc_salvage s = {.options = options, .source = options->source == NULL ? &defaults : options->source};
+  nacre_error kept = *err; /* faults are noted, not told: a call that succeeds leaves the last error alone */
+  nacre_status status = run(&s, path, table, err);
+  if (status == NACRE_OK) *err = kept;
+  if (ret_report != NULL) {
+    *ret_report = s.report;
+  } else {
+    nacre_faults_free(s.report.faults);
+  }
+  return status;
+}

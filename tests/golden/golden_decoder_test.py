@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Golden stores, read by the decoder that knows the specification only, and looked at without a key.
+
+golden_decoder_test.py DIRECTORY [NACRE]: DIRECTORY/<store>/{store/, keyring, expected.txt}. Nothing is written.
+"""
+
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '..', 'decoder'))
+sys.dont_write_bytecode = True
+
+try:
+    import cryptography  # noqa: F401
+except ImportError:
+    print('skipped: the decoder needs the Python module cryptography (Debian: python3-cryptography)')
+    sys.exit(77)
+
+import segment  # noqa: E402
+from catalogue import LIVE, Store  # noqa: E402
+from primitives import uuid_text  # noqa: E402
+
+DIRECTORY = NACRE = None
+START = 8192
+NONE, LZ4, ZSTD = 0, 1, 2
+
+
+def quoted(raw):
+    """Bytes as expected.txt has them."""
+    def escaped(match):
+        found = match.group()
+        return b'\\{%02x*%d}' % (found[0], len(found)) if len(found) > 1 else b'\\x%02x' % found[0]
+    return '"' + re.sub(rb'(.)\1{15,}|["\\]|[^ -~]', escaped, raw, flags=re.S).decode() + '"'
+
+
+class Opened:
+    """A golden store by the decoder's account."""
+
+    def __init__(self, name):
+        self.directory = os.path.join(DIRECTORY, name)
+        self.path = os.path.join(self.directory, 'store')
+        with open(os.path.join(self.directory, 'expected.txt'), encoding='ascii') as file:
+            self.expected = file.read().splitlines()
+        self.methods, self.levels = {}, {}
+        with Store(self.path, os.path.join(self.directory, 'keyring')) as store:
+            live = [described for described in store.tables if described.life == LIVE]
+            self.described = sorted(live, key=lambda each: each.name)
+            self.tables = [self.open(store, described) for described in self.described]
+            self.catalogue, self.notes = store.catalogue, store.notes.lines
+
+    def open(self, store, described):
+        """Watches how the table's segments are packed, and how deep their indexes are."""
+        unpack, read_segment = segment.unpack, segment.read_segment
+        methods, levels = set(), set()
+
+        def watched_unpack(data, where):
+            methods.add(data[0])
+            return unpack(data, where)
+
+        def watched_read(file):
+            found = read_segment(file)
+            levels.add(found[1].levels)
+            return found
+        segment.unpack, segment.read_segment = watched_unpack, watched_read
+        try:
+            return store.open_table(described)
+        finally:
+            segment.unpack, segment.read_segment = unpack, read_segment
+            self.methods[described.name], self.levels[described.name] = methods, levels
+
+    def text(self):
+        """What expected.txt says of settings and records."""
+        for described, table in zip(self.described, self.tables):
+            records = list(table.visible())
+            yield f'table {quoted(described.name)}'
+            yield f'uuid {uuid_text(described.uuid)}'
+            yield f'created_ms {described.created}'
+            yield f'kek_version {described.pinned.number}'
+            yield f'compression {described.compression}'
+            yield f'block_bytes {described.block_bytes}'
+            yield f'filter_bits {described.filter_bits}'
+            yield f'records {len(records)}'
+            yield from (f'{quoted(key)} = {quoted(value)}' for key, value in records)
+            yield ''
+
+    def dropped(self):
+        """{(file, offset)} where a reader by expected.txt stops believing."""
+        places, uuid = set(), None
+        for line in self.expected:
+            if line.startswith('uuid '):
+                uuid = line[5:]
+            found = re.match(r'dropped file=(\S+) offset=(\d+) ', line)
+            if found:
+                places.add((f'{uuid}/{found[1]}', int(found[2])))
+        return places
+
+    def files(self):
+        found = [os.path.join(place, name) for place, _, names in os.walk(self.path) for name in names]
+        return sorted(found) + [os.path.join(self.directory, 'keyring')]
+
+
+def place_of_note(line):
+    """(file, offset) of a torn end in the decoder's words; None: it speaks of something else."""
+    for form in (r'(\S+): torn from offset (\d+): ', r'(\S+), offset (\d+): torn end of the manifest'):
+        found = re.match(form, line)
+        if found:
+            return found[1], int(found[2])
+    found = re.match(r'(\S+): torn: no start frame', line)
+    return (found[1], START) if found else None
+
+
+def with_each_store(test):
+    """A test that takes a store's name and what was opened, once for each store."""
+    @functools.wraps(test)
+    def run(self):
+        for name, opened in self.stores.items():
+            with self.subTest(store=name):
+                test(self, name, opened)
+    return run
+
+
+class Golden(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stores = {name: Opened(name) for name in sorted(os.listdir(DIRECTORY))}
+
+    def nacre(self, *words, status):
+        done = subprocess.run([NACRE, *words, '--json'], stdout=subprocess.PIPE, check=False,
+                              env=dict(os.environ, NACRE_KEYRING='/nonexistent'))
+        self.assertEqual(done.returncode, status, words)
+        return json.loads(done.stdout)
+
+    @with_each_store
+    def test_settings_and_records(self, _, opened):
+        ours = re.compile(r'recovery |dropped |verify ')
+        self.assertEqual(list(opened.text()), [line for line in opened.expected if not ours.match(line)])
+
+    @with_each_store
+    def test_history_of_the_logs(self, _, opened):
+        """As many logs and entries as the library recovers, and the same end."""
+        told = [re.search(r'logs=(\d+) groups=\d+ entries=(\d+)', line).groups()
+                for line in opened.expected if line.startswith('recovery ')]
+        self.assertEqual([(len(table.manifest.logs), len(table.history.entries))
+                          for table in opened.tables], [(int(logs), int(many)) for logs, many in told])
+        places = {place_of_note(line) for line in opened.notes} - {None}
+        self.assertLessEqual(places, opened.dropped())
+        for file, offset in opened.dropped() - places:  # zeros at the end of the newest log
+            with open(os.path.join(opened.path, file), 'rb') as log:
+                self.assertFalse(any(log.read()[offset:]), file)
+
+    @with_each_store
+    def test_only_torn_stores_have_torn_ends(self, name, opened):
+        self.assertEqual(len(opened.dropped()), 5 if name == 'torn' else 0)
+        if name != 'torn':
+            self.assertEqual(opened.notes, [])
+
+    def test_every_packing_and_both_kinds_of_index(self):
+        packed = self.stores['compression'].methods
+        self.assertEqual(packed, {b'automatic': {NONE, LZ4, ZSTD}, b'none': {NONE}, b'lz4': {NONE, LZ4},
+                                  b'zstd': {NONE, ZSTD}})
+        levels = self.stores['tables'].levels
+        self.assertEqual(levels[b'two index levels'], {2})
+        self.assertEqual(levels[b'runs'], {1})
+        self.assertTrue(self.stores['tables'].catalogue.manifest.segments)
+
+    @with_each_store
+    def test_no_store_names_a_path_of_the_machine_that_made_it(self, _, opened):
+        for described in opened.described:
+            self.assertLessEqual(set(described.specs), {(b'local:', b'', b'')})
+        for table in [opened.catalogue, *opened.tables]:
+            for version in table.keys.document.versions:
+                for wrap in version.wraps:
+                    self.assertEqual(wrap[:5], (b'local', b'local:', b'', b'', b''))
+
+    def test_they_are_small(self):
+        sizes = [os.path.getsize(path) for opened in self.stores.values() for path in opened.files()]
+        self.assertLess(sum(sizes), 1 << 20)
+
+    @with_each_store
+    def test_verified_without_a_key(self, name, opened):
+        """A torn end is told; a hole before good frames looks like damage to whoever cannot open frames."""
+        if not NACRE:
+            self.skipTest('the command is not built')
+        torn = name == 'torn'
+        said = self.nacre('verify', '--keyless', opened.path, status=4 if torn else 0)
+        faults = {(fault['file'], fault['offset']) for fault in said['faults']}
+        notes = {re.match(r'(\S+) ends in a write that was cut off, at offset (\d+)$', line).groups()
+                 for line in said['notes']}
+        self.assertEqual(len(faults), 1 if torn else 0)
+        self.assertEqual(faults | {(file, int(at)) for file, at in notes}, opened.dropped())
+        self.assertEqual(said['checksummed_files'], len(opened.files()) - 2)  # but LOCK and keyring
+
+    @with_each_store
+    def test_inspected_without_a_key(self, _, opened):
+        if not NACRE:
+            self.skipTest('the command is not built')
+        kinds = {'LOCK': 'lock', 'CURRENT': 'CURRENT', 'KEYS.a': 'key file', 'KEYS.b': 'key file',
+                 'keyring': 'keyring'}
+        holes = self.holes(opened)
+        for path in opened.files():
+            bad = os.path.relpath(path, opened.path) in holes
+            said = self.nacre('inspect', path, status=4 if bad else 0)
+            self.assertEqual(said['kind'], kinds.get(os.path.basename(path), 'sealed file'))
+            self.assertEqual(said.get('damage_count', 0), int(bad))
+
+    @staticmethod
+    def holes(opened):
+        """Files with a good frame behind a dropped place."""
+        return {file for file, offset in opened.dropped() for table in opened.tables
+                for log in table.history.used
+                if log.file.name == file and any(record.offset > offset for record in log.later)}
+
+
+def main():
+    global DIRECTORY, NACRE
+    if len(sys.argv) < 2:
+        sys.exit('usage: golden_decoder_test.py DIRECTORY [NACRE]')
+    DIRECTORY = os.path.abspath(sys.argv[1])
+    NACRE = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
+    program = unittest.main(argv=sys.argv[:1], exit=False)
+    return 0 if program.result.wasSuccessful() else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * make_golden: makes a golden store by the library's public calls; README.md says when.
+ *
+ *   make_golden STORE DIRECTORY     DIRECTORY is made: store/, keyring, expected.txt
+ *
+ * What expected.txt says of records is what was written here, not what the library reads; the two must agree
+ * before it is written. Stores are worked on in a scratch directory and copied: a copy of a store that is
+ * open is what a killed process leaves.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "golden.h"
+#include "support.h"
+#include "tear.h"
+
+enum { TABLES_MAX = 16, NAME_BYTES = 256 };
+
+typedef struct shelf { /* a table of the store that is made */
+  char name[NAME_BYTES];
+  nacre_table *table; /* NULL: not open */
+  golden_records records;
+} shelf;
+
+static char work[GOLDEN_PATH_BYTES], store_path[GOLDEN_PATH_BYTES]; /* scratch */
+static char target[GOLDEN_PATH_BYTES];                              /* the store where it is to be */
+static nacre_store *store;
+static shelf shelves[TABLES_MAX];
+static size_t shelf_count;
+
+/* ---- a store in the making ----------------------------------------------------------------------------- */
+
+static nacre_slice text(const char *s) { return (nacre_slice){s, strlen(s)}; }
+
+static void begin_session(void) {
+  /* No workers: nothing is merged or flushed but what is asked for. */
+  nacre_store_options options = {.create = true, .workers = UINT32_MAX};
+  golden_ok(nacre_open(store_path, &options, &store), "opening the store");
+}
+
+static void end_session(void) {
+  for (size_t i = 0; i < shelf_count; i++) {
+    golden_ok(nacre_table_close(shelves[i].table), "closing a table");
+    shelves[i].table = NULL;
+  }
+  golden_ok(nacre_close(store), "closing the store");
+}
+
+static shelf *shelf_of(const char *name) {
+  size_t i = 0;
+  while (i < shelf_count && strcmp(shelves[i].name, name) != 0) i++;
+  if (i == shelf_count) test_die("there is no table %s", name);
+  if (shelves[i].table == NULL)
+    golden_ok(nacre_table_open(store, name, NULL, &shelves[i].table), "opening a table");
+  return &shelves[i];
+}
+
+static void create(const char *name, nacre_table_options options) {
+  shelf *s = &shelves[shelf_count++];
+  (void)snprintf(s->name, sizeof s->name, "%s", name);
+  golden_ok(nacre_table_create(store, name, &options, &s->table), "creating a table");
+}
+
+static void put_slices(const char *name, nacre_slice key, nacre_slice value) {
+  shelf *s = shelf_of(name);
+  golden_ok(nacre_put(s->table, key, value, NULL), "writing");
+  golden_put(&s->records, key, value);
+}
+
+static void put(const char *name, const char *key, const char *value) {
+  put_slices(name, text(key), text(value));
+}
+
+/* A write that will be lost with the torn end. */
+static void put_in_vain(const char *name, const char *key) {
+  golden_ok(nacre_put(shelf_of(name)->table, text(key), text("never read again"), NULL), "writing");
+}
+
+static void delete (const char *name, const char *key) {
+  shelf *s = shelf_of(name);
+  golden_ok(nacre_delete(s->table, text(key), NULL), "deleting");
+  golden_delete(&s->records, text(key));
+}
+
+static void sync_table(const char *name) { golden_ok(nacre_sync(shelf_of(name)->table), "syncing"); }
+static void flush(const char *name) { golden_ok(nacre_flush(shelf_of(name)->table), "flushing"); }
+
+static void compact(const char *name) {
+  const nacre_slice all = {NULL, 0};
+  golden_ok(nacre_compact(shelf_of(name)->table, all, all), "compacting");
+}
+
+/* Records first, first + step, ... of a shell collection. */
+static void fill(const char *name, unsigned first, unsigned count, unsigned step, const char *year) {
+  static const char *const kinds[] = {"abalone",  "cowrie", "limpet", "mussel",
+                                      "nautilus", "oyster", "scallop"};
+  for (unsigned i = first; i < first + count * step; i += step) {
+    char key[64], value[160];
+    (void)snprintf(key, sizeof key, "shell/%04u", i);
+    (void)snprintf(value, sizeof value, "%s, found on the %u. beach of the bay in %s, mother of pearl inside",
+                   kinds[i % 7], i % 31 + 1, year);
+    put(name, key, value);
+  }
+}
+
+static void write_batch(const char *name) {
+  shelf *s = shelf_of(name);
+  nacre_batch *batch;
+  golden_ok(nacre_batch_create(&batch), "making a batch");
+  golden_ok(nacre_batch_put(batch, text("batch/first"), text("one")), "adding to a batch");
+  golden_ok(nacre_batch_put(batch, text("batch/second"), text("deleted in the same batch")), "adding");
+  golden_ok(nacre_batch_delete(batch, text("batch/second")), "adding to a batch");
+  golden_ok(nacre_batch_put(batch, text("batch/third"), (nacre_slice){NULL, 0}), "adding to a batch");
+  golden_ok(nacre_write(s->table, batch, NULL), "writing a batch");
+  nacre_batch_destroy(batch);
+  golden_put(&s->records, text("batch/first"), text("one"));
+  golden_put(&s->records, text("batch/third"), (nacre_slice){NULL, 0});
+}
+
+/* ---- clean --------------------------------------------------------------------------------------------- */
+
+/* Closed twice: each table has two logs, the second naming the first; one has a segment as well. */
+static void make_clean(void) {
+  begin_session();
+  create("shells", (nacre_table_options){.block_bytes = 1024});
+  create("notes", (nacre_table_options){0});
+  fill("shells", 0, 50, 1, "1998");
+  flush("shells");
+  delete ("shells", "shell/0003");
+  put("notes", "first session", "closed cleanly");
+  write_batch("notes");
+  end_session();
+  begin_session();
+  fill("shells", 40, 8, 2, "1999");
+  delete ("shells", "shell/0049");
+  sync_table("shells");
+  put("shells", "shell/0000", "");
+  put("notes", "second session", "closed cleanly, too");
+  delete ("notes", "batch/first");
+  end_session();
+  golden_copy_store(store_path, target);
+}
+
+/* ---- several tables ------------------------------------------------------------------------------------ */
+
+static void fill_binary(const char *name) {
+  uint8_t key[8] = {0};
+  put_slices(name, (nacre_slice){"", 0}, text("under the empty key"));
+  put_slices(name, text("the empty value"), (nacre_slice){NULL, 0});
+  for (size_t size = 1; size <= sizeof key; size++) /* each a prefix of the next */
+    put_slices(name, (nacre_slice){key, size}, (nacre_slice){key, size - 1});
+  for (unsigned byte = 0x7E; byte <= 0xFF; byte += 0x81 / 3) {
+    key[0] = (uint8_t)byte;
+    put_slices(name, (nacre_slice){key, 3}, (nacre_slice){"\0\n\r\"\\\xFF", 6});
+  }
+}
+
+/* Long keys that differ early: an index block is full after a few of them. */
+static void fill_long(const char *name) {
+  char key[3001], value[16];
+  memset(key, '.', sizeof key - 1);
+  key[sizeof key - 1] = 0;
+  for (unsigned i = 0; i < 26; i++) {
+    key[0] = (char)('a' + i);
+    (void)snprintf(value, sizeof value, "letter %u", i + 1);
+    put(name, key, value);
+  }
+}
+
+/* Three runs, the newer hiding and deleting what the older hold. */
+static void fill_runs(const char *name) {
+  fill(name, 0, 40, 1, "2001");
+  flush(name);
+  fill(name, 0, 14, 3, "2002");
+  for (unsigned i = 1; i < 40; i += 6) {
+    char key[16];
+    (void)snprintf(key, sizeof key, "shell/%04u", i);
+    delete (name, key);
+  }
+  flush(name);
+  fill(name, 1, 2, 6, "2003, again");
+  delete (name, "shell/0000");
+  delete (name, "never there");
+  flush(name);
+  delete (name, "shell/0039");
+}
+
+static void rename_table(const char *from, const char *to) {
+  shelf *s = shelf_of(from);
+  golden_ok(nacre_table_rename(store, from, to), "renaming a table");
+  (void)snprintf(s->name, sizeof s->name, "%s", to);
+}
+
+static const char museum[] =
+    "mus\xC3\xA9"
+    "um \xE8\xB2\x9D",
+                  no_text[] = "\x01 no text \xFF\xFE";
+
+/* Each session changes the catalogue, so that it comes to have a segment, too. */
+static void make_tables(void) {
+  begin_session();
+  create("empty", (nacre_table_options){0});
+  create("deleted to the last", (nacre_table_options){.compression = NACRE_COMPRESSION_NONE});
+  put("deleted to the last", "a", "soon gone");
+  delete ("deleted to the last", "a");
+  end_session();
+  begin_session();
+  create(museum, (nacre_table_options){.filter_bits_per_key = 32, .block_bytes = 1024});
+  fill(museum, 0, 30, 1, "2000");
+  flush(museum);
+  end_session();
+  begin_session();
+  create(no_text, (nacre_table_options){.compression = NACRE_COMPRESSION_LZ4});
+  fill_binary(no_text);
+  flush(no_text);
+  end_session();
+  begin_session();
+  create("runs", (nacre_table_options){.filter_bits_per_key = UINT32_MAX, .block_bytes = 2048});
+  fill_runs("runs");
+  end_session();
+  begin_session();
+  create("named otherwise", (nacre_table_options){.filter_bits_per_key = 1, .block_bytes = 1024});
+  fill_long("named otherwise");
+  flush("named otherwise");
+  rename_table("named otherwise", "two index levels");
+  golden_ok(nacre_table_create(store, "dropped", NULL, NULL), "creating a table");
+  golden_ok(nacre_table_drop(store, "dropped"), "dropping a table");
+  end_session();
+  begin_session();
+  golden_ok(nacre_table_create(store, "dropped", NULL, NULL), "creating a table");
+  golden_ok(nacre_table_drop(store, "dropped"), "dropping a table");
+  end_session();
+  golden_copy_store(store_path, target);
+}
+
+/* ---- compression --------------------------------------------------------------------------------------- */
+
+/* A block of its own, that no method makes smaller. */
+static void put_noise(const char *name) {
+  uint8_t noise[1040];
+  test_random random = {1984};
+  test_random_fill(&random, noise, sizeof noise);
+  put_slices(name, text("noise"), (nacre_slice){noise, sizeof noise});
+}
+
+static void make_compression(void) {
+  static const char *const names[] = {"automatic", "none", "lz4", "zstd"};
+  begin_session();
+  for (unsigned kind = NACRE_COMPRESSION_AUTOMATIC; kind <= NACRE_COMPRESSION_ZSTD; kind++) {
+    const char *name = names[kind];
+    create(name, (nacre_table_options){.compression = (nacre_compression)kind, .block_bytes = 1024});
+    fill(name, 0, 25, 1, "1980");
+    flush(name);
+    if (kind != NACRE_COMPRESSION_AUTOMATIC) continue;
+    fill(name, 20, 10, 1, "1981");
+    compact(name); /* merged down: Zstandard */
+    fill(name, 0, 20, 2, "1982");
+    put_noise(name);
+    flush(name); /* young: LZ4 */
+  }
+  end_session();
+  golden_copy_store(store_path, target);
+}
+
+/* ---- torn ---------------------------------------------------------------------------------------------- */
+
+/* A table's directory in the copy. */
+static void directory_of(const char *name, const char *in, char path[GOLDEN_PATH_BYTES]) {
+  nacre_table_infos *infos;
+  path[0] = 0;
+  golden_ok(nacre_table_list(store, &infos), "listing the tables");
+  for (size_t i = 0; i < nacre_table_infos_count(infos); i++) {
+    const nacre_table_info *info = nacre_table_infos_at(infos, i);
+    if (strcmp(info->name, name) == 0) test_path(path, GOLDEN_PATH_BYTES, in, info->uuid);
+  }
+  nacre_table_infos_free(infos);
+}
+
+static void newest(const char *name, const char *suffix, char path[GOLDEN_PATH_BYTES]) {
+  char directory[GOLDEN_PATH_BYTES];
+  directory_of(name, target, directory);
+  golden_find(directory, suffix, true, path);
+}
+
+/* The moment at which a flush has made its segment and its commit is on the way: the copy gets all that the
+ * flush adds, keeps the log that it removes, and the commit in part. */
+static void copy_torn_commit(const char *name) {
+  char from[GOLDEN_PATH_BYTES], path[GOLDEN_PATH_BYTES], copy[GOLDEN_PATH_BYTES];
+  static const char *const made[] = {".man", ".log", ".seg"};
+  flush(name);
+  for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
+    directory_of(name, store_path, from);
+    golden_find(from, made[i], true, path);
+    directory_of(name, target, from);
+    test_path(copy, sizeof copy, from, strrchr(path, '/') + 1);
+    (void)unlink(copy); /* the manifest as it was before */
+    golden_copy_file(path, copy, 0600);
+  }
+  newest(name, ".man", path);
+  uint64_t last = tear_frame_from_end(path, 1);
+  tear_resize(path, last + (tear_file_size(path) - last) / 2);
+}
+
+static void tear_logs(void) {
+  char path[GOLDEN_PATH_BYTES];
+  newest("cut within a frame", ".log", path);
+  tear_resize(path, tear_file_size(path) - 40);
+  newest("hole before good frames", ".log", path);
+  tear_zero(path, tear_frame_from_end(path, 3), tear_frame_from_end(path, 2));
+  newest("end of zeros", ".log", path);
+  tear_resize(path, tear_file_size(path) + 1024);
+  newest("start cut", ".log", path);
+  tear_resize(path, TEAR_FRAMES_OFFSET + 50);
+}
+
+/* Every table was closed once; then the process was killed, and the machine lost power. */
+static void make_torn(void) {
+  static const char *const names[] = {"cut within a frame", "hole before good frames", "end of zeros",
+                                      "start cut", "commit cut"};
+  begin_session();
+  for (size_t i = 0; i < 5; i++) {
+    create(names[i], (nacre_table_options){.block_bytes = 1024});
+    fill(names[i], 0, 6, 1, "2010");
+  }
+  end_session();
+  begin_session();
+  for (size_t i = 0; i < 5; i++) {
+    if (i == 3) continue;
+    fill(names[i], 4, 4, 1, "2011");
+    delete (names[i], "shell/0001");
+    sync_table(names[i]);
+    put(names[i], "not synced", "and not lost");
+  }
+  put_in_vain("cut within a frame", "in the frame that is cut");
+  for (size_t i = 0; i < 3; i++) put_in_vain("hole before good frames", "behind the hole");
+  put_in_vain("start cut", "behind a start that is cut");
+  golden_copy_store(store_path, target);
+  copy_torn_commit("commit cut");
+  tear_logs();
+  end_session();
+}
+
+/* ---- expected.txt -------------------------------------------------------------------------------------- */
+
+static void records_of(void *arg, nacre_table *table, const char *name, golden_records *records) {
+  const golden_records *written = NULL;
+  (void)arg;
+  for (size_t i = 0; i < shelf_count; i++) {
+    if (strcmp(shelves[i].name, name) == 0) written = &shelves[i].records;
+  }
+  golden_read(table, records);
+  if (written == NULL || !golden_equal(written, records)) test_die("%s is not what was written", name);
+}
+
+static void write_expected(const char *directory) {
+  char path[GOLDEN_PATH_BYTES];
+  nacre_store_options options = {.read_only = true};
+  golden_ok(nacre_open(target, &options, &store), "opening the finished store");
+  char *expected = golden_text(store, records_of, NULL);
+  golden_ok(nacre_close(store), "closing the finished store");
+  test_path(path, sizeof path, directory, "expected.txt");
+  FILE *file = fopen(path, "wx");
+  if (file == NULL || fputs(expected, file) < 0 || fclose(file) != 0) test_die("%s cannot be written", path);
+  free(expected);
+}
+
+static const struct {
+  const char *name;
+  void (*make)(void);
+} stores[] = {
+    {"clean", make_clean}, {"torn", make_torn}, {"tables", make_tables}, {"compression", make_compression}};
+
+static void make(const char *directory, void (*make_store)(void)) {
+  char keyring[GOLDEN_PATH_BYTES];
+  if (mkdir(directory, 0777) != 0) test_die("%s is there, or cannot be made", directory);
+  test_path(target, sizeof target, directory, "store");
+  test_path(keyring, sizeof keyring, directory, "keyring");
+  /* The default key's URI names no path: the store says nothing of the machine that made it. */
+  if (setenv("NACRE_KEYRING", keyring, 1) != 0) test_die("no environment");
+  test_scratch_make(work, sizeof work, "golden");
+  test_path(store_path, sizeof store_path, work, "store");
+  make_store();
+  write_expected(directory);
+  test_scratch_remove(work);
+}
+
+int main(int argc, char **argv) {
+  for (size_t i = 0; argc == 3 && i < sizeof stores / sizeof stores[0]; i++) {
+    if (strcmp(argv[1], stores[i].name) != 0) continue;
+    make(argv[2], stores[i].make);
+    return 0;
+  }
+  (void)fprintf(stderr, "usage: %s clean|torn|tables|compression DIRECTORY\n", argv[0]);
+  return 2;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * frames: where the frames of a sealed file stand, read off the intact file without keys, and its checksums
+ * put right again after a change.
+ */
+#ifndef NACRE_TESTS_HOSTILE_FRAMES_H
+#define NACRE_TESTS_HOSTILE_FRAMES_H
+
+#include "frame.h"
+#include "header.h"
+#include "subject.h"
+
+enum { FRAMES_MAX = 64 };
+
+typedef struct frame_place {
+  uint64_t offset;
+  size_t size;
+  uint8_t type;
+  unsigned groups; /* log group frames of this file up to and with this one */
+} frame_place;
+
+typedef struct frame_list {
+  frame_place at[FRAMES_MAX];
+  size_t count;
+} frame_list;
+
+bool is_sealed(const shelf_file *file);
+void frames_find(const shelf_file *file, frame_list *ret); /* none, of what is no sealed file */
+/* The frame that a byte belongs to; NULL in a header. */
+const frame_place *frame_at(const frame_list *list, uint64_t offset);
+/* Gives a frame, and a header slot, the checksum that its bytes call for. */
+void frame_mend(shelf_file *file, const frame_place *frame);
+void slot_mend(uint8_t slot[NC_SLOT_BYTES]);
+
+#endif
