@@ -117,12 +117,12 @@ nacre_status nc_hmac(nc_env *env, const uint8_t key[32], nacre_slice data, uint8
   return good ? NACRE_OK : nc_fail(err, NC_E_OPENSSL, "computing an HMAC");
 }
 
-/* OpenSSL refuses to work above a limit of its own (32 MiB) unless it is told another. Its sum is 128 r (N + p)
- * and some blocks. */
+/* OpenSSL refuses to work above a limit of its own (32 MiB) unless it is told another. Its sum is 128 r (N
+ * + p) and some blocks. */
 static uint64_t scrypt_memory(uint64_t n, uint32_t r, uint32_t p) { return 128 * (uint64_t)r * (n + p + 8); }
 
-nacre_status nc_scrypt(nacre_slice passphrase, nacre_slice salt, uint64_t n, uint32_t r, uint32_t p, uint8_t *out,
-                       size_t size, nacre_error *err) {
+nacre_status nc_scrypt(nacre_slice passphrase, nacre_slice salt, uint64_t n, uint32_t r, uint32_t p,
+                       uint8_t *out, size_t size, nacre_error *err) {
   const char *text = passphrase.size > 0 ? passphrase.data : "";
   ERR_set_mark();
   bool good = n <= UINT32_MAX && EVP_PBE_scrypt(text, passphrase.size, salt.data, salt.size, n, r, p,

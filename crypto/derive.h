@@ -4,8 +4,8 @@
  *
  *   derive(K, label, context, n) = HKDF-Expand-SHA256(K, u8 len ‖ label ‖ u16 len ‖ context, n)
  *
- * HKDF: RFC 5869, section 2.3. K is uniform, so Expand alone suffices. A KEK, a DEK, a root key or the key that
- * scrypt makes of a passphrase is never itself a GCM or HMAC key.
+ * HKDF: RFC 5869, section 2.3. K is uniform, so Expand alone suffices. A KEK, a DEK, a root key or the key
+ * that scrypt makes of a passphrase is never itself a GCM or HMAC key.
  */
 #ifndef NC_DERIVE_H
 #define NC_DERIVE_H
@@ -36,9 +36,9 @@ NC_MUST_CHECK nacre_status nc_hkdf_expand(nc_env *env, const uint8_t key[NC_DERI
 /* HMAC-SHA256 (RFC 2104). */
 NC_MUST_CHECK nacre_status nc_hmac(nc_env *env, const uint8_t key[32], nacre_slice data, uint8_t out[32],
                                    nacre_error *err);
-/* scrypt (RFC 7914), from a passphrase to `size` uniform bytes. Any parameters that the RFC allows, and any that
- * take memory: a cost that was read from a file passes nc_scrypt_cost_check first. On failure `out` is
- * wiped. */
+/* scrypt (RFC 7914), from a passphrase to `size` uniform bytes. Any parameters that the RFC allows, and
+ * any that take memory: a cost that was read from a file passes nc_scrypt_cost_check first. On failure
+ * `out` is wiped. */
 NC_MUST_CHECK nacre_status nc_scrypt(nacre_slice passphrase, nacre_slice salt, uint64_t n, uint32_t r,
                                      uint32_t p, uint8_t *out, size_t size, nacre_error *err);
 

@@ -2,8 +2,9 @@
  *
  * passphrase: asked of the application or read from a file, and made a key; see passphrase.h.
  *
- * `lock` is held while a passphrase is asked for and derived from, so that a store asks once; no other lock is
- * taken under it. What is kept is replaced in turn when a process sees more keyrings than there is room for.
+ * `lock` is held while a passphrase is asked for and derived from, so that a store asks once; no other lock
+ * is taken under it. What is kept is replaced in turn when a process sees more keyrings than there is room
+ * for.
  */
 #include "passphrase.h"
 
@@ -93,8 +94,7 @@ nacre_status nc_passphrase_obtain(nc_env *env, const char *path, bool confirm, n
   nc_passphrase *p = ret_passphrase;
   if (source->ask == NULL) return from_environment(path, confirm, p, err);
   p->size = 0;
-  nacre_status status =
-      source->ask(source->arg, path, confirm, p->bytes, NC_PASSPHRASE_BYTES_MAX, &p->size);
+  nacre_status status = source->ask(source->arg, path, confirm, p->bytes, NC_PASSPHRASE_BYTES_MAX, &p->size);
   if (status != NACRE_OK) {
     return nc_fail(err, NC_E_PASSPHRASE_MISSING, "%.200s; asking for it ended in %s", path,
                    nacre_status_name(status));
@@ -118,7 +118,8 @@ static const remembered *recall_locked(const nc_passphrases *kept, nc_scrypt_cos
 }
 
 /* Without memory nothing is kept, and the next caller asks again. */
-static void remember_locked(nc_passphrases *kept, nc_scrypt_cost cost, const uint8_t *salt, const uint8_t *key) {
+static void remember_locked(nc_passphrases *kept, nc_scrypt_cost cost, const uint8_t *salt,
+                            const uint8_t *key) {
   if (kept->places == NULL) kept->places = nc_heap_alloc(kept->heap, PLACES_BYTES);
   if (kept->places == NULL || recall_locked(kept, cost, salt) != NULL) return;
   remembered *place = &kept->places[kept->next];
@@ -143,8 +144,8 @@ static nacre_status make_key(nc_env *env, const char *path, const nc_keyring_par
   NC_TRY(nc_scrypt_cost_check(parts->cost, err));
   NC_TRY(nc_scrypt(passphrase, parts->salt, (uint64_t)1 << parts->cost.log2_n, parts->cost.r, parts->cost.p,
                    key.bytes, NC_ROOT_KEY_BYTES, err));
-  NC_TRY(nc_derive(env, key.bytes, NC_LABEL_KEYRING_COMMIT, parts->context, commitment.bytes, NC_COMMITMENT_BYTES,
-                   err));
+  NC_TRY(nc_derive(env, key.bytes, NC_LABEL_KEYRING_COMMIT, parts->context, commitment.bytes,
+                   NC_COMMITMENT_BYTES, err));
   if (!nc_equal_secret(commitment.bytes, parts->commitment, NC_COMMITMENT_BYTES))
     return nc_fail(err, NC_E_PASSPHRASE_WRONG, "%.200s", path); /* [R6] */
   memcpy(ret_key, key.bytes, NC_ROOT_KEY_BYTES);

@@ -2,10 +2,10 @@
  *
  * passphrase: where the passphrase of a keyring comes from, and what it became.
  *
- * scrypt is meant to be slow, and every KMS call reads the keyring afresh. So the key that a passphrase became
- * is kept in private memory for as long as the env lives, bound to the salt and the cost that made it: opening a
- * store with many tables asks once and derives once, and a keyring that is written anew, which takes a fresh
- * salt, is asked for again. Passphrases themselves are not kept.
+ * scrypt is meant to be slow, and every KMS call reads the keyring afresh. So the key that a passphrase
+ * became is kept in private memory for as long as the env lives, bound to the salt and the cost that made it:
+ * opening a store with many tables asks once and derives once, and a keyring that is written anew, which
+ * takes a fresh salt, is asked for again. Passphrases themselves are not kept.
  */
 #ifndef NC_PASSPHRASE_H
 #define NC_PASSPHRASE_H
@@ -36,18 +36,19 @@ void nc_passphrases_source(nc_env *env, nacre_passphrase_ask ask, void *arg);
 void nc_passphrases_cost(nc_env *env, nc_scrypt_cost cost);
 nc_scrypt_cost nc_passphrases_new_cost(const nc_env *env);
 
-/* Asks for the passphrase of the keyring at `path`. With `confirm`, for one that is about to be made: then, and
- * only then, size 0 is an answer, and means that it is to have none. NC_E_PASSPHRASE_MISSING when nobody
- * answers. */
+/* Asks for the passphrase of the keyring at `path`. With `confirm`, for one that is about to be made:
+ * then, and only then, size 0 is an answer, and means that it is to have none. NC_E_PASSPHRASE_MISSING
+ * when nobody answers. */
 NC_MUST_CHECK nacre_status nc_passphrase_obtain(nc_env *env, const char *path, bool confirm,
                                                 nc_passphrase *ret_passphrase, nacre_error *err);
 /* The first line of a file, which no one but its owner may read or write. */
-NC_MUST_CHECK nacre_status nc_passphrase_read(const char *path, nc_passphrase *ret_passphrase, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_passphrase_read(const char *path, nc_passphrase *ret_passphrase,
+                                              nacre_error *err);
 NC_MUST_CHECK nacre_status nc_passphrase_check(nacre_slice passphrase, nacre_error *err); /* its size */
 
-/* The key that opens a protected keyring. `given` NULL: it is remembered, or made of what is asked for. It is
- * compared with the commitment: NC_E_PASSPHRASE_WRONG. One at a time: a second caller waits, and finds what the
- * first one made. */
+/* The key that opens a protected keyring. `given` NULL: it is remembered, or made of what is asked for. It
+ * is compared with the commitment: NC_E_PASSPHRASE_WRONG. One at a time: a second caller waits, and finds
+ * what the first one made. */
 NC_MUST_CHECK nacre_status nc_passphrase_key(nc_env *env, const char *path, const nc_keyring_parts *parts,
                                              const nc_passphrase *given, uint8_t ret_key[NC_ROOT_KEY_BYTES],
                                              nacre_error *err);

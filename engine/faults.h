@@ -12,7 +12,7 @@
 
 #include "status.h"
 
-/* Adds a fault to *faults, which is made when it is NULL. Copies the extent (NULL: nothing is known of it). */
+/* Adds a fault to *faults, which is made when it is NULL. Copies the extent (NULL: nothing is known). */
 NC_MUST_CHECK nacre_status nc_faults_add(nacre_faults **faults, const nacre_error *fault,
                                          const nacre_fault_extent *extent, nacre_error *err);
 /* Whether a fault at the same place of the same file, or the same fault of no place, is in the list. */

@@ -16,6 +16,7 @@
 #include "commit_log.h"
 #include "current.h"
 #include "manifest_edit.h"
+#include "number_index.h"
 #include "version.h"
 
 #define NC_CURRENT_NAME "CURRENT"
@@ -34,6 +35,7 @@ typedef struct nc_manifest_content {
   nc_table_state state;
   nc_segment_record *segments;
   size_t segment_count, segment_capacity;
+  nc_number_index by_number; /* of `segments` */
   nc_log_name *logs; /* oldest first */
   size_t log_count, log_capacity;
 } nc_manifest_content;

@@ -68,10 +68,10 @@ static nacre_status contradiction(uint64_t number, const char *what, nacre_error
 }
 
 static nacre_status add_segment(nc_manifest_content *c, const nc_segment_record *record, nacre_error *err) {
-  for (size_t i = 0; i < c->segment_count; i++) {
-    if (c->segments[i].number == record->number)
-      return contradiction(record->number, "adds again segment", err);
-  }
+  size_t there;
+  if (nc_number_index_find(&c->by_number, record->number, &there))
+    return contradiction(record->number, "adds again segment", err);
+  NC_TRY(nc_number_index_put(&c->by_number, record->number, c->segment_count, err));
   void *list = c->segments;
   NC_TRY(grow(&list, c->segment_count, &c->segment_capacity, sizeof *c->segments, err));
   c->segments = list;
@@ -88,13 +88,14 @@ static nacre_status add_segment(nc_manifest_content *c, const nc_segment_record 
 }
 
 static nacre_status remove_segment(nc_manifest_content *c, uint64_t number, nacre_error *err) {
-  for (size_t i = 0; i < c->segment_count; i++) {
-    if (c->segments[i].number != number) continue;
-    free_keys(c->heap, &c->segments[i]);
-    c->segments[i] = c->segments[--c->segment_count];
-    return NACRE_OK;
-  }
-  return contradiction(number, "removes absent segment", err);
+  size_t at;
+  if (!nc_number_index_find(&c->by_number, number, &at))
+    return contradiction(number, "removes absent segment", err);
+  free_keys(c->heap, &c->segments[at]);
+  nc_number_index_remove(&c->by_number, number);
+  c->segments[at] = c->segments[--c->segment_count];
+  if (at == c->segment_count) return NACRE_OK;
+  return nc_number_index_put(&c->by_number, c->segments[at].number, at, err); /* the last took its place */
 }
 
 static nacre_status add_log(nc_manifest_content *c, const nc_log_name *log, nacre_error *err) {
@@ -253,6 +254,7 @@ nacre_status nc_manifest_read(const nc_dir *dir, const nc_table_keys *keys, bool
 void nc_manifest_content_deinit(nc_manifest_content *c) {
   for (size_t i = 0; i < c->segment_count; i++) free_keys(c->heap, &c->segments[i]);
   free(c->segments);
+  nc_number_index_deinit(&c->by_number);
   free(c->logs);
   *c = (nc_manifest_content){0};
 }

@@ -60,7 +60,7 @@ typedef struct nc_salvage_file {
   nacre_slice smallest, largest;
   bool owns_keys;
   uint64_t sequence_max;   /* segments, of a whole one; else 0 */
-  uint64_t first_sequence; /* logs: as the first frame says; NACRE_NONE: it does not */
+  uint64_t first_sequence; /* logs: of the first authentic frame; else NACRE_NONE */
 } nc_salvage_file;
 
 NC_MUST_CHECK nacre_status nc_salvage_open_file(const nc_dir *dir, const nc_table_keys *keys,
@@ -91,12 +91,12 @@ typedef struct nc_salvage_table {
   nc_salvage *s;
   nc_dir dir;
   nc_table_keys *keys;
-  nacre_table *loaded; /* by its manifest; NULL: without one */
-  nc_view *view;       /* of `loaded` */
+  nacre_table *loaded;   /* by its manifest; NULL: without one */
+  nc_view *view;         /* of `loaded` */
   nc_memtable *memtable; /* of damaged logs; NULL: the view's serves */
   nc_salvage_listing listing;
   nc_cursor *cursor;
-  nc_fold fold;   /* over it: the newest put of each key */
+  nc_fold fold;  /* over it: the newest put of each key */
   bool at_entry; /* that was handed out */
 } nc_salvage_table;
 

@@ -35,8 +35,8 @@ nacre_status nc_salvage_properties(nc_sealed_reader *reader, nc_heap *heap, uint
   NC_TRY(nc_sealed_reader_frame(reader, handle, NC_FRAME_FOOTER, *buffer, &plaintext, NULL, err));
   NC_TRY(nc_footer_decode(plaintext, size, &footer, err));
   NC_TRY(nc_salvage_room(heap, buffer, capacity, footer.properties.size, err));
-  NC_TRY(nc_sealed_reader_frame(reader, footer.properties, NC_FRAME_PROPERTIES, *buffer, &plaintext, NULL,
-                                err));
+  NC_TRY(
+      nc_sealed_reader_frame(reader, footer.properties, NC_FRAME_PROPERTIES, *buffer, &plaintext, NULL, err));
   return nc_properties_decode(plaintext, ret_properties, err);
 }
 

@@ -39,8 +39,7 @@ static nacre_status look_through(request *q, nc_salvage_table *catalogue, nc_cat
     bool more;
     NC_TRY(nc_salvage_table_next(catalogue, &entry, &more, err));
     if (!more) return NACRE_OK;
-    nacre_status status =
-        nc_catalogue_decode(q->s->shared.env->heap, entry.key, entry.value, &item, &why);
+    nacre_status status = nc_catalogue_decode(q->s->shared.env->heap, entry.key, entry.value, &item, &why);
     if (status != NACRE_OK) {
       NC_TRY(nc_salvage_note(q->s, &why, NULL, err));
       continue;
@@ -58,9 +57,10 @@ static nacre_status look_through(request *q, nc_salvage_table *catalogue, nc_cat
 static nacre_status open_catalogue(nc_salvage *s, nc_salvage_table *ret_catalogue, nacre_error *err) {
   nc_dir dir;
   nc_table_keys *keys;
+  uint8_t pinned[NC_COMMITMENT_BYTES];
+  nc_key_trust trust;
+  NC_TRY(nc_catalogue_trust(s->specs, s->spec_count, s->source, pinned, &trust, err));
   NC_TRY(nc_dir_open_at(&s->dir, NC_CATALOGUE_DIRECTORY, &dir, err));
-  nc_key_trust trust = {
-      .any_table = true, .specs = s->specs, .spec_count = s->spec_count, .region = s->source->region};
   nacre_status status = nc_table_keys_open(&s->shared.kms, &dir, &trust, &keys, err);
   if (status != NACRE_OK) {
     nc_dir_close(&dir);
@@ -170,8 +170,8 @@ static nacre_status found_directory(request *q, const nacre_error *why, nc_salva
 
 /* ---- both ---------------------------------------------------------------------------------------------- */
 
-static nacre_status no_record(request *q, nacre_status asked, const nacre_error *why,
-                              nc_salvage_found *found, nacre_error *err) {
+static nacre_status no_record(request *q, nacre_status asked, const nacre_error *why, nc_salvage_found *found,
+                              nacre_error *err) {
   nacre_error unnamed;
   (void)nc_fail(&unnamed, NC_E_SALVAGE_NAME, NULL);
   if (asked != NACRE_OK) NC_TRY(nc_salvage_note(q->s, why, NULL, err));

@@ -179,7 +179,7 @@ static nacre_status replay_log(replay *r, const nc_salvage_file *log, nacre_erro
   return status;
 }
 
-/* The sequence at which a log begins, by its first frame; NACRE_NONE when that is not to be had. */
+/* The sequence at which a log begins, by its first authentic frame; NACRE_NONE when it has none. */
 static uint64_t beginning_of(const nc_salvage_table *t, const nc_salvage_file *log) {
   nc_sealed_reader *reader;
   uint64_t first = NACRE_NONE;
@@ -190,8 +190,7 @@ static uint64_t beginning_of(const nc_salvage_table *t, const nc_salvage_file *l
   nacre_slice plaintext;
   nc_log_record record;
   nc_scan_init(&scan, t->s->shared.env->heap, reader, NACRE_NONE);
-  nacre_status status = nc_scan_at(&scan, NC_FRAMES_OFFSET, &result, &frame, NULL, NULL);
-  if (status == NACRE_OK && result == NC_SCAN_FRAME) status = nc_scan_open(&scan, &frame, &plaintext, NULL);
+  nacre_status status = nc_scan_search_open(&scan, NC_FRAMES_OFFSET, &result, &frame, &plaintext, NULL);
   if (status == NACRE_OK && result == NC_SCAN_FRAME &&
       nc_log_record_decode(plaintext, frame.type, &record, NULL) == NACRE_OK)
     first = record.first_sequence;
@@ -200,8 +199,8 @@ static uint64_t beginning_of(const nc_salvage_table *t, const nc_salvage_file *l
   return first;
 }
 
-nacre_status nc_salvage_logs(nc_salvage_table *t, nc_salvage_file *logs, size_t count,
-                             uint64_t last_sequence, uint64_t *ret_manifest_sequence, nacre_error *err) {
+nacre_status nc_salvage_logs(nc_salvage_table *t, nc_salvage_file *logs, size_t count, uint64_t last_sequence,
+                             uint64_t *ret_manifest_sequence, nacre_error *err) {
   replay r = {.t = t, .expected = last_sequence + 1, .gap = NACRE_NONE};
   for (size_t i = 0; i < count; i++) logs[i].first_sequence = beginning_of(t, &logs[i]);
   for (size_t i = 0; i < count; i++) {

@@ -70,8 +70,8 @@ static nacre_status end_hole(run_cursor *c, uint64_t end, nacre_slice before, na
 /* Whether all entries came out: then what is damaged held none. */
 static bool is_complete(run_cursor *c) {
   nc_properties properties;
-  nacre_status status = nc_salvage_properties(c->reader, heap_of(c), &c->frame, &c->frame_capacity,
-                                              &properties, NULL);
+  nacre_status status =
+      nc_salvage_properties(c->reader, heap_of(c), &c->frame, &c->frame_capacity, &properties, NULL);
   return status == NACRE_OK && properties.entries == c->entries;
 }
 
@@ -166,8 +166,7 @@ static nacre_status unpack(run_cursor *c, nacre_slice packed, nacre_error *err) 
 static nacre_status check_order(const run_cursor *c, nacre_error *err) {
   const nc_entry *entry = &c->inside.entry;
   nacre_slice last = nc_slice(c->last_key, c->last_key_size);
-  bool ascends = !c->has_last ||
-                 nc_entry_compare(last, c->last_sequence, entry->key, entry->sequence) < 0;
+  bool ascends = !c->has_last || nc_entry_compare(last, c->last_sequence, entry->key, entry->sequence) < 0;
   return ascends ? NACRE_OK : nc_fail(err, NC_E_SEGMENT_ORDER, NULL);
 }
 
@@ -211,8 +210,7 @@ static nacre_status enter_frame(run_cursor *c, const seen_frame *frame, nacre_er
 static nacre_status open_file(run_cursor *c, nacre_error *err) {
   nacre_error why;
   const nc_salvage_file *file = file_of(c);
-  nacre_status status =
-      nc_salvage_open_file(&c->t->dir, c->t->keys, file, NC_FILE_SEGMENT, &c->reader, &why);
+  nacre_status status = nc_salvage_open_file(&c->t->dir, c->t->keys, file, NC_FILE_SEGMENT, &c->reader, &why);
   if (status != NACRE_OK) {
     nacre_fault_extent extent = {NACRE_NONE, file->smallest, file->largest};
     c->reader = NULL;

@@ -160,8 +160,8 @@ static nacre_status with_damaged_logs(nc_salvage_table *t, bool *ret_usable, nac
   NC_TRY(take_loaded(t, err));
   NC_TRY(add_logs(t, err));
   NC_TRY(make_memtable(t, err));
-  NC_TRY(nc_salvage_logs(t, t->listing.logs, t->listing.log_count, t->loaded->state.last_sequence, &known,
-                         err));
+  NC_TRY(
+      nc_salvage_logs(t, t->listing.logs, t->listing.log_count, t->loaded->state.last_sequence, &known, err));
   *ret_usable = known <= t->loaded->commit_sequence;
   return NACRE_OK;
 }

@@ -77,7 +77,9 @@ static nacre_status check_outside(nc_salvage *s, const nc_uuid *table, nacre_err
 
 static nacre_status open_store(nc_salvage *s, nacre_store **ret_store) {
   nacre_store_options options = nc_salvage_store_options(s);
+  options.pinned_commitment = NULL; /* of the source */
   options.create = options.must_not_exist = true;
+  options.pinned_commitment = NULL; /* it is the source's */
   if (s->options->to_key.uri != NULL) options.default_key = s->options->to_key;
   return nacre_open(s->options->to, &options, ret_store);
 }

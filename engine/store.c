@@ -123,20 +123,27 @@ static bool parse_commitment(const char *text, uint8_t out[NC_COMMITMENT_BYTES])
   return true;
 }
 
+nacre_status nc_catalogue_trust(const nacre_key_spec *keys, size_t key_count, const nacre_store_options *options,
+                                uint8_t pinned[NC_COMMITMENT_BYTES], nc_key_trust *ret_trust,
+                                nacre_error *err) {
+  const char *pin = options->pinned_commitment;
+  if (pin != NULL && !parse_commitment(pin, pinned)) return nc_fail(err, NC_E_ARGUMENT, "pinned_commitment");
+  *ret_trust = (nc_key_trust){.any_table = true, /* [G1] */
+                              .pinned = pin == NULL ? NULL : pinned,
+                              .specs = keys,
+                              .spec_count = key_count,
+                              .region = options->region};
+  return NACRE_OK;
+}
+
 nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *store_dir, const nacre_key_spec *keys,
                                size_t key_count, const nacre_store_options *options, bool read_only,
                                nacre_table **ret_catalogue, nacre_error *err) {
   uint8_t pinned[NC_COMMITMENT_BYTES];
-  const char *pin = options->pinned_commitment;
-  if (pin != NULL && !parse_commitment(pin, pinned)) return nc_fail(err, NC_E_ARGUMENT, "pinned_commitment");
+  nc_key_trust trust;
   nc_dir dir;
+  NC_TRY(nc_catalogue_trust(keys, key_count, options, pinned, &trust, err));
   NC_TRY(nc_dir_open_at(store_dir, NC_CATALOGUE_DIRECTORY, &dir, err));
-  /* [G1] */
-  nc_key_trust trust = {.any_table = true,
-                        .pinned = pin == NULL ? NULL : pinned,
-                        .specs = keys,
-                        .spec_count = key_count,
-                        .region = options->region};
   nc_table_keys *table_keys;
   nacre_status status = nc_table_keys_open(&shared->kms, &dir, &trust, &table_keys, err);
   if (status != NACRE_OK) {

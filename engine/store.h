@@ -47,6 +47,12 @@ void nc_key_specs_free(nacre_key_spec *specs, size_t count);
 /* The key that serves where none is named, then the trusted ones. */
 NC_MUST_CHECK nacre_status nc_store_keys(const nacre_store_options *options, nacre_key_spec **ret_specs,
                                          size_t *ret_count, nacre_error *err);
+/* Whom to believe about the catalogue's keys: whoever opens it with the caller's keys, and, when a commitment
+ * is pinned, that one, which is put into `pinned`. */
+NC_MUST_CHECK nacre_status nc_catalogue_trust(const nacre_key_spec *keys, size_t key_count,
+                                              const nacre_store_options *options,
+                                              uint8_t pinned[NC_COMMITMENT_BYTES], nc_key_trust *ret_trust,
+                                              nacre_error *err);
 /* Opens the catalogue's keys, and the catalogue. */
 NC_MUST_CHECK nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *store_dir,
                                              const nacre_key_spec *keys, size_t key_count,
@@ -57,7 +63,13 @@ NC_MUST_CHECK nacre_status nc_open_table_keys(const nc_kms *kms, const nc_dir *s
                                               const nc_catalogue_item *item, const nacre_key_spec *more,
                                               size_t more_count, const char *region, nc_dir *ret_dir,
                                               nc_table_keys **ret_keys, nacre_error *err);
-/* The same, in a directory that is open already. */
+/* An open table; NULL. Needs tables_lock. */
+nacre_table *nc_store_find_open(nacre_store *store, const nc_uuid *uuid);
+/* nacre_table_open without the checks of its arguments. Takes tables_lock. */
+NC_MUST_CHECK nacre_status nc_store_open_table(nacre_store *store, const char *name,
+                                               const nacre_table_open_options *options,
+                                               nacre_table **ret_table, nacre_error *err);
+/* The same as nc_open_table_keys, in a directory that is open already. */
 NC_MUST_CHECK nacre_status nc_read_table_keys(const nc_kms *kms, const nc_dir *dir,
                                               const nc_catalogue_item *item, const nacre_key_spec *more,
                                               size_t more_count, const char *region,

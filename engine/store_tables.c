@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * store_tables: creating, opening, closing, renaming and dropping the tables of a store.
+ * store_tables: creating, renaming and dropping the tables of a store.
  *
  * A table is *creating* in the catalogue before its directory exists and *dropped* before its files go, so
  * that a crash at any point leaves either nothing or something that the next writing open finishes. A
@@ -23,154 +23,6 @@ static nacre_status check_name(const char *name, nacre_error *err) {
   bool bad = size == 0 || size > NACRE_TABLE_NAME_BYTES_MAX ||
              strncmp(name, NC_UUID_PREFIX, strlen(NC_UUID_PREFIX)) == 0;
   return bad ? nc_fail(err, NC_E_TABLE_NAME, "\"%.100s\"", name) : NACRE_OK;
-}
-
-static nacre_table *find_open(nacre_store *store, const nc_uuid *uuid) {
-  nacre_table *t = store->tables;
-  while (t != NULL && !nc_uuid_equal(&t->uuid, uuid)) t = t->next;
-  return t;
-}
-
-/* ---- opening ------------------------------------------------------------------------------------------- */
-
-nacre_status nc_read_table_keys(const nc_kms *kms, const nc_dir *dir, const nc_catalogue_item *item,
-                                const nacre_key_spec *more, size_t more_count, const char *region,
-                                nc_table_keys **ret_keys, nacre_error *err) {
-  nacre_key_spec *specs;
-  size_t count;
-  NC_TRY(nc_key_specs_join(&item->record, more, more_count, &specs, &count, err));
-  nc_key_trust trust = {.table = item->table,
-                        .current = &item->record.current.pin,
-                        .pending = item->record.has_pending ? &item->record.pending.pin : NULL,
-                        .generation_min = item->record.key_file_generation,
-                        .specs = specs,
-                        .spec_count = count,
-                        .region = region};
-  nacre_status status = nc_table_keys_open(kms, dir, &trust, ret_keys, err);
-  nc_key_specs_free(specs, count);
-  return status;
-}
-
-nacre_status nc_open_table_keys(const nc_kms *kms, const nc_dir *store_dir, const nc_catalogue_item *item,
-                                const nacre_key_spec *more, size_t more_count, const char *region,
-                                nc_dir *ret_dir, nc_table_keys **ret_keys, nacre_error *err) {
-  char directory[NC_UUID_TEXT_BYTES];
-  nc_uuid_format(&item->table, directory);
-  nacre_status status = nc_dir_open_at(store_dir, directory, ret_dir, err);
-  /* The catalogue names it: it is lost, not unknown. [T4] */
-  if (status == NACRE_NOT_FOUND) status = nc_fail_in(err, nc_fail(err, NC_E_TABLE_LOST, NULL), directory, 0);
-  NC_TRY(status);
-  status = nc_read_table_keys(kms, ret_dir, item, more, more_count, region, ret_keys, err);
-  if (status != NACRE_OK) nc_dir_close(ret_dir);
-  return status;
-}
-
-static nacre_status load_item_with(nacre_store *store, const nc_catalogue_item *item,
-                                   const nacre_table_open_options *o, const nacre_key_spec *caller_keys,
-                                   size_t caller_key_count, nacre_table **ret_table, nacre_error *err) {
-  nc_dir dir;
-  nc_table_keys *keys;
-  NC_TRY(nc_open_table_keys(&store->shared.kms, &store->dir, item, caller_keys, caller_key_count,
-                            store->region, &dir, &keys, err));
-  nc_table_settings settings = {(nacre_compression)item->record.compression, item->record.block_bytes,
-                                item->record.filter_bits_per_key};
-  nacre_table *t;
-  NC_TRY(nc_table_load(store, &store->shared, &dir, keys, &settings, store->read_only || o->read_only,
-                       o->recovery, &t, err));
-  pthread_mutex_lock(&t->state_lock);
-  memcpy(t->name, item->record.name.data, item->record.name.size);
-  pthread_mutex_unlock(&t->state_lock);
-  t->generation_recorded = item->record.key_file_generation;
-  t->change_recorded = item->record.has_pending;
-  /* A table that somebody has opened has come to life, whatever its creation answered. */
-  if (store->undo_pending && nc_uuid_equal(&store->undo, &item->table)) store->undo_pending = false;
-  t->open_count = 1;
-  t->next = store->tables;
-  store->tables = t;
-  if (!t->recovery.clean) nc_table_emit(t, NACRE_EVENT_RECOVERED, t->recovery.dropped_bytes, NULL);
-  *ret_table = t;
-  return NACRE_OK;
-}
-
-static nacre_status load_item(nacre_store *store, const nc_catalogue_item *item,
-                              const nacre_table_open_options *o, nacre_table **ret_table, nacre_error *err) {
-  nacre_key_spec *keys;
-  size_t count;
-  /* The store's own keys too: they may be where a keyring has been moved. */
-  NC_TRY(nc_key_specs_append(o->keys, o->key_count, store->keys, store->key_count, &keys, &count, err));
-  nacre_status status = load_item_with(store, item, o, keys, count, ret_table, err);
-  if (status != NACRE_OK) {
-    nc_key_specs_free(keys, count);
-    return status;
-  }
-  (*ret_table)->caller_keys = keys;
-  (*ret_table)->caller_key_count = count;
-  if (!(*ret_table)->read_only && nc_rewrap_due(*ret_table)) nc_rewrap_schedule(*ret_table);
-  return NACRE_OK;
-}
-
-static nacre_status open_locked(nacre_store *store, const char *name, const nacre_table_open_options *o,
-                                nacre_table **ret_table, nacre_error *err) {
-  nc_catalogue_item *item;
-  NC_TRY(nc_catalogue_find(store->catalogue, name, &item, err));
-  nacre_status status = NACRE_OK;
-  nacre_table *open = find_open(store, &item->table);
-  bool read_only = store->read_only || o->read_only;
-  if (open != NULL && (open->read_only != read_only || open->mode != o->recovery)) {
-    status = nc_fail(err, NC_E_TABLE_OPEN_OTHERWISE, "\"%.100s\"", name);
-  } else if (open != NULL) {
-    open->open_count++;
-    *ret_table = open;
-  } else {
-    status = load_item(store, item, o, ret_table, err);
-  }
-  nc_catalogue_free(item);
-  return status;
-}
-
-nacre_status nacre_table_open(nacre_store *store, const char *name, const nacre_table_open_options *options,
-                              nacre_table **ret_table) {
-  nacre_error *err = nc_thread_error();
-  static const nacre_table_open_options defaults = {0};
-  if (options == NULL) options = &defaults;
-  NC_TRY(nc_store_check(store, err));
-  if (name == NULL || ret_table == NULL) return nc_fail(err, NC_E_ARGUMENT, "name or ret_table is NULL");
-  NC_TRY(nc_check_reserved(options->reserved, err));
-  bool read_only = store->read_only || options->read_only;
-  if ((unsigned)options->recovery > NACRE_RECOVERY_TO_DAMAGE ||
-      (options->recovery != NACRE_RECOVERY_STRICT && !read_only)) {
-    return nc_fail(err, NC_E_ARGUMENT, "this recovery mode needs a read-only open");
-  }
-  if (options->key_count > NACRE_KEY_SPECS_MAX || (options->key_count > 0 && options->keys == NULL)) {
-    return nc_fail(err, NC_E_ARGUMENT, "keys is NULL, or there are too many");
-  }
-  pthread_mutex_lock(&store->tables_lock);
-  nacre_status status = open_locked(store, name, options, ret_table, err);
-  pthread_mutex_unlock(&store->tables_lock);
-  return status;
-}
-
-static nacre_status close_locked(nacre_table *t, nacre_error *err) {
-  if (t->open_count > 1) {
-    t->open_count--;
-    return NACRE_OK;
-  }
-  if (atomic_load(&t->lent) > 0) return nc_fail(err, NC_E_TABLE_BUSY, NULL);
-  nacre_table **link = &t->store->tables;
-  while (*link != t) link = &(*link)->next;
-  *link = t->next;
-  return nc_table_unload(t, err);
-}
-
-nacre_status nacre_table_close(nacre_table *table) {
-  nacre_error *err = nc_thread_error();
-  if (table == NULL) return NACRE_OK;
-  NC_TRY(nc_table_check(table, err));
-  nacre_store *store = table->store;
-  pthread_mutex_lock(&store->tables_lock);
-  nacre_status status = close_locked(table, err);
-  pthread_mutex_unlock(&store->tables_lock);
-  return status;
 }
 
 /* ---- creating ------------------------------------------------------------------------------------------ */
@@ -278,21 +130,41 @@ static nacre_status check_name_free(nacre_store *store, const char *name, nacre_
   return nc_fail(err, NC_E_TABLE_EXISTS, "\"%.100s\"", name);
 }
 
-static nacre_status create_locked(nacre_store *store, const char *name, const nacre_table_options *o,
-                                  nacre_error *err) {
-  retry_undo(store);
-  NC_TRY(check_name_free(store, name, err));
+/* Fails early, before anybody is asked for a key, when the name is taken. */
+static nacre_status prepare_creation(nacre_store *store, const char *name, const nacre_table_options *o,
+                                     nacre_key_spec **ret_specs, size_t *ret_count, nacre_error *err) {
   bool own = o->key_count > 0;
+  pthread_mutex_lock(&store->tables_lock);
+  retry_undo(store);
+  nacre_status status = check_name_free(store, name, err);
+  if (status == NACRE_OK)
+    status = nc_key_specs_join(NULL, own ? o->keys : store->keys, own ? o->key_count : 1, ret_specs,
+                               ret_count, err);
+  pthread_mutex_unlock(&store->tables_lock);
+  return status;
+}
+
+static nacre_status create_under(nacre_store *store, const char *name, const nacre_table_options *o,
+                                 const nacre_key_spec *specs, size_t count, const nc_uuid *uuid,
+                                 nacre_error *err) {
+  nc_table_keys *keys;
+  /* Without a lock: a key service that hangs keeps nobody from other tables. */
+  NC_TRY(nc_table_keys_create(&store->shared.kms, uuid, specs, count, true, &keys, err));
+  pthread_mutex_lock(&store->tables_lock);
+  nacre_status status = check_name_free(store, name, err);
+  if (status == NACRE_OK) status = create_with_keys(store, uuid, name, o, specs, count, keys, err);
+  pthread_mutex_unlock(&store->tables_lock);
+  nc_table_keys_unref(keys);
+  return status;
+}
+
+static nacre_status create(nacre_store *store, const char *name, const nacre_table_options *o,
+                           nc_uuid *ret_uuid, nacre_error *err) {
   nacre_key_spec *specs;
   size_t count;
-  NC_TRY(nc_key_specs_join(NULL, own ? o->keys : store->keys, own ? o->key_count : 1, &specs, &count, err));
-  nc_uuid uuid;
-  nc_table_keys *keys = NULL;
-  nacre_status status = nc_random_uuid(&uuid, err);
-  if (status == NACRE_OK)
-    status = nc_table_keys_create(&store->shared.kms, &uuid, specs, count, true, &keys, err);
-  if (status == NACRE_OK) status = create_with_keys(store, &uuid, name, o, specs, count, keys, err);
-  nc_table_keys_unref(keys);
+  NC_TRY(nc_random_uuid(ret_uuid, err));
+  NC_TRY(prepare_creation(store, name, o, &specs, &count, err));
+  nacre_status status = create_under(store, name, o, specs, count, ret_uuid, err);
   nc_key_specs_free(specs, count);
   return status;
 }
@@ -306,12 +178,12 @@ nacre_status nacre_table_create(nacre_store *store, const char *name, const nacr
   NC_TRY(check_store_writable(store, err));
   NC_TRY(check_name(name, err));
   NC_TRY(check_table_options(options, err));
-  pthread_mutex_lock(&store->tables_lock);
-  nacre_status status = create_locked(store, name, options, err);
-  if (status == NACRE_OK && ret_table != NULL)
-    status = open_locked(store, name, &open_defaults, ret_table, err);
-  pthread_mutex_unlock(&store->tables_lock);
-  return status;
+  nc_uuid uuid;
+  char by_uuid[sizeof NC_UUID_PREFIX + NC_UUID_TEXT_BYTES] = NC_UUID_PREFIX;
+  NC_TRY(create(store, name, options, &uuid, err));
+  nc_uuid_format(&uuid, by_uuid + strlen(NC_UUID_PREFIX)); /* it may have been renamed already */
+  return ret_table == NULL ? NACRE_OK
+                           : nc_store_open_table(store, by_uuid, &open_defaults, ret_table, err);
 }
 
 /* ---- dropping and renaming ----------------------------------------------------------------------------- */
@@ -320,7 +192,7 @@ static nacre_status drop_locked(nacre_store *store, const char *name, nacre_erro
   nc_catalogue_item *item;
   NC_TRY(nc_catalogue_find(store->catalogue, name, &item, err));
   nacre_status status = NACRE_OK;
-  if (find_open(store, &item->table) != NULL) {
+  if (nc_store_find_open(store, &item->table) != NULL) {
     status = nc_fail(err, NC_E_TABLE_OPEN, "\"%.100s\"", name);
   } else {
     item->record.life = NC_TABLE_DROPPED;
@@ -347,7 +219,7 @@ static nacre_status rename_locked(nacre_store *store, const char *name, const ch
   NC_TRY(nc_catalogue_find(store->catalogue, name, &item, err));
   item->record.name = nc_slice(to, strlen(to));
   nacre_status status = nc_catalogue_put(store->catalogue, &item->table, &item->record, err);
-  nacre_table *open = find_open(store, &item->table);
+  nacre_table *open = nc_store_find_open(store, &item->table);
   if (store->undo_pending && nc_uuid_equal(&store->undo, &item->table)) store->undo_pending = false;
   if (status == NACRE_OK && open != NULL) {
     pthread_mutex_lock(&open->state_lock);

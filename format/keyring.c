@@ -31,8 +31,8 @@ nacre_status nc_keyring_add(nc_keyring *ring, const nc_root_key *key, nacre_erro
 
 nacre_status nc_scrypt_cost_check(nc_scrypt_cost cost, nacre_error *err) {
   uint64_t n = (uint64_t)1 << (cost.log2_n & 63);
-  bool good = cost.log2_n >= 1 && cost.log2_n <= LOG2_N_MAX && cost.r >= 1 && cost.r <= R_MAX && cost.p >= 1 &&
-              cost.p <= P_MAX && n * cost.r <= (uint64_t)1 << LOG2_NR_MAX &&
+  bool good = cost.log2_n >= 1 && cost.log2_n <= LOG2_N_MAX && cost.r >= 1 && cost.r <= R_MAX &&
+              cost.p >= 1 && cost.p <= P_MAX && n * cost.r <= (uint64_t)1 << LOG2_NR_MAX &&
               n * cost.r * cost.p <= (uint64_t)1 << LOG2_NRP_MAX && cost.log2_n < 16 * cost.r;
   if (good) return NACRE_OK; /* [R5] */
   return nc_fail(err, NC_E_KEYRING_COST, "N 2^%u, r %u, p %u", cost.log2_n, cost.r, cost.p);

@@ -46,7 +46,8 @@ typedef struct nc_keyring {
   nc_root_key keys[NC_KEYRING_KEYS_MAX];
 } nc_keyring;
 
-/* What a guess at a passphrase costs (RFC 7914): 128 · N · r bytes of memory, and time in step with N · r · p. */
+/* What a guess at a passphrase costs (RFC 7914): 128 · N · r bytes of memory, and time in step with N · r
+ * · p. */
 typedef struct nc_scrypt_cost {
   uint8_t log2_n, r, p;
 } nc_scrypt_cost;
@@ -82,9 +83,9 @@ void nc_keyring_decode_keys(const uint8_t *records, uint32_t count, nc_keyring *
 size_t nc_keyring_encode(const nc_keyring *ring, uint8_t out[NC_KEYRING_BYTES_MAX]);
 NC_MUST_CHECK nacre_status nc_keyring_decode(nacre_slice bytes, nc_keyring *ret_ring, nacre_error *err);
 
-/* A protected keyring, made in two steps. The first writes everything up to the keys, but for the commitment,
- * which is zero, and then the keys as plaintext; the caller puts commitment, ciphertext and tag in their places
- * and has the second write the checksum. Both return the size of the whole. */
+/* A protected keyring, made in two steps. The first writes everything up to the keys, but for the
+ * commitment, which is zero, and then the keys as plaintext; the caller puts commitment, ciphertext and
+ * tag in their places and has the second write the checksum. Both return the size of the whole. */
 size_t nc_keyring_lay_out(const nc_keyring *ring, nc_scrypt_cost cost,
                           const uint8_t salt[NC_KEYRING_SALT_BYTES], uint8_t out[NC_KEYRING_BYTES_MAX]);
 size_t nc_keyring_finish(uint32_t key_count, uint8_t out[NC_KEYRING_BYTES_MAX]);

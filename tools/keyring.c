@@ -90,7 +90,8 @@ static int tell_key(const options *o, const target *t, const char *id, const cha
     tool_json_set_text(object, "id", id);
     tool_json_line(object, stdout);
   } else if (!o->quiet) {
-    printf(sentence[0] == '+' ? "Added the root key %s.\n%s\n" : "Removed the root key %s.\n%s\n", id, sentence + 1);
+    printf(sentence[0] == '+' ? "Added the root key %s.\n%s\n" : "Removed the root key %s.\n%s\n", id,
+           sentence + 1);
   }
   return TOOL_DONE;
 }
@@ -101,18 +102,21 @@ int tool_keyring_add_run(const options *o) {
   int status = find(o, &t);
   if (status != TOOL_DONE) return status;
   if (nacre_keyring_add_key(t.uri, t.ask, t.ask_arg, id) != NACRE_OK) return tool_fail_last(o);
-  return tell_key(o, &t, id,
-                  "+It wraps new table keys; older ones stay under the root key that wrapped them until they are "
-                  "changed.\nCopies of the keyring that were made before do not hold it: make a new one.");
+  return tell_key(
+      o, &t, id,
+      "+It wraps new table keys; older ones stay under the root key that wrapped them until they are "
+      "changed.\nCopies of the keyring that were made before do not hold it: make a new one.");
 }
 
 int tool_keyring_remove_run(const options *o) {
   target t;
   int status = find(o, &t);
   if (status != TOOL_DONE) return status;
-  if (nacre_keyring_remove_key(t.uri, t.ask, t.ask_arg, o->arguments[0]) != NACRE_OK) return tool_fail_last(o);
-  return tell_key(o, &t, o->arguments[0],
-                  "-What it alone wrapped can be opened only with a copy of the keyring that still holds it.");
+  if (nacre_keyring_remove_key(t.uri, t.ask, t.ask_arg, o->arguments[0]) != NACRE_OK)
+    return tool_fail_last(o);
+  return tell_key(
+      o, &t, o->arguments[0],
+      "-What it alone wrapped can be opened only with a copy of the keyring that still holds it.");
 }
 
 /* ---- passphrase ---------------------------------------------------------------------------------------- */
@@ -138,7 +142,8 @@ int tool_keyring_passphrase_run(const options *o) {
     return tool_fail_usage(o, "--remove and --new-passphrase-file exclude each other");
   int status = find(o, &t);
   if (status != TOOL_DONE) return status;
-  if (o->remove && !t.is_protected) return tool_fail(o, NACRE_NOT_FOUND, t.path, "the keyring has no passphrase");
+  if (o->remove && !t.is_protected)
+    return tool_fail(o, NACRE_NOT_FOUND, t.path, "the keyring has no passphrase");
   status = tool_passphrase_change(o, t.is_protected, &t.ask, &t.ask_arg);
   if (status != TOOL_DONE) return status;
   nacre_status changed = o->remove ? nacre_keyring_unprotect(t.uri, t.ask, t.ask_arg)

@@ -2,9 +2,10 @@
  *
  * passphrase: see passphrase.h.
  *
- * What was typed or read is kept until the command ends, in memory that stays out of core dumps: a command may open
- * several stores, and asks once. While the terminal does not echo, the signals that would end or stop the command
- * are caught, told through a pipe (any thread may get them), and raised again when it echoes.
+ * What was typed or read is kept until the command ends, in memory that stays out of core dumps: a command
+ * may open several stores, and asks once. While the terminal does not echo, the signals that would end or
+ * stop the command are caught, told through a pipe (any thread may get them), and raised again when it
+ * echoes.
  */
 #include "passphrase.h"
 
@@ -82,7 +83,8 @@ static void release_signals(const struct sigaction before[CAUGHT]) {
   for (int i = 0; i < CAUGHT; i++) sigaction(caught_signals[i], &before[i], NULL);
 }
 
-/* A line without its newline. False at the end of the input, for a line that is too long, and when a signal came. */
+/* A line without its newline. False at the end of the input, for a line that is too long, and when a
+ * signal came. */
 static bool read_line(int tty, char line[LINE_BYTES], size_t *ret_size) {
   size_t size = 0;
   while (size < LINE_BYTES) {
@@ -101,7 +103,8 @@ static bool read_line(int tty, char line[LINE_BYTES], size_t *ret_size) {
   return false;
 }
 
-static bool read_silently(FILE *tty, const char *question, const char *keyring, char *line, size_t *ret_size) {
+static bool read_silently(FILE *tty, const char *question, const char *keyring, char *line,
+                          size_t *ret_size) {
   struct termios shown, silent;
   int fd = fileno(tty);
   if (tcgetattr(fd, &shown) != 0) return false;
@@ -214,12 +217,14 @@ void tool_passphrase_source(const options *o, nacre_passphrase_ask *ret_ask, voi
 }
 
 static int from_file(const options *o, const char *path, answer *to) {
-  if (nacre_passphrase_file(path, to->bytes, sizeof to->bytes, &to->size) != NACRE_OK) return tool_fail_last(o);
+  if (nacre_passphrase_file(path, to->bytes, sizeof to->bytes, &to->size) != NACRE_OK)
+    return tool_fail_last(o);
   to->there = true;
   return TOOL_DONE;
 }
 
-int tool_passphrase_change(const options *o, bool is_protected, nacre_passphrase_ask *ret_ask, void **ret_arg) {
+int tool_passphrase_change(const options *o, bool is_protected, nacre_passphrase_ask *ret_ask,
+                           void **ret_arg) {
   const char *old = is_protected ? named_file() : NULL;
   const char *new = o->new_passphrase_file;
   int status = TOOL_DONE;

@@ -117,7 +117,8 @@ static void tell_text(const options *o, const nacre_salvage_report *r, nacre_sta
 /* ---- the command --------------------------------------------------------------------------------------- */
 
 int tool_salvage_run(const options *o) {
-  if (o->to == NULL || o->to[0] == 0) return tool_fail_usage(o, "salvage needs --to NEW: the new store's directory");
+  if (o->to == NULL || o->to[0] == 0)
+    return tool_fail_usage(o, "salvage needs --to NEW: the new store's directory");
   int status = tool_key_check(o, o->to_key.uri);
   if (status != TOOL_DONE) return status;
   nacre_store_options source = tool_store_options(o);

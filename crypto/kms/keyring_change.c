@@ -50,7 +50,8 @@ static nacre_status change(request q, nc_keyring_edit edit, void *arg) {
   return status;
 }
 
-typedef nacre_status (*reader)(nc_env *env, const char *path, nc_keyring_work *work, void *arg, nacre_error *err);
+typedef nacre_status (*reader)(nc_env *env, const char *path, nc_keyring_work *work, void *arg,
+                               nacre_error *err);
 
 static nacre_status look(request q, reader read, void *arg) {
   nacre_error *err = nc_thread_error();
@@ -69,7 +70,8 @@ static nacre_status read_protection(nc_env *env, const char *path, nc_keyring_wo
                                     nacre_error *err) {
   nc_keyring_parts parts;
   (void)env;
-  NC_TRY(nc_private_file_read(&NC_KEYRING_FILE_WORDS, path, work->bytes, sizeof work->bytes, &work->size, err));
+  NC_TRY(
+      nc_private_file_read(&NC_KEYRING_FILE_WORDS, path, work->bytes, sizeof work->bytes, &work->size, err));
   nacre_status status = nc_keyring_parse(nc_slice(work->bytes, work->size), &parts, err);
   if (status != NACRE_OK) return nc_fail_in(err, status, path, 0);
   *(bool *)arg = parts.protection != NC_KEYRING_PLAIN;
@@ -86,14 +88,16 @@ typedef struct listing {
   size_t capacity, *ret_count;
 } listing;
 
-static nacre_status read_list(nc_env *env, const char *path, nc_keyring_work *work, void *arg, nacre_error *err) {
+static nacre_status read_list(nc_env *env, const char *path, nc_keyring_work *work, void *arg,
+                              nacre_error *err) {
   const listing *list = arg;
   NC_TRY(nc_keyring_load(env, path, work, err));
   const nc_keyring *ring = &work->ring;
   *list->ret_count = ring->key_count;
   if (ring->key_count > list->capacity) return nc_fail(err, NC_E_FRAME_BUFFER, "%u keys", ring->key_count);
   for (uint32_t i = 0; i < ring->key_count; i++) {
-    list->keys[i] = (nacre_keyring_key){.created_ms = ring->keys[i].created_ms, .wraps = i + 1 == ring->key_count};
+    list->keys[i] =
+        (nacre_keyring_key){.created_ms = ring->keys[i].created_ms, .wraps = i + 1 == ring->key_count};
     nc_uuid_format(&ring->keys[i].id, list->keys[i].id);
   }
   return NACRE_OK;
@@ -115,7 +119,8 @@ static nacre_status add_key(nc_env *env, nc_keyring_work *work, void *arg, nacre
   return NACRE_OK;
 }
 
-nacre_status nacre_keyring_add_key(const char *uri, nacre_passphrase_ask ask, void *ask_arg, char ret_id[40]) {
+nacre_status nacre_keyring_add_key(const char *uri, nacre_passphrase_ask ask, void *ask_arg,
+                                   char ret_id[40]) {
   char id[NC_UUID_TEXT_BYTES];
   NC_TRY(change((request){.uri = uri, .ask = ask, .ask_arg = ask_arg}, add_key, id));
   if (ret_id != NULL) memcpy(ret_id, id, sizeof id);
@@ -135,7 +140,8 @@ static nacre_status remove_key(nc_env *env, nc_keyring_work *work, void *arg, na
   return NACRE_OK;
 }
 
-nacre_status nacre_keyring_remove_key(const char *uri, nacre_passphrase_ask ask, void *ask_arg, const char *id) {
+nacre_status nacre_keyring_remove_key(const char *uri, nacre_passphrase_ask ask, void *ask_arg,
+                                      const char *id) {
   nc_uuid uuid;
   if (id == NULL || !nc_uuid_parse(id, &uuid))
     return nc_fail(nc_thread_error(), NC_E_SEAL_ARGUMENT, "the id is not a UUID");

@@ -37,7 +37,8 @@ nacre_status nc_keyring_path(const char *uri, char *path, size_t capacity, nacre
 /* ---- reading, first use -------------------------------------------------------------------------------- */
 
 nacre_status nc_keyring_load(nc_env *env, const char *path, nc_keyring_work *work, nacre_error *err) {
-  NC_TRY(nc_private_file_read(&NC_KEYRING_FILE_WORDS, path, work->bytes, sizeof work->bytes, &work->size, err));
+  NC_TRY(
+      nc_private_file_read(&NC_KEYRING_FILE_WORDS, path, work->bytes, sizeof work->bytes, &work->size, err));
   return nc_keyring_open(env, path, work, true, err);
 }
 
@@ -77,10 +78,11 @@ nacre_status nc_keyring_create(nc_env *env, const char *path, nc_keyring_work *w
 /* ---- changing ------------------------------------------------------------------------------------------ */
 
 /* The passphrase itself is needed, not only what it became: the new file takes a fresh salt. */
-static nacre_status open_to_change(nc_env *env, const char *path, int fd, nc_keyring_work *work, nacre_error *err) {
+static nacre_status open_to_change(nc_env *env, const char *path, int fd, nc_keyring_work *work,
+                                   nacre_error *err) {
   nc_keyring_parts parts;
-  NC_TRY(nc_private_file_read_fd(&NC_KEYRING_FILE_WORDS, fd, path, work->bytes, sizeof work->bytes, &work->size,
-                                 err));
+  NC_TRY(nc_private_file_read_fd(&NC_KEYRING_FILE_WORDS, fd, path, work->bytes, sizeof work->bytes,
+                                 &work->size, err));
   nacre_status status = nc_keyring_parse(nc_slice(work->bytes, work->size), &parts, err);
   if (status != NACRE_OK) return nc_fail_in(err, status, path, 0);
   if (parts.protection == NC_KEYRING_SCRYPT)
@@ -109,7 +111,8 @@ static nacre_status change(nc_env *env, const char *path, int fd, nc_keyring_wor
   return put_in_place(path, work, err);
 }
 
-nacre_status nc_keyring_change(nc_env *env, const char *path, nc_keyring_edit edit, void *arg, nacre_error *err) {
+nacre_status nc_keyring_change(nc_env *env, const char *path, nc_keyring_edit edit, void *arg,
+                               nacre_error *err) {
   int fd = -1;
   nc_keyring_work *work = nc_heap_alloc(env->heap, sizeof *work);
   if (work == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);

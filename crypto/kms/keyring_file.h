@@ -6,8 +6,8 @@
  *   1. A keyring that anyone but its owner may read or write is not used.
  *   2. A keyring comes into being whole: written aside, synced, and linked to its name, which fails when
  *      another process was first; whoever loses reads the winner's.
- *   3. A keyring is changed by a whole new file that takes the old one's place in one step: at any crash point
- *      its name leads to the old or to the new one. Who changes it holds the old one's lock.
+ *   3. A keyring is changed by a whole new file that takes the old one's place in one step: at any crash
+ *      point its name leads to the old or to the new one. Who changes it holds the old one's lock.
  */
 #ifndef NC_KEYRING_FILE_H
 #define NC_KEYRING_FILE_H

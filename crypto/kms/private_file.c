@@ -16,13 +16,13 @@
 
 enum { FIRST_FD = 3 };
 
-const nc_private_file_words NC_KEYRING_FILE_WORDS = {NC_E_KEYRING_MISSING, NC_E_KEYRING_KIND, NC_E_KEYRING_MODE,
-                                                     NC_E_KMS_DENIED};
+const nc_private_file_words NC_KEYRING_FILE_WORDS = {NC_E_KEYRING_MISSING, NC_E_KEYRING_KIND,
+                                                     NC_E_KEYRING_MODE, NC_E_KMS_DENIED};
 const nc_private_file_words NC_PASSPHRASE_FILE_WORDS = {NC_E_PASSPHRASE_MISSING, NC_E_PASSPHRASE_FILE,
                                                         NC_E_PASSPHRASE_FILE, NC_E_PASSPHRASE_FILE};
 
-static nacre_status file_fail(const nc_private_file_words *words, nacre_error *err, int code, const char *doing,
-                              const char *path) {
+static nacre_status file_fail(const nc_private_file_words *words, nacre_error *err, int code,
+                              const char *doing, const char *path) {
   nc_error_id id = NC_E_OS;
   if (code == ENOENT) id = words->missing;
   if (code == ELOOP || code == ENOTDIR || code == ENXIO || code == ENODEV) id = words->kind;
@@ -39,7 +39,8 @@ static nacre_status keyring_fail(nacre_error *err, int code, const char *doing, 
   return file_fail(&NC_KEYRING_FILE_WORDS, err, code, doing, path);
 }
 
-nacre_status nc_private_path_join(char *path, size_t capacity, const char *a, const char *b, nacre_error *err) {
+nacre_status nc_private_path_join(char *path, size_t capacity, const char *a, const char *b,
+                                  nacre_error *err) {
   size_t left = strlen(a), right = strlen(b);
   if (left + right >= capacity) return nc_fail(err, NC_E_NAME_TOO_LONG, "%zu bytes", left + right);
   memcpy(path, a, left);
@@ -60,7 +61,8 @@ static int open_lifted(const char *path, int flags) {
   return lifted;
 }
 
-static nacre_status check_mode(const nc_private_file_words *words, int fd, const char *path, nacre_error *err) {
+static nacre_status check_mode(const nc_private_file_words *words, int fd, const char *path,
+                               nacre_error *err) {
   struct stat info;
   if (fstat(fd, &info) != 0) return file_fail(words, err, errno, "looking at", path);
   if (!S_ISREG(info.st_mode)) return nc_fail(err, words->kind, "%.200s", path);
@@ -90,8 +92,8 @@ nacre_status nc_private_file_open(const nc_private_file_words *words, const char
   return status;
 }
 
-nacre_status nc_private_file_read_fd(const nc_private_file_words *words, int fd, const char *path, void *bytes,
-                                     size_t capacity, size_t *ret_size, nacre_error *err) {
+nacre_status nc_private_file_read_fd(const nc_private_file_words *words, int fd, const char *path,
+                                     void *bytes, size_t capacity, size_t *ret_size, nacre_error *err) {
   size_t done = 0;
   while (done < capacity) {
     ssize_t got = pread(fd, (char *)bytes + done, capacity - done, (off_t)done);

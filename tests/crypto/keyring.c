@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The keyring under a passphrase: what opens it, what is refused and as what, and what its owner does with it.
+ * The keyring under a passphrase: what opens it, what is refused and as what, and what its owner does with
+ * it.
  *
  * Guesses are cheap here (N = 16), but for the tests of the public functions, which take the real cost.
  */
@@ -75,12 +76,12 @@ static void forget(void) {
 }
 
 static nacre_status wrap(bool may_create) {
-  return nc_kms_wrap(&f.kms, &f.spec, &purpose, may_create, kek, wrapped, sizeof wrapped, &wrapped_size, &err);
+  return nc_kms_wrap(&f.kms, &f.spec, &purpose, may_create, kek, wrapped, sizeof wrapped, &wrapped_size,
+                     &err);
 }
 static nacre_status unwrap(void) {
   uint8_t back[32];
-  nacre_status status =
-      nc_kms_unwrap(&f.kms, &f.spec, &purpose, nc_slice(wrapped, wrapped_size), back, &err);
+  nacre_status status = nc_kms_unwrap(&f.kms, &f.spec, &purpose, nc_slice(wrapped, wrapped_size), back, &err);
   if (status == NACRE_OK) cr_assert_eq(memcmp(back, kek, 32), 0);
   return status;
 }
@@ -186,7 +187,8 @@ Test(keyring, refuses_every_flipped_bit) {
   }
 }
 
-/* A forger mends the checksum. Passphrases that were tried are not remembered here, so each is derived anew. */
+/* A forger mends the checksum. Passphrases that were tried are not remembered here, so each is derived
+ * anew. */
 Test(keyring, refuses_every_flipped_bit_under_a_good_checksum) { /* [R7] */
   must(wrap(true));
   ring_file good = ring_read();
@@ -206,7 +208,8 @@ Test(keyring, refuses_every_flipped_bit_under_a_good_checksum) { /* [R7] */
 }
 
 Test(keyring, refuses_an_absurd_cost_before_it_asks) { /* [R5] */
-  static const uint8_t absurd[][3] = {{22, 32, 16}, {23, 8, 1}, {20, 8, 255}, {63, 1, 1}, {0, 0, 0}, {255, 255, 255}};
+  static const uint8_t absurd[][3] = {{22, 32, 16}, {23, 8, 1}, {20, 8, 255},
+                                      {63, 1, 1},   {0, 0, 0},  {255, 255, 255}};
   must(wrap(true));
   ring_file good = ring_read();
   forget();
@@ -378,7 +381,8 @@ Test(keyring, one_process_changes_it_at_a_time) {
   must(unwrap()); /* reading it does not care */
   cr_assert_eq(flock(fd, LOCK_UN), 0);
   must(nc_keyring_change(f.env, f.keyring, keep, NULL, &err));
-  must_fail(nc_private_file_lock(fd, f.keyring, &err), NC_E_KEYRING_LOCKED); /* fd is the one that was replaced */
+  must_fail(nc_private_file_lock(fd, f.keyring, &err),
+            NC_E_KEYRING_LOCKED); /* fd is the one that was replaced */
   close(fd);
 }
 
@@ -428,12 +432,14 @@ Test(keyring, its_owner_lists_adds_and_removes_keys) {
 Test(keyring, takes_no_key_too_many) {
   told.new = "";
   must(wrap(true));
-  for (size_t i = 1; i < NACRE_KEYRING_KEYS_MAX; i++) must(named(nacre_keyring_add_key(f.uri, NULL, NULL, NULL)));
+  for (size_t i = 1; i < NACRE_KEYRING_KEYS_MAX; i++)
+    must(named(nacre_keyring_add_key(f.uri, NULL, NULL, NULL)));
   must_fail(named(nacre_keyring_add_key(f.uri, NULL, NULL, NULL)), NC_E_KEYRING_FULL);
   must(unwrap());
 }
 
-/* What the public functions write takes the real cost, and what they read is cheap, where that is possible. */
+/* What the public functions write takes the real cost, and what they read is cheap, where that is
+ * possible. */
 Test(keyring, its_owner_gives_changes_and_takes_the_passphrase, .timeout = 60) {
   nacre_keyring_key keys[NACRE_KEYRING_KEYS_MAX];
   bool protected = true;

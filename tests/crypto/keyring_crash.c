@@ -2,8 +2,9 @@
  *
  * A keyring that is made or changed, cut off at every system call: its owner is never left without it.
  *
- * The calls that touch its directory are wrapped by the linker. A child process ends, as by kill -9, at the nth of
- * them, or goes on after the nth has failed; then its keyring must open, and be the old one or the new one.
+ * The calls that touch its directory are wrapped by the linker. A child process ends, as by kill -9, at the
+ * nth of them, or goes on after the nth has failed; then its keyring must open, and be the old one or the new
+ * one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +46,8 @@ int __wrap_open64(const char *path, int flags, ...) { return due() ? -1 : __real
 ssize_t __real_write(int fd, const void *bytes, size_t size);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size) {
-  return due() ? -1 : __real_write(fd, bytes, size > 50 ? 50 : size); /* short, so that there are cuts between */
+  return due() ? -1
+               : __real_write(fd, bytes, size > 50 ? 50 : size); /* short, so that there are cuts between */
 }
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
@@ -204,8 +206,8 @@ typedef struct reader {
 } reader;
 
 static atomic_int asked;
-static nacre_status count_and_answer(void *arg, const char *keyring, bool confirm, char *buffer, size_t capacity,
-                                     size_t *ret_size) {
+static nacre_status count_and_answer(void *arg, const char *keyring, bool confirm, char *buffer,
+                                     size_t capacity, size_t *ret_size) {
   static const char *const texts[2] = {"old", "old"};
   (void)arg;
   atomic_fetch_add(&asked, 1);

@@ -3,7 +3,8 @@
  * Salvage: what comes out of a damaged store, what is told of the rest, and that the source stays as it is.
  *
  * Every test ends with the same three looks: the new store verifies clean, it holds nothing that was not
- * written, and names, bytes and times below the source are what they were.
+ * written, and names, bytes and times below the source are what they were. The file is long because all
+ * tests share these looks and the store that they begin with.
  */
 #include <criterion/criterion.h>
 #include <dirent.h>

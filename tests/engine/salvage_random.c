@@ -80,7 +80,8 @@ static void damage_file(test_random *random, const char *path) {
   for (uint64_t n = test_random_below(random, 6) + 1; n > 0 && size > 0; n--) {
     uint64_t at = test_random_below(random, size);
     size_t run = test_random_chance(random, 4) ? (size_t)test_random_below(random, 600) + 1 : 1;
-    for (size_t i = 0; i < run && at + i < size; i++) bytes[at + i] ^= (uint8_t)(test_random_next(random) | 1);
+    for (size_t i = 0; i < run && at + i < size; i++)
+      bytes[at + i] ^= (uint8_t)(test_random_next(random) | 1);
   }
   if (test_random_chance(random, 6)) size = (size_t)test_random_below(random, size + 1);
   file_store(path, bytes, size);

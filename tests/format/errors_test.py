@@ -36,7 +36,7 @@ def listed_statuses(sources):
     """What nacre.h's list says of statuses: those that calls return, and those that none does yet."""
     with open(os.path.join(sources, 'engine', 'include', 'nacre', 'nacre.h'), encoding='utf-8') as file:
         text = file.read().split(' * Statuses, and who returns them.')[1].split('*/')[0]
-    rows = set(re.findall(r'^ \*   (NACRE_[A-Z_]+) +(?:any|[OTRWCV]( [OTRWCV])*) ', text, re.MULTILINE))
+    rows = set(re.findall(r'^ \*   (NACRE_[A-Z_]+) +(?:any|[A-Z]( [A-Z])*) ', text, re.MULTILINE))
     unused = re.search(r'No call returns (.*) yet', text)
     return {name for name, _ in rows}, set(re.findall(r'NACRE_[A-Z_]+', unused.group(1) if unused else ''))
 

@@ -61,7 +61,8 @@ Test(keyring_protected, parts_lie_where_the_specification_says) {
     cr_assert(parts.keys.data == s.bytes + 84 && parts.keys.size == 56 * keys);
     cr_assert(parts.tag == s.bytes + s.size - 20 && parts.tag[15] == 0x7A);
     nc_keyring_decode_keys(parts.keys.data, parts.key_count, &ring);
-    cr_assert(ring.key_count == keys && ring.keys[keys - 1].key[31] == keys && ring.keys[0].created_ms == 100);
+    cr_assert(ring.key_count == keys && ring.keys[keys - 1].key[31] == keys &&
+              ring.keys[0].created_ms == 100);
   }
 }
 
@@ -126,10 +127,11 @@ Test(keyring_protected, refuses_a_cost_that_nobody_could_bear) { /* [R5] */
     nc_scrypt_cost cost;
     bool good;
   } costs[] = {
-      {{1, 1, 1}, true},    {{17, 8, 1}, true},   {{20, 8, 1}, true},   {{20, 8, 2}, true},  {{22, 2, 1}, true},
-      {{15, 1, 16}, true},  {{18, 32, 2}, true},  {{0, 8, 1}, false},   {{17, 0, 1}, false}, {{17, 8, 0}, false},
-      {{23, 1, 1}, false},  {{22, 3, 1}, false},  {{21, 5, 1}, false},  {{20, 9, 1}, false}, {{20, 8, 3}, false},
-      {{10, 33, 1}, false}, {{10, 8, 17}, false}, {{16, 1, 1}, false},  {{64, 8, 1}, false}, {{65, 8, 1}, false},
+      {{1, 1, 1}, true},    {{17, 8, 1}, true},    {{20, 8, 1}, true},    {{20, 8, 2}, true},
+      {{22, 2, 1}, true},   {{15, 1, 16}, true},   {{18, 32, 2}, true},   {{0, 8, 1}, false},
+      {{17, 0, 1}, false},  {{17, 8, 0}, false},   {{23, 1, 1}, false},   {{22, 3, 1}, false},
+      {{21, 5, 1}, false},  {{20, 9, 1}, false},   {{20, 8, 3}, false},   {{10, 33, 1}, false},
+      {{10, 8, 17}, false}, {{16, 1, 1}, false},   {{64, 8, 1}, false},   {{65, 8, 1}, false},
       {{255, 1, 1}, false}, {{17, 255, 1}, false}, {{17, 8, 255}, false},
   };
   for (size_t i = 0; i < ARRAY_LENGTH(costs); i++) {

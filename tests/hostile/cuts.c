@@ -2,8 +2,9 @@
  *
  * Every file at every length: cut to each shorter one, emptied, made longer by zeros and by junk, removed.
  *
- * What no reader can tell is what the format says none can: the newest log cut at the border of a frame is the
- * table as it was earlier, and what stands behind the recorded end of an older log is no part of the history.
+ * What no reader can tell is what the format says none can: the newest log cut at the border of a frame is
+ * the table as it was earlier, and what stands behind the recorded end of an older log is no part of the
+ * history.
  * Those lengths are known beforehand; at every other one something must be said.
  *
  * Environment: NACRE_HOSTILE_STEP, to take every so many-th length only.
@@ -34,7 +35,8 @@ static uint64_t end_of_history(const frame_list *list) {
 
 /* Cutting the newest log may always drop its end. It must be told of, but at a border, where the process may
  * just as well have been killed. */
-static unsigned allowed_of_log(const trial *t, const shelf_file *file, const frame_list *list, uint64_t size) {
+static unsigned allowed_of_log(const trial *t, const shelf_file *file, const frame_list *list,
+                               uint64_t size) {
   bool newest = trial_is_newest(t, file), catalogue = trial_table_of(t, file) == SUBJECT_TABLES;
   if (size < NC_FRAMES_OFFSET) return CAN(REFUSED);
   if (!newest) return size >= end_of_history(list) ? CAN(WHOLE_UNTOLD) | CAN(WHOLE_TOLD) : CAN(REFUSED);
@@ -53,13 +55,14 @@ static unsigned allowed_of(const trial *t, const shelf_file *file, const frame_l
 static void prove_class(run *r, const shelf_file *file, int table) {
   const store_verdict *v = &r->t.verdict;
   const table_verdict *one = &v->tables[table < SUBJECT_TABLES ? table : 0];
-  nacre_status status = v->opened != NACRE_OK                    ? v->opened
-                        : table == SUBJECT_TABLES                ? NACRE_OK
-                        : one->opened != NACRE_OK                ? one->opened
-                        : one->read_error.status != NACRE_OK     ? one->read_error.status
-                                                                 : one->verified;
+  nacre_status status = v->opened != NACRE_OK                ? v->opened
+                        : table == SUBJECT_TABLES            ? NACRE_OK
+                        : one->opened != NACRE_OK            ? one->opened
+                        : one->read_error.status != NACRE_OK ? one->read_error.status
+                                                             : one->verified;
   bool manifest = shelf_ends_in(file, ".man");
-  (void)PROVE(&r->t.s, status == NACRE_OK || status == NACRE_CORRUPT || (manifest && status == NACRE_ROLLED_BACK),
+  (void)PROVE(&r->t.s,
+              status == NACRE_OK || status == NACRE_CORRUPT || (manifest && status == NACRE_ROLLED_BACK),
               "%s: %s", nacre_status_name(status), one->open_error.text);
 }
 
@@ -122,7 +125,7 @@ static void lengthen(run *r, shelf_file *file) {
 /* ---- missing files ------------------------------------------------------------------------------------- */
 
 static void miss(run *r, shelf_file *file) {
-  unsigned allowed = shelf_ends_in(file, ".seg")           ? CAN(UNREADABLE)
+  unsigned allowed = shelf_ends_in(file, ".seg")            ? CAN(UNREADABLE)
                      : strncmp(file->name, "KEYS.", 5) == 0 ? CAN(WHOLE_TOLD)
                      : strcmp(file->name, "LOCK") == 0      ? CAN(WHOLE_UNTOLD)
                                                             : CAN(REFUSED);

@@ -33,7 +33,7 @@ typedef struct run {
   /* Opened when all was sound, to verify while the headers' padding is flipped. */
   nacre_store *watch_store;
   nacre_table *watch[SUBJECT_TABLES];
-  char copy[512];     /* where the files stand for the keyless scrub */
+  char copy[512]; /* where the files stand for the keyless scrub */
   store_verdict sound;
   uint64_t part, parts, step, next;
   uint64_t flips, by_library, by_walk, hidden_from_library, hidden_from_walk, dropped, errors;
@@ -46,9 +46,9 @@ typedef struct spot {
   uint64_t offset;
   int table; /* SUBJECT_TABLES: the catalogue */
   bool newest_log;
-  unsigned groups_before;  /* of the log's table, before this file */
-  uint64_t durable;        /* of a killed newest log: everything before was synced */
-  int key_from, key_to;    /* of a segment: which keys it may hold */
+  unsigned groups_before; /* of the log's table, before this file */
+  uint64_t durable;       /* of a killed newest log: everything before was synced */
+  int key_from, key_to;   /* of a segment: which keys it may hold */
 } spot;
 
 static bool names(const nacre_error *error, const shelf_file *file) {
@@ -138,8 +138,8 @@ static void expect_table(run *r, const spot *at, const table_verdict *v) {
 
 /* Of the catalogue, copies that are not needed and a final frame change nothing. */
 static void expect_catalogue(run *r, const spot *at, const store_verdict *v) {
-  bool spare = strcmp(at->file->name, "CURRENT") != 0 &&
-               (at->frame == NULL || at->frame->type == NC_FRAME_LOG_FINAL);
+  bool spare =
+      strcmp(at->file->name, "CURRENT") != 0 && (at->frame == NULL || at->frame->type == NC_FRAME_LOG_FINAL);
   if (!spare) {
     bool mac = at->frame == NULL && at->offset >= NC_CURRENT_MAC_OFFSET;
     must_refuse(r, at, v->opened, &v->open_error, mac ? NACRE_TAMPERED : NACRE_CORRUPT);
@@ -193,8 +193,8 @@ static bool library_sees_fast(run *r, const spot *at) {
   if (at->table < SUBJECT_TABLES) {
     table_verdict v = {0};
     judge_by_verify(&r->s, r->watch[at->table], &v);
-    (void)PROVE(&r->s, v.verified == NACRE_CORRUPT && names(&v.verify_error, at->file),
-                "verify: %s %u in %s", nacre_status_name(v.verified), v.verify_error.id, v.verify_error.file);
+    (void)PROVE(&r->s, v.verified == NACRE_CORRUPT && names(&v.verify_error, at->file), "verify: %s %u in %s",
+                nacre_status_name(v.verified), v.verify_error.id, v.verify_error.file);
     return v.verified != NACRE_OK;
   }
   nacre_store_options options = subject_options(&r->s, shelf_io(r->files), true);
@@ -366,8 +366,8 @@ static void flip_keyring(run *r) {
     (void)keyring_bytes(r, n / 8, (uint8_t)(1u << n % 8), NULL);
     subject_doing(&r->s, "flip of the keyring", NULL, NULL, n);
     judge_store(&r->s, shelf_io(&r->s.clean), false, &v);
-    bool right = v.opened == NACRE_CORRUPT &&
-                 v.open_error.id == (n < 64 ? NC_E_KEYRING_MAGIC : NC_E_KEYRING_CRC);
+    bool right =
+        v.opened == NACRE_CORRUPT && v.open_error.id == (n < 64 ? NC_E_KEYRING_MAGIC : NC_E_KEYRING_CRC);
     (void)CHECK(right, "keyring, bit %llu: %s %u: %s", (unsigned long long)n, nacre_status_name(v.opened),
                 v.open_error.id, v.open_error.text);
     (void)keyring_bytes(r, n / 8, (uint8_t)(1u << n % 8), NULL);
@@ -389,15 +389,16 @@ int main(int argc, char **argv) {
   flip_files(&r, &r.s.clean, false);
   flip_files(&r, &r.s.killed, true);
   flip_keyring(&r);
-  printf("flips: %llu bits flipped (part %llu of %llu, 1 in %llu): %llu seen by the library, %llu by the "
-         "keyless scrub, 0 by none if none failed\n",
-         (unsigned long long)r.flips, (unsigned long long)r.part, (unsigned long long)r.parts,
-         (unsigned long long)r.step, (unsigned long long)r.by_library, (unsigned long long)r.by_walk);
-  printf("flips: refused or unreadable after %llu, log tails dropped and reported after %llu; hidden from the "
-         "library %llu, from the keyless scrub %llu; %.1f s\n",
-         (unsigned long long)r.errors, (unsigned long long)r.dropped,
-         (unsigned long long)r.hidden_from_library, (unsigned long long)r.hidden_from_walk,
-         test_seconds() - started);
+  printf(
+      "flips: %llu bits flipped (part %llu of %llu, 1 in %llu): %llu seen by the library, %llu by the "
+      "keyless scrub, 0 by none if none failed\n",
+      (unsigned long long)r.flips, (unsigned long long)r.part, (unsigned long long)r.parts,
+      (unsigned long long)r.step, (unsigned long long)r.by_library, (unsigned long long)r.by_walk);
+  printf(
+      "flips: refused or unreadable after %llu, log tails dropped and reported after %llu; hidden from the "
+      "library %llu, from the keyless scrub %llu; %.1f s\n",
+      (unsigned long long)r.errors, (unsigned long long)r.dropped, (unsigned long long)r.hidden_from_library,
+      (unsigned long long)r.hidden_from_walk, test_seconds() - started);
   subject_remove(&r.s);
   return test_finish();
 }

@@ -19,7 +19,7 @@
 #include "trial.h"
 
 enum {
-  EVERY = 3, /* one bit in so many is enough: under a MAC or a tag all are alike */
+  EVERY = 3,                /* one bit in so many is enough: under a MAC or a tag all are alike */
   SLOT_MEANING_BYTES = 240, /* of a header slot: its fields, and the first of the zeros */
   AT_SLOT_VERSION = 8,
   AT_SLOT_SUITE = 10,
@@ -122,7 +122,7 @@ static void forge_frame(run *r, shelf_file *file, const frame_place *frame) {
     unsigned allowed = segment ? CAN(UNREADABLE) : CAN(REFUSED), classes = IS_TAMPERED;
     if (byte < FRAME_CHECKED_BYTES) classes = IS_CORRUPT | IS_TAMPERED;
     if (byte >= sealed) classes = IS_CORRUPT; /* verify and the keyless scrub look at it */
-    /* A segment's lesser frames are met by verify alone; a final frame that is none any more is a torn end. */
+    /* Padding is met by verify alone; a final frame that is none any more is a torn end. */
     if (segment && byte >= sealed) allowed = CAN(WHOLE_TOLD);
     if (final && (byte < FRAME_CHECKED_BYTES || byte >= sealed)) allowed |= CAN(WHOLE_TOLD);
     /* Longer than the file, it is like one that was cut off; in an older log no part of the history. */
@@ -144,14 +144,14 @@ static void forge_current(run *r, shelf_file *file) {
     if ((byte >= AT_CURRENT_CRC && byte < NC_CURRENT_MAC_OFFSET) || !due(r)) continue;
     file->bytes[byte] ^= (uint8_t)(1u << n % 8);
     nc_put_u32(file->bytes + AT_CURRENT_CRC, nc_crc32c(0, file->bytes, AT_CURRENT_CRC));
-    unsigned classes = byte < 8                   ? IS_CORRUPT
-                       : byte < 10                ? IS_UNSUPPORTED
-                       : byte < 16                ? IS_CORRUPT
-                       : byte < 96                ? IS_TAMPERED
-                       : byte < 112               ? IS_KEY_MISSING
-                       : byte < 116               ? IS_TAMPERED
-                       : byte < AT_CURRENT_CRC    ? IS_CORRUPT
-                                                  : IS_TAMPERED;
+    unsigned classes = byte < 8                ? IS_CORRUPT
+                       : byte < 10             ? IS_UNSUPPORTED
+                       : byte < 16             ? IS_CORRUPT
+                       : byte < 96             ? IS_TAMPERED
+                       : byte < 112            ? IS_KEY_MISSING
+                       : byte < 116            ? IS_TAMPERED
+                       : byte < AT_CURRENT_CRC ? IS_CORRUPT
+                                               : IS_TAMPERED;
     judge(r, file, "forged CURRENT", n, CAN(REFUSED), classes);
     memcpy(file->bytes, aside, sizeof aside);
   }
@@ -177,11 +177,11 @@ static void forge_key_file(run *r, shelf_file *a) {
     }
     size_t byte = n / 8;
     judge(r, a, "forged key file", n, CAN(REFUSED),
-          byte < 8                    ? IS_CORRUPT
-          : byte < 10                 ? IS_UNSUPPORTED
-          : byte < 16                 ? IS_CORRUPT
-          : byte >= 24 && byte < 40   ? IS_TAMPERED | IS_KEY_MISSING
-                                      : IS_CORRUPT | IS_TAMPERED | IS_KEY_MISSING | IS_ROLLED_BACK);
+          byte < 8                  ? IS_CORRUPT
+          : byte < 10               ? IS_UNSUPPORTED
+          : byte < 16               ? IS_CORRUPT
+          : byte >= 24 && byte < 40 ? IS_TAMPERED | IS_KEY_MISSING
+                                    : IS_CORRUPT | IS_TAMPERED | IS_KEY_MISSING | IS_ROLLED_BACK);
     memcpy(a->bytes, aside, a->size);
     /* The second copy alone: the first one serves. */
     judge(r, b, "forged KEYS.b", n, CAN(WHOLE_TOLD) | CAN(REFUSED), ANY_CLASS);

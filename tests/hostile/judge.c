@@ -184,8 +184,8 @@ void judge_store(const subject *s, const nacre_io *io, bool thorough, store_verd
 }
 
 bool table_noticed(const table_verdict *v, bool killed) {
-  return v->opened != NACRE_OK || v->unreadable > 0 || v->read_error.status != NACRE_OK || v->verified != NACRE_OK ||
-         v->recovery.dropped_bytes > 0 || (!killed && !v->recovery.clean);
+  return v->opened != NACRE_OK || v->unreadable > 0 || v->read_error.status != NACRE_OK ||
+         v->verified != NACRE_OK || v->recovery.dropped_bytes > 0 || (!killed && !v->recovery.clean);
 }
 
 bool store_noticed(const store_verdict *v, bool killed) {
@@ -195,5 +195,6 @@ bool store_noticed(const store_verdict *v, bool killed) {
 }
 
 bool table_whole(const subject *s, const table_verdict *v, int table) {
-  return v->opened == NACRE_OK && v->unreadable == 0 && v->read_error.status == NACRE_OK && v->groups == s->tables[table].groups;
+  return v->opened == NACRE_OK && v->unreadable == 0 && v->read_error.status == NACRE_OK &&
+         v->groups == s->tables[table].groups;
 }

@@ -29,8 +29,9 @@ typedef struct run {
 
 static void must_be(run *r, const char *what, nacre_status status, const nacre_error *error, nc_error_id id) {
   const nc_error_info *wanted = nc_error_info_of(id);
-  (void)CHECK(wanted != NULL && status == wanted->status && error->id == (uint32_t)id && error->text[0] != '\0',
-              "%s: %s %u: %s", what, nacre_status_name(status), error->id, error->text);
+  (void)CHECK(
+      wanted != NULL && status == wanted->status && error->id == (uint32_t)id && error->text[0] != '\0',
+      "%s: %s %u: %s", what, nacre_status_name(status), error->id, error->text);
   r->cases++;
 }
 
@@ -111,7 +112,8 @@ static void spoil_keyring(run *r) {
 
 /* ---- key files ----------------------------------------------------------------------------------------- */
 
-static void table_must_be(run *r, const shelf_file *file, const char *what, unsigned allowed, nc_error_id id) {
+static void table_must_be(run *r, const shelf_file *file, const char *what, unsigned allowed,
+                          nc_error_id id) {
   int table = trial_table_of(&r->t, file);
   subject_doing(&r->t.s, what, file, NULL, 0);
   outcome found = trial_run(&r->t, SUBJECT_TABLES, file, allowed);
@@ -177,7 +179,8 @@ static void write_number(shelf_file *file, size_t at, uint16_t number) {
 static void later(run *r, shelf_file *file, size_t at, nc_error_id id) {
   uint8_t aside[NC_FRAMES_OFFSET];
   size_t size = file->size < sizeof aside ? file->size : sizeof aside;
-  shelf_file *twin = strcmp(file->name, "KEYS.a") == 0 ? shelf_find(&r->work, file->directory, "KEYS.b") : NULL;
+  shelf_file *twin =
+      strcmp(file->name, "KEYS.a") == 0 ? shelf_find(&r->work, file->directory, "KEYS.b") : NULL;
   const table_verdict *v = &r->t.verdict.tables[0];
   bool segment = shelf_ends_in(file, ".seg");
   memcpy(aside, file->bytes, size);
@@ -252,7 +255,8 @@ static void long_keys(run *r, nacre_table *table, const uint8_t *bytes) {
   if (nacre_batch_create(&batch) != NACRE_OK) test_die("no batch");
   call_must_be(r, "a longer key in a batch", nacre_batch_put(batch, over, one), NC_E_KEY_TOO_LARGE);
   call_must_be(r, "a longer delete in a batch", nacre_batch_delete(batch, over), NC_E_KEY_TOO_LARGE);
-  (void)CHECK(nacre_batch_count(batch) == 0 && nacre_batch_bytes(batch) == 0, "a refused key stays in the batch");
+  (void)CHECK(nacre_batch_count(batch) == 0 && nacre_batch_bytes(batch) == 0,
+              "a refused key stays in the batch");
   nacre_batch_destroy(batch);
 }
 
@@ -274,7 +278,8 @@ static void long_batches(run *r, nacre_table *table, const uint8_t *bytes) {
   (void)CHECK(value.size == fill.size, "%zu bytes came back", value.size);
   nacre_value_release(&value);
   nacre_batch_destroy(batch);
-  call_must_be(r, "a value beyond a batch", nacre_put(table, key, (nacre_slice){bytes, NACRE_BATCH_BYTES_MAX}, NULL),
+  call_must_be(r, "a value beyond a batch",
+               nacre_put(table, key, (nacre_slice){bytes, NACRE_BATCH_BYTES_MAX}, NULL),
                NC_E_BATCH_TOO_LARGE);
 }
 
@@ -317,7 +322,8 @@ static void too_long(run *r) {
   nacre_store *store;
   nacre_table *table;
   options.memtable_bytes = 64 << 20;
-  if (nacre_open("long", &options, &store) != NACRE_OK || nacre_table_create(store, "t", NULL, &table) != NACRE_OK)
+  if (nacre_open("long", &options, &store) != NACRE_OK ||
+      nacre_table_create(store, "t", NULL, &table) != NACRE_OK)
     test_die("a store cannot be made");
   long_keys(r, table, bytes);
   long_batches(r, table, bytes);

@@ -57,8 +57,7 @@ static void write_group(making *m, int table, int from, int to, bool sync) {
     if (deleted)
       must(nacre_batch_delete(batch, (nacre_slice){key, 6}), "a delete");
     else
-      must(nacre_batch_put(batch, (nacre_slice){key, 6},
-                           (nacre_slice){t->values[g][k], t->value_size[k]}),
+      must(nacre_batch_put(batch, (nacre_slice){key, 6}, (nacre_slice){t->values[g][k], t->value_size[k]}),
            "a put");
   }
   must(nacre_write(m->tables[table], batch, &(nacre_write_options){.sync = sync}), "a write");
@@ -132,6 +131,8 @@ static void write_history(making *m) {
   for (int i = 0; i < 4; i++) write_group(m, 1, 10 * i, 10 * i + 10, true);
   flush(m, 1);
   note_moment(m, "three segments");
+  must(nacre_table_rotate(m->tables[0]), "another table key");
+  must(nacre_table_rewrap_wait(m->tables[0], NULL), "rewrapping");
   write_group(m, 0, 100, 104, false);
   write_group(m, 0, 102, 110, true);
   write_group(m, 0, 110, 111, false);

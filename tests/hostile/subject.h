@@ -2,10 +2,10 @@
  *
  * subject: the small store that everything here is done to, and the oracle that reads it afterwards.
  *
- * Two tables: "pearl" with two segments and two live logs, "nautilus" with one of each. A table's history is a row of
- * groups (one batch each); its state after g groups is known for every g. Reading may answer with such a
- * state, or with errors; a value that no state explains, or one that belongs to another state than its
- * neighbours, is a failure at once.
+ * Two tables: "pearl" with two segments, two live logs and its second table key, "nautilus" with one of each.
+ * A table's history is a row of groups (one batch each); its state after g groups is known for every g.
+ * Reading may answer with such a state, or with errors; a value that no state explains, or one that belongs
+ * to another state than its neighbours, is a failure at once.
  */
 #ifndef NACRE_TESTS_SUBJECT_H
 #define NACRE_TESTS_SUBJECT_H

@@ -16,6 +16,8 @@
 #include "support.h"
 #include "trial.h"
 
+enum { AT_SLOT_SEQUENCE = 96 };
+
 typedef struct run {
   trial t;
   shelf work; /* where things are moved about */
@@ -33,7 +35,8 @@ static unsigned allowed_for(const shelf_file *target) {
 }
 
 /* A sealed file of the same table in another's place is tampering; what is no sealed file at all in the place
- * of one is corrupt. Of another table or store, its key may be the first thing that is not there. */
+ * of one is corrupt. Of another table or store, its key may be the first thing that is not there, or of a
+ * version that is not accepted any more. */
 static void prove_class(run *r, const shelf_file *target, const shelf_file *source, bool same_store) {
   int table = trial_table_of(&r->t, target);
   nacre_status status = trial_status(&r->t, table);
@@ -41,7 +44,7 @@ static void prove_class(run *r, const shelf_file *target, const shelf_file *sour
   if (both && same_store && strcmp(target->directory, source->directory) == 0)
     (void)PROVE(&r->t.s, status == NACRE_TAMPERED, "%s", nacre_status_name(status));
   else if (both)
-    (void)PROVE(&r->t.s, status == NACRE_TAMPERED || status == NACRE_KEY_MISSING, "%s",
+    (void)PROVE(&r->t.s, is_one_of(status, IS_TAMPERED | IS_KEY_MISSING | IS_ROLLED_BACK), "%s",
                 nacre_status_name(status));
   else if (is_sealed(target) || is_sealed(source))
     (void)PROVE(&r->t.s, status == NACRE_CORRUPT || status == NACRE_OK, "%s", nacre_status_name(status));
@@ -54,7 +57,8 @@ static bool same_content(const shelf_file *a, const shelf_file *b) {
 /* ---- files --------------------------------------------------------------------------------------------- */
 
 /* Bytes and size of `source` in the place of `target`, and back. */
-static void replace(run *r, shelf_file *target, const shelf_file *source, bool same_store, const char *doing) {
+static void replace(run *r, shelf_file *target, const shelf_file *source, bool same_store,
+                    const char *doing) {
   shelf_file before = *target;
   bool own = target->directory[0] == '\0';
   target->bytes = source->bytes;
@@ -147,8 +151,18 @@ static void put_back(run *r, const subject_moment *m, const char *directory, cho
   }
   subject_doing(&r->t.s, m->name, shelf_find(&r->work, directory, "CURRENT"), NULL, allowed);
   if (changed) trial_run(&r->t, SUBJECT_TABLES, NULL, allowed);
+  if (changed && chosen == key_files)
+    (void)PROVE(&r->t.s, trial_status(&r->t, SUBJECT_TABLES) == NACRE_ROLLED_BACK, "older key files: %s",
+                nacre_status_name(trial_status(&r->t, SUBJECT_TABLES)));
   r->older += changed;
   shelf_restore(&r->work, &r->t.s.clean);
+}
+
+/* Then the catalogue vouches for a newer one, and even the whole directory as it was is rolled back. */
+static bool key_has_changed(run *r, const subject_moment *m, const char *directory) {
+  const shelf_file *now = shelf_find(&r->work, directory, "KEYS.a");
+  const shelf_file *old = shelf_find((shelf *)(uintptr_t)&m->files, directory, "KEYS.a");
+  return !same_content(now, old);
 }
 
 static void put_back_moment(run *r, const subject_moment *m) {
@@ -159,11 +173,13 @@ static void put_back_moment(run *r, const subject_moment *m) {
     bool catalogue = strcmp(directory, "catalogue") == 0;
     put_back(r, m, directory, manifest_and_current, false, CAN(REFUSED));
     put_back(r, m, directory, manifest_and_current, true, CAN(REFUSED));
-    put_back(r, m, directory, key_files, false, CAN_BE_TOLD);
-    put_back(r, m, directory, with_logs, true, catalogue ? earlier | CAN(WHOLE_UNTOLD) | CAN(WHOLE_TOLD) : earlier);
+    bool other_key = key_has_changed(r, m, directory);
+    put_back(r, m, directory, key_files, false, CAN(REFUSED));
+    put_back(r, m, directory, with_logs, true,
+             catalogue ? earlier | CAN(WHOLE_UNTOLD) | CAN(WHOLE_TOLD) : earlier);
+    unsigned whole = other_key ? CAN(REFUSED) : CAN(EARLIER_UNTOLD) | CAN(EARLIER_TOLD);
     put_back(r, m, directory, everything, true,
-             catalogue ? earlier | CAN(WHOLE_UNTOLD) | CAN(WHOLE_TOLD)
-                       : CAN(EARLIER_UNTOLD) | CAN(EARLIER_TOLD));
+             catalogue ? earlier | CAN(WHOLE_UNTOLD) | CAN(WHOLE_TOLD) : whole);
   }
 }
 
@@ -190,7 +206,8 @@ static void put_directory(run *r, shelf *from, const char *source, const char *d
 static void judge_frame(run *r, const shelf_file *file, const shelf_file *other, uint64_t offset) {
   int table = trial_table_of(&r->t, file);
   subject_doing(&r->t.s, "frames", file, other, offset);
-  trial_run(&r->t, table, NULL, shelf_ends_in(file, ".seg") ? CAN(UNREADABLE) | CAN(WHOLE_TOLD) : CAN(REFUSED));
+  trial_run(&r->t, table, NULL,
+            shelf_ends_in(file, ".seg") ? CAN(UNREADABLE) | CAN(WHOLE_TOLD) : CAN(REFUSED));
   nacre_status status = trial_status(&r->t, table);
   (void)PROVE(&r->t.s, status == NACRE_TAMPERED || status == NACRE_CORRUPT, "%s", nacre_status_name(status));
   r->frames++;
@@ -250,7 +267,12 @@ static void put_slot(run *r, shelf_file *to, size_t slot, const shelf_file *from
   r->slots++;
 }
 
-/* A slot of another file, in either place; a slot in the other one's place. Slot 0 counts first. */
+/* The slot of the higher sequence is taken. */
+static bool slot_counts_first(const shelf_file *to, const shelf_file *from) {
+  return nc_get_u64(from->bytes + AT_SLOT_SEQUENCE) > nc_get_u64(to->bytes + AT_SLOT_SEQUENCE);
+}
+
+/* A slot of another file, in either place; a slot in the other one's place. Of equals, slot 0 is taken. */
 static void move_slots(run *r) {
   for (size_t i = 0; i < r->work.file_count; i++)
     for (size_t k = 0; k < r->work.file_count; k++) {
@@ -259,7 +281,7 @@ static void move_slots(run *r) {
       if (!is_sealed(to) || !is_sealed(from)) continue;
       if (i != k) {
         put_slot(r, to, 0, from, 0, CAN(WHOLE_TOLD) | allowed_for(to));
-        put_slot(r, to, 1, from, 1, CAN(WHOLE_TOLD));
+        put_slot(r, to, 1, from, 1, CAN(WHOLE_TOLD) | (slot_counts_first(to, from) ? allowed_for(to) : 0));
       }
       put_slot(r, to, 0, from, 1, CAN(WHOLE_TOLD));
       put_slot(r, to, 1, from, 0, CAN(WHOLE_TOLD));
@@ -290,10 +312,11 @@ int main(void) {
   move_slots(&r);
   trial_end(&r.t);
   trial_print(&r.t, "swaps: trials");
-  printf("swaps: %llu files replaced, %llu pairs exchanged, %llu put back to an earlier state, %llu frames and "
-         "%llu header slots moved; %.1f s\n",
-         (unsigned long long)r.files, (unsigned long long)r.exchanged, (unsigned long long)r.older,
-         (unsigned long long)r.frames, (unsigned long long)r.slots, test_seconds() - started);
+  printf(
+      "swaps: %llu files replaced, %llu pairs exchanged, %llu put back to an earlier state, %llu frames and "
+      "%llu header slots moved; %.1f s\n",
+      (unsigned long long)r.files, (unsigned long long)r.exchanged, (unsigned long long)r.older,
+      (unsigned long long)r.frames, (unsigned long long)r.slots, test_seconds() - started);
   shelf_deinit(&r.work);
   subject_remove(&alike);
   subject_remove(&foreign);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is not a file in the place of one: symbolic links (to a good copy, to nothing, to /dev/zero, to a FIFO),
- * FIFOs, directories, sockets, devices, files that may not be read; hard links, which are files. In the place of
- * every file and directory of a store, of the keyring, of the store itself, and under the names that the next
- * write will want.
+ * What is not a file in the place of one: symbolic links (to a good copy, to nothing, to /dev/zero, to a
+ * FIFO), FIFOs, directories, sockets, devices, files that may not be read; hard links, which are files. In
+ * the place of every file and directory of a store, of the keyring, of the store itself, and under the names
+ * that the next write will want.
  *
  * Each is read, verified with keys and without, opened as a sealed file, and written to. Nothing may wait for
  * ever (an alarm ends the program), nothing outside the store may change, and what stands there is named.
@@ -39,9 +39,10 @@ typedef enum thing {
   HARD_LINK,
   THINGS
 } thing;
-static const char *const thing_names[THINGS] = {
-    "a link to a copy", "a dangling link", "a link to /dev/zero", "a link to a FIFO", "a FIFO", "a directory",
-    "a socket",         "a device",        "mode 000",            "a hard link"};
+static const char *const thing_names[THINGS] = {"a link to a copy", "a dangling link", "a link to /dev/zero",
+                                                "a link to a FIFO", "a FIFO",          "a directory",
+                                                "a socket",         "a device",        "mode 000",
+                                                "a hard link"};
 
 typedef struct run {
   subject s;
@@ -187,7 +188,7 @@ static void prove_read(const run *r, const store_verdict *v, const shelf_file *f
 
 /* ---- trying -------------------------------------------------------------------------------------------- */
 
-/* Whatever a writer attempts: it ends, and changes nothing outside. Returns whether the write went through. */
+/* Whatever a writer attempts ends, and changes nothing outside. Returns whether the write went through. */
 static bool write_to(run *r, const char *store_path) {
   nacre_store_options options = subject_options(&r->s, &r->quick, false);
   nacre_slice key = {"written", 7}, unbounded = {NULL, 0};
@@ -426,9 +427,10 @@ int main(void) {
       printf("things: %s: skipped %llu times: this process may not make one, or may read it all the same\n",
              thing_names[what], (unsigned long long)r.skipped[what]);
   }
-  printf("things: %llu in the place of files, directories, keyring and store, %llu in the way of writes; %.1f "
-         "s\n",
-         (unsigned long long)tried, (unsigned long long)r.planted, test_seconds() - started);
+  printf(
+      "things: %llu in the place of files, directories, keyring and store, %llu in the way of writes; %.1f "
+      "s\n",
+      (unsigned long long)tried, (unsigned long long)r.planted, test_seconds() - started);
   subject_remove(&r.s);
   return test_finish();
 }

@@ -29,8 +29,9 @@ void trial_end(trial *t) {
   subject_doing(&t->s, "sound again", NULL, NULL, 0);
   trial_run(t, SUBJECT_TABLES, NULL, CAN(WHOLE_UNTOLD));
   if (nacre_close(t->store) != NACRE_OK) test_die("the store does not close");
-  (void)CHECK(t->files->handles == 0 && t->files->changes == 0, "%lld handles are open, %llu changes were tried",
-              (long long)t->files->handles, (unsigned long long)t->files->changes);
+  (void)CHECK(t->files->handles == 0 && t->files->changes == 0,
+              "%lld handles are open, %llu changes were tried", (long long)t->files->handles,
+              (unsigned long long)t->files->changes);
 }
 
 int trial_table_of(const trial *t, const shelf_file *file) {
@@ -112,8 +113,9 @@ outcome trial_run(trial *t, int table, const shelf_file *changed, unsigned allow
     found = outcome_of_table(t, table, false);
   } else {
     judge_store(&t->s, shelf_io(t->files), false, &t->verdict);
-    (void)PROVE(&t->s, t->verdict.opened == NACRE_OK || is_refusal(t->verdict.opened) ||
-                           (t->s.may_be_missing && t->verdict.opened == NACRE_NOT_FOUND),
+    (void)PROVE(&t->s,
+                t->verdict.opened == NACRE_OK || is_refusal(t->verdict.opened) ||
+                    (t->s.may_be_missing && t->verdict.opened == NACRE_NOT_FOUND),
                 "the store: %s %u: %s", nacre_status_name(t->verdict.opened), t->verdict.open_error.id,
                 t->verdict.open_error.text);
     found = outcome_of_store(t);

@@ -47,7 +47,7 @@ class Salvage(Filled):
         path = self.segment()
         frames = self.inspect(path)["frame_map"]
         data = next(row for row in frames if row["type"] == "data")
-        with open(path, "rb") as f:  # the second data frame: behind the first one's ciphertext, tag and padding
+        with open(path, "rb") as f:  # the second data frame: behind the first one, header to padding
             f.seek(data["first_offset"])
             size = int.from_bytes(f.read(4), "little")
         offset = data["first_offset"] + (16 + size + 16 + 15) // 16 * 16
@@ -72,7 +72,8 @@ class Salvage(Filled):
 
     def test_without_a_manifest(self):
         os.unlink(os.path.join(self.store, self.uuid, "CURRENT"))
-        self.assertIn("nacre salvage", self.error("get", self.store, "t", "key 00001", status=DAMAGED)["message"])
+        refused = self.error("get", self.store, "t", "key 00001", status=DAMAGED)
+        self.assertIn("nacre salvage", refused["message"])
         self.assertTrue(self.report(status=DAMAGED)["without_manifest"])
         self.assertEqual(self.rescued(), self.expected)
         self.assertIn("without a manifest", self.salvage(status=DAMAGED).stdout.decode())
@@ -113,7 +114,8 @@ class Salvage(Filled):
         uri = "local:" + self.path("keyring.new")
         self.salvage("--to-key", uri)
         self.run_nacre("get", self.new, "t", "key 00001", status=NO_KEY)
-        self.assertEqual(self.out("get", self.new, "t", "key 00001", "--key", uri), self.records[b"key 00001"])
+        got = self.out("get", self.new, "t", "key 00001", "--key", uri)
+        self.assertEqual(got, self.records[b"key 00001"])
         self.run_nacre("salvage", self.store, "t", "--to", self.path("x"), "--to-key", "local:relative",
                        status=USAGE)
 

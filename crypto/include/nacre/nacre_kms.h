@@ -69,30 +69,30 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_keyring_path(const char *uri, char
 #define NACRE_PASSPHRASE_BYTES_MAX ((size_t)1024)
 #define NACRE_KEYRING_KEYS_MAX ((size_t)64)
 
-/* Asks for the passphrase of the keyring at the path `keyring`: writes at most `capacity` bytes to `buffer`, which
- * Nacre wipes, and their number. Passphrases are bytes; two spellings of one letter are two passphrases.
- * `confirm`: it is to be a new one, which is better asked for twice. When a keyring is made on first use, 0 bytes
- * then mean that it is to have no passphrase. Anything but NACRE_OK: there is none to be had.
- *
- * Where a function or an option takes this and is given NULL, the passphrase is the first line of the file that the
- * environment's NACRE_PASSPHRASE_FILE names, as nacre_passphrase_file reads it. A passphrase never comes from a
- * store or a URI. */
+/* Asks for the passphrase of the keyring at the path `keyring`: writes at most `capacity` bytes to
+ * `buffer`, which Nacre wipes, and their number. Passphrases are bytes; two spellings of one letter are
+ * two passphrases. `confirm`: it is to be a new one, which is better asked for twice. When a keyring is
+ * made on first use, 0 bytes then mean that it is to have no passphrase. Anything but NACRE_OK: there is
+ * none to be had. Where a function or an option takes this and is given NULL, the passphrase is the first
+ * line of the file that the environment's NACRE_PASSPHRASE_FILE names, as nacre_passphrase_file reads it.
+ * A passphrase never comes from a store or a URI. */
 typedef nacre_status (*nacre_passphrase_ask)(void *arg, const char *keyring, bool confirm, char *buffer,
                                              size_t capacity, size_t *ret_size);
 
-/* Reads the first line of a file, without its newline: a plain file of this user that nobody else may read or write.
- * Errors: NACRE_KEY_MISSING (no such file), NACRE_KEY_DENIED (it is not one that may be used), NACRE_INVALID (the
- * line is empty, or longer than NACRE_PASSPHRASE_BYTES_MAX), NACRE_TOO_LARGE (or than `capacity`), NACRE_IO. Since
- * 0.1. */
+/* Reads the first line of a file, without its newline: a plain file of this user that nobody else may read
+ * or write. Errors: NACRE_KEY_MISSING (no such file), NACRE_KEY_DENIED (it is not one that may be used),
+ * NACRE_INVALID (the line is empty, or longer than NACRE_PASSPHRASE_BYTES_MAX), NACRE_TOO_LARGE (or than
+ * `capacity`), NACRE_IO. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_passphrase_file(const char *path, char *buffer, size_t capacity,
                                                               size_t *ret_size);
 
-/* The functions below work on the keyring file of a `local:` URI (NULL: "local:"), which must be there. They do not
- * touch stores: one that is open sees a changed keyring with its next KMS call. Each change is on stable storage on
- * return; one that was interrupted leaves the old keyring or the new one. Errors, for all: NACRE_KEY_MISSING (no
- * keyring; no passphrase, or a wrong one), NACRE_KEY_DENIED (not the user's own, or others may read it),
- * NACRE_CORRUPT, NACRE_TAMPERED, NACRE_UNSUPPORTED, NACRE_IO, NACRE_NO_MEMORY; and for those that change it
- * NACRE_LOCKED (another process is changing it) and NACRE_NO_SPACE. Since 0.1. */
+/* The functions below work on the keyring file of a `local:` URI (NULL: "local:"), which must be there.
+ * They do not touch stores: one that is open sees a changed keyring with its next KMS call. Each change is
+ * on stable storage on return; one that was interrupted leaves the old keyring or the new one. Errors, for
+ * all: NACRE_KEY_MISSING (no keyring; no passphrase, or a wrong one), NACRE_KEY_DENIED (not the user's
+ * own, or others may read it), NACRE_CORRUPT, NACRE_TAMPERED, NACRE_UNSUPPORTED, NACRE_IO,
+ * NACRE_NO_MEMORY; and for those that change it NACRE_LOCKED (another process is changing it) and
+ * NACRE_NO_SPACE. Since 0.1. */
 
 /* Whether the keyring lies under a passphrase; asks for none. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_keyring_is_protected(const char *uri, bool *ret_protected);
@@ -105,19 +105,20 @@ typedef struct nacre_keyring_key {
 
 /* The keys of the keyring, the oldest first: never their secrets. NACRE_TOO_LARGE when there are more than
  * `capacity` (`*ret_count` says how many then too). */
-NACRE_API NACRE_MUST_CHECK nacre_status nacre_keyring_list(const char *uri, nacre_passphrase_ask ask, void *ask_arg,
-                                                           nacre_keyring_key *ret_keys, size_t capacity,
-                                                           size_t *ret_count);
-/* Adds a new root key, which wraps table keys from now on. What older keys wrapped stays theirs until those table
- * keys are changed. `ret_id` (may be NULL) takes its id. NACRE_TOO_LARGE at NACRE_KEYRING_KEYS_MAX. */
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_keyring_list(const char *uri, nacre_passphrase_ask ask,
+                                                           void *ask_arg, nacre_keyring_key *ret_keys,
+                                                           size_t capacity, size_t *ret_count);
+/* Adds a new root key, which wraps table keys from now on. What older keys wrapped stays theirs until
+ * those table keys are changed. `ret_id` (may be NULL) takes its id. NACRE_TOO_LARGE at
+ * NACRE_KEYRING_KEYS_MAX. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_keyring_add_key(const char *uri, nacre_passphrase_ask ask,
                                                               void *ask_arg, char ret_id[40]);
-/* Removes a root key for good: what it alone wraps cannot be opened again. NACRE_NOT_FOUND when it is not there,
- * NACRE_INVALID for the only one. */
+/* Removes a root key for good: what it alone wraps cannot be opened again. NACRE_NOT_FOUND when it is not
+ * there, NACRE_INVALID for the only one. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_keyring_remove_key(const char *uri, nacre_passphrase_ask ask,
                                                                  void *ask_arg, const char *id);
-/* Puts the keyring under a new passphrase, which is asked for with `confirm`, after the one that it lies under, if
- * any. Copies of the keyring, and perhaps blocks of the disk, still hold what it was before. */
+/* Puts the keyring under a new passphrase, which is asked for with `confirm`, after the one that it lies
+ * under, if any. Copies of the keyring, and perhaps blocks of the disk, still hold what it was before. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_keyring_protect(const char *uri, nacre_passphrase_ask ask,
                                                               void *ask_arg);
 /* Takes the passphrase away. */

@@ -33,7 +33,7 @@
  *   R reads     nacre_get, _get_into, _multi_get, nacre_iter_status
  *   W writes    nacre_put, _delete, _write
  *   C care      nacre_sync, _flush, _compact, _wait_idle, nacre_table_close, nacre_close
- *   V verify    nacre_verify
+ *   V verify    nacre_verify; nacre_salvage, which opens and writes too
  *
  *   NACRE_NOT_FOUND        O T R        no such store, table or key; no place for a keyring
  *   NACRE_EXISTS           O T          the name is taken
@@ -424,7 +424,8 @@ typedef struct nacre_salvage_options {
   /* Wraps the new store's keys; no URI: the source's default_key. */
   nacre_key_spec to_key;
   /* How the damaged store is opened, and but for the key the new one; NULL: the defaults. Not used: create,
-   * must_not_exist, read_only, workers, cache_bytes, memory_bytes_max, on_event. */
+   * must_not_exist, read_only, workers, cache_bytes, memory_bytes_max, on_event, and for the new store
+   * pinned_commitment. */
   const nacre_store_options *source;
   /* Also bring out log groups that are authentic but lie behind a gap in the history of writes: they may rest
    * on writes that are lost. They come out in their own order, never over a newer write. */
