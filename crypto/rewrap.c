@@ -55,7 +55,7 @@ static bool slots_equal(const nc_header_slot slots[NC_SLOT_COUNT], const bool go
   return memcmp(a, b, NC_SLOT_BYTES) == 0;
 }
 
-static nacre_status look(rewrapping *r, const nc_sealed_expect *expect, nacre_error *err) {
+static nacre_status look(rewrapping *r, const nc_sealed_expect *expect, bool was_durable, nacre_error *err) {
   nc_header_slot slots[NC_SLOT_COUNT];
   bool good[NC_SLOT_COUNT];
   int pick = 0;
@@ -66,7 +66,7 @@ static nacre_status look(rewrapping *r, const nc_sealed_expect *expect, nacre_er
   const nc_kek_pin *active = nc_kek_describe(nc_table_keys_active(r->keys));
   r->equal = slots_equal(slots, good);
   r->current = nc_uuid_equal(&slots[pick].kek_id, &active->id);
-  if (r->equal && r->current && expect == NULL) return NACRE_OK;
+  if (r->equal && r->current && was_durable && expect == NULL) return NACRE_OK; /* nothing is to be done */
   NC_TRY(authenticate(r, slots, good, pick, err));
   r->current = nc_uuid_equal(&r->good.kek_id, &active->id);
   return expect == NULL ? NACRE_OK : nc_header_expected(&r->good, expect, err);
@@ -175,7 +175,7 @@ nacre_status nc_rewrap_file(const nc_dir *dir, const char *name, const nc_table_
   r->keys = keys;
   nacre_status status = nc_file_open(dir, name, true, &r->file, err);
   if (status == NACRE_OK) {
-    status = look(r, expect, err);
+    status = look(r, expect, was_durable, err);
     if (status == NACRE_OK) status = settle(r, was_durable, err);
     if (status != NACRE_OK) nc_fail_in(err, status, r->file.label, 0);
     nc_file_close(&r->file);

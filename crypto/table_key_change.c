@@ -66,6 +66,7 @@ nacre_status nc_table_keys_succeed(const nc_kms *kms, const nc_table_keys *keys,
   NC_TRY(check_specs(succession->spec_count, err));
   NC_TRY(nc_key_edit_create(kms->env, nc_table_keys_table(keys), keys, &e, err));
   drop_newer(e, keys);
+  nc_key_edit_keep_newest(e); /* else it is full long before there are as many versions as there may be */
   nacre_status status = succeed(e, kms, succession, err);
   if (status == NACRE_OK) status = nc_key_edit_finish(e, ret_keys, err);
   nc_key_edit_destroy(e);

@@ -130,15 +130,27 @@ nacre_status nc_key_edit_add_wrap(nc_key_edit *e, const nc_kms *kms, uint32_t ve
   return NACRE_OK;
 }
 
-static bool is_newest_of(const nc_key_edit *e, uint32_t wrap, const nacre_slice *uris, size_t uri_count) {
+static bool is_newest(const nc_key_edit *e, uint32_t wrap) {
   const nc_key_wrap *w = &e->file.wraps[wrap];
-  bool wanted = false;
-  for (size_t i = 0; i < uri_count; i++) wanted = wanted || nc_slice_equal(w->uri, uris[i]);
-  for (uint32_t i = wrap + 1; wanted && i < e->file.wrap_count; i++) {
+  for (uint32_t i = wrap + 1; i < e->file.wrap_count; i++) {
     const nc_key_wrap *later = &e->file.wraps[i];
     if (later->version_index == w->version_index && nc_slice_equal(later->uri, w->uri)) return false;
   }
-  return wanted;
+  return true;
+}
+
+void nc_key_edit_keep_newest(nc_key_edit *e) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < e->file.wrap_count; i++) {
+    if (is_newest(e, i)) e->file.wraps[kept++] = e->file.wraps[i]; /* `kept` never overtakes what is looked at */
+  }
+  e->file.wrap_count = kept;
+}
+
+static bool is_newest_of(const nc_key_edit *e, uint32_t wrap, const nacre_slice *uris, size_t uri_count) {
+  bool wanted = false;
+  for (size_t i = 0; i < uri_count; i++) wanted = wanted || nc_slice_equal(e->file.wraps[wrap].uri, uris[i]);
+  return wanted && is_newest(e, wrap);
 }
 
 void nc_key_edit_keep_wraps(nc_key_edit *e, uint32_t version, const nacre_slice *uris, size_t uri_count) {

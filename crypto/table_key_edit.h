@@ -27,6 +27,8 @@ NC_MUST_CHECK nacre_status nc_key_edit_add_version(nc_key_edit *e, nacre_error *
 NC_MUST_CHECK nacre_status nc_key_edit_add_wrap(nc_key_edit *e, const nc_kms *kms, uint32_t version,
                                                 const nacre_key_spec *spec, bool may_create, nacre_error *err);
 void nc_key_edit_drop_version(nc_key_edit *e, uint32_t version);
+/* Of the wraps of each version keeps the newest under each URI: the others were made by earlier changes. */
+void nc_key_edit_keep_newest(nc_key_edit *e);
 /* Of the wraps of a version keeps the newest under each of these URIs; all, when none is under any. */
 void nc_key_edit_keep_wraps(nc_key_edit *e, uint32_t version, const nacre_slice *uris, size_t uri_count);
 /* The whole file with its MACs, as a set of keys. */

@@ -10,6 +10,7 @@
 #include "options.h"
 
 #define B(id) OPTION_BIT(OPTION_##id)
+#define STORE_KEYS (B(KEY) | B(TRUST_KEY))
 #define RANGE_OPTIONS (B(PREFIX) | B(FROM) | B(TO) | B(HEX) | B(BASE64))
 
 static const command commands[] = {
@@ -39,18 +40,38 @@ static const command commands[] = {
      "A table has a key of its own, wrapped by the store's key or, with --key, by the keys\n"
      "named; any one of them opens it.",
      "  nacre table create /srv/records people --compression zstd",
-     B(STORE_KEY) | B(TABLE_KEY) | B(COMPRESSION) | B(BLOCK_BYTES) | B(FILTER_BITS), 2, 2,
+     B(STORE_KEY) | B(TRUST_KEY) | B(TABLE_KEY) | B(COMPRESSION) | B(BLOCK_BYTES) | B(FILTER_BITS), 2, 2,
      tool_table_create_run},
-    {"table list", "STORE", "list the tables of a store", NULL, "  nacre table list /srv/records", B(KEY), 1,
+    {"table list", "STORE", "list the tables of a store", NULL, "  nacre table list /srv/records", STORE_KEYS, 1,
      1, tool_table_list_run},
     {"table info", "STORE TABLE", "show how a table is set up, and under which keys", NULL,
-     "  nacre table info /srv/records people", B(KEY), 2, 2, tool_table_info_run},
+     "  nacre table info /srv/records people", STORE_KEYS, 2, 2, tool_table_info_run},
     {"table rename", "STORE TABLE NEW", "give a table another name", NULL,
-     "  nacre table rename /srv/records people persons", B(KEY), 3, 3, tool_table_rename_run},
+     "  nacre table rename /srv/records people persons", STORE_KEYS, 3, 3, tool_table_rename_run},
     {"table drop", "STORE TABLE", "destroy a table for good",
      "The table's wrapped keys go first, then its files: what is left of them anywhere cannot be\n"
      "read again.",
-     "  nacre table drop /srv/records people", B(KEY), 2, 2, tool_table_drop_run},
+     "  nacre table drop /srv/records people", STORE_KEYS, 2, 2, tool_table_drop_run},
+    {"keys status", "STORE [TABLE]", "show under which keys the tables are, and what may be disabled",
+     "Asks every KMS key once, and counts the files under each version of a table's key. Without\n"
+     "TABLE: the catalogue, which is under the store's own key, and every table. A table whose key\n"
+     "is gone is told, and the others are shown.",
+     "  nacre keys status /srv/records", STORE_KEYS, 1, 2, tool_keys_status_run},
+    {"keys set", "STORE [TABLE]", "put a table, or without TABLE the catalogue, under other KMS keys",
+     "A new table key is made and wrapped by each --key; new files use it at once, and the headers\n"
+     "of the others are rewritten in the background, by this command or whatever opens the table\n"
+     "next. The data stay as they are. Keep the old keys until nacre keys wait says that they are\n"
+     "not needed any more. The catalogue has one key, and is always waited for; from then on the\n"
+     "new key opens the store, as the user's trust file remembers.",
+     "  nacre keys set /srv/records people --key local:/mnt/vault/keyring --wait",
+     B(STORE_KEY) | B(TRUST_KEY) | B(TABLE_KEY) | B(WAIT), 1, 2, tool_keys_set_run},
+    {"keys rotate", "STORE [TABLE]", "give a table, or without TABLE the catalogue, a new table key",
+     "As keys set, under the KMS keys that there are.", "  nacre keys rotate /srv/records people --wait",
+     STORE_KEYS | B(WAIT), 1, 2, tool_keys_rotate_run},
+    {"keys wait", "STORE [TABLE]", "wait until every file is under its newest table key",
+     "Goes on with a change of keys that was interrupted. Without TABLE: of the catalogue and every\n"
+     "table. Says which versions and KMS keys are not needed any more.",
+     "  nacre keys wait /srv/records people", STORE_KEYS, 1, 2, tool_keys_wait_run},
     {"put", "STORE TABLE KEY VALUE", "store a value under a key",
      "VALUE - reads the value from standard input; with --value-file, leave VALUE out. Both are\n"
      "better places for secrets: other users can see command lines. Keys and values are taken as\n"
@@ -58,19 +79,19 @@ static const command commands[] = {
      "taken byte for byte).",
      "  nacre put /srv/records people ada 'Ada Lovelace'\n"
      "  nacre put /srv/records people ada - < ada.json",
-     B(KEY) | B(VALUE_FILE) | B(SYNC) | B(HEX) | B(BASE64), 3, 4, tool_put_run},
+     STORE_KEYS | B(VALUE_FILE) | B(SYNC) | B(HEX) | B(BASE64), 3, 4, tool_put_run},
     {"get", "STORE TABLE KEY", "print the value of a key",
      "Writes the value byte for byte, with a newline after it only on a terminal. Exit status 3\n"
      "when there is none.",
-     "  nacre get /srv/records people ada", B(KEY) | B(HEX) | B(BASE64), 3, 3, tool_get_run},
+     "  nacre get /srv/records people ada", STORE_KEYS | B(HEX) | B(BASE64), 3, 3, tool_get_run},
     {"delete", "STORE TABLE KEY", "delete a key", "Deleting a key that is not there is no error.",
-     "  nacre delete /srv/records people ada", B(KEY) | B(SYNC) | B(HEX) | B(BASE64), 3, 3, tool_delete_run},
+     "  nacre delete /srv/records people ada", STORE_KEYS | B(SYNC) | B(HEX) | B(BASE64), 3, 3, tool_delete_run},
     {"scan", "STORE TABLE", "print the entries of a range of keys, in order",
      "One entry a line: key, tab, value, with \\t \\n \\r \\\\ and \\xNN for what is not printable.",
      "  nacre scan /srv/records people --prefix a --limit 10",
-     B(KEY) | RANGE_OPTIONS | B(LIMIT) | B(REVERSE) | B(KEYS_ONLY), 2, 2, tool_scan_run},
+     STORE_KEYS | RANGE_OPTIONS | B(LIMIT) | B(REVERSE) | B(KEYS_ONLY), 2, 2, tool_scan_run},
     {"count", "STORE TABLE", "count the keys of a range", NULL,
-     "  nacre count /srv/records people --from a --to n", B(KEY) | RANGE_OPTIONS, 2, 2, tool_count_run},
+     "  nacre count /srv/records people --from a --to n", STORE_KEYS | RANGE_OPTIONS, 2, 2, tool_count_run},
     {"import", "STORE TABLE FILE", "load records from a file",
      "tsv    key TAB value, with the escapes \\t \\n \\r \\\\ and \\xNN\n"
      "csv    RFC 4180, the first line names the columns. The key is the first column, or the one\n"
@@ -83,13 +104,15 @@ static const command commands[] = {
      "batches of --batch lines or 1 MiB; a batch is written whole or not at all. When it stops\n"
      "early, --from-line continues where it stopped.",
      "  nacre import /srv/records people people.csv --key-field id --create",
-     B(KEY) | B(FORMAT) | B(KEY_FIELD) | B(SYNC) | B(FROM_LINE) | B(SKIP_BAD) | B(BATCH) | B(CREATE) |
+     STORE_KEYS | B(FORMAT) | B(KEY_FIELD) | B(SYNC) | B(FROM_LINE) | B(SKIP_BAD) | B(BATCH) | B(CREATE) |
          B(ACKNOWLEDGE),
      3, 3, tool_import_run},
-    {"export", "STORE TABLE", "write records to standard output",
+    {"export", "STORE [TABLE]", "write records to standard output",
      "The inverse of import: what is exported in any format is imported again exactly, any bytes\n"
-     "included. The format is jsonl unless --format says otherwise.",
-     "  nacre export /srv/records people --format csv > people.csv", B(KEY) | B(FORMAT) | RANGE_OPTIONS, 2, 2,
+     "included. The format is jsonl unless --format says otherwise. Without TABLE: every table, in\n"
+     "jsonl with the table's name in each line; one that cannot be read is told, and the others\n"
+     "are written.",
+     "  nacre export /srv/records people --format csv > people.csv", STORE_KEYS | B(FORMAT) | RANGE_OPTIONS, 1, 2,
      tool_export_run},
     {"inspect", "FILE...", "say what a file of a store is and whether it is whole, without any key",
      "Shows the headers, the key id, the frames and what is damaged at which offset. Needs no\n"
@@ -102,12 +125,12 @@ static const command commands[] = {
      "keys are taken from the store two directories above the file, or the one that --keys\n"
      "names.",
      "  nacre dump /srv/records/*/00000000000000000004.seg --entries",
-     B(KEY) | B(KEYS_STORE) | B(BLOCKS) | B(ENTRIES) | B(RAW) | B(HEX) | B(BASE64), 1, -1, tool_dump_run},
+     STORE_KEYS | B(KEYS_STORE) | B(BLOCKS) | B(ENTRIES) | B(RAW) | B(HEX) | B(BASE64), 1, -1, tool_dump_run},
     {"verify", "STORE [TABLE]", "check every byte of a store and name each fault",
      "Authenticates every frame of every file, and checks every order, count and cross-\n"
      "reference, then what stands twice (header slots, key files). Changes nothing. Exit status\n"
      "4 on any fault.",
-     "  nacre verify /srv/records", B(KEY) | B(KEYLESS), 1, 2, tool_verify_run},
+     "  nacre verify /srv/records", STORE_KEYS | B(KEYLESS), 1, 2, tool_verify_run},
     {"salvage", "STORE [TABLE]", "bring out what a damaged store still holds of a table, to a new store",
      "Copies everything that authenticates to the new store that --to names, and lists what is\n"
      "lost: file, offset, what is wrong, and between which keys. STORE is not changed and may lie\n"
@@ -117,14 +140,14 @@ static const command commands[] = {
      "a manifest so may deleted keys. Exit status 4 when anything is lost; what could be brought\n"
      "out is in the new store also then.",
      "  nacre salvage /mnt/broken people --to /srv/rescued",
-     B(KEY) | B(TO_STORE) | B(TO_KEY) | B(BEYOND_GAPS) | B(HEX) | B(BASE64), 1, 2, tool_salvage_run},
+     STORE_KEYS | B(TO_STORE) | B(TO_KEY) | B(BEYOND_GAPS) | B(HEX) | B(BASE64), 1, 2, tool_salvage_run},
     {"flush", "STORE TABLE", "write what is only in the log to a segment", NULL,
-     "  nacre flush /srv/records people", B(KEY), 2, 2, tool_flush_run},
+     "  nacre flush /srv/records people", STORE_KEYS, 2, 2, tool_flush_run},
     {"compact", "STORE TABLE", "merge all segments of a table into one run",
-     "Deleted and overwritten entries leave the disk.", "  nacre compact /srv/records people", B(KEY), 2, 2,
+     "Deleted and overwritten entries leave the disk.", "  nacre compact /srv/records people", STORE_KEYS, 2, 2,
      tool_compact_run},
     {"stats", "STORE [TABLE]", "show segments, logs, sizes and counts", NULL, "  nacre stats /srv/records",
-     B(KEY), 1, 2, tool_stats_run},
+     STORE_KEYS, 1, 2, tool_stats_run},
     {"help", "[COMMAND | ID | errors]", "list the commands, or say all about one",
      "An error's number stands with its message: help and that number tell what it means and what\n"
      "helps; errors lists all of them.",

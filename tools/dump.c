@@ -95,19 +95,22 @@ static bool store_of(const char *path, char store[PATH_MAX], bool *ret_catalogue
 }
 
 static int open_keys(dump *d, const walk *w, const char *store, nacre_seal_domain **ret_domain) {
-  nacre_store_options store_options = tool_store_options(d->o);
+  opening p;
   char name[8 + NC_UUID_TEXT_BYTES] = "uuid:";
   if (w->pick < 0) {
     return tool_fail(d->o, NACRE_CORRUPT, d->path,
                      "both header slots are bad, so nothing tells which key opens this file");
   }
   nc_uuid_format(&w->slots[w->pick].identity.origin_table, name + 5);
-  nacre_status status =
-      d->catalogue ? NACRE_NOT_FOUND : nacre_table_keys_open(store, &store_options, name, ret_domain);
-  if (status == NACRE_NOT_FOUND) { /* perhaps the catalogue's, also when copied out of its directory */
+  int begun = tool_opening_begin(d->o, store, &p);
+  nacre_status status = NACRE_NOT_FOUND;
+  if (begun == TOOL_DONE && !d->catalogue) status = nacre_table_keys_open(store, &p.options, name, ret_domain);
+  if (begun == TOOL_DONE && status == NACRE_NOT_FOUND) { /* perhaps the catalogue's, also when copied out */
     d->catalogue = true;
-    status = nacre_table_keys_open(store, &store_options, NULL, ret_domain);
+    status = nacre_table_keys_open(store, &p.options, NULL, ret_domain);
   }
+  tool_opening_end(&p);
+  if (begun != TOOL_DONE) return begun;
   if (status == NACRE_NOT_FOUND && d->o->keys_store == NULL) {
     return tool_fail(d->o, status, NULL, "%s lies in no store that has its keys; --keys STORE names one",
                      d->path);

@@ -32,7 +32,7 @@ static void tell(const options *o, const char *keyring, bool is_protected) {
   } else if (!o->quiet) {
     printf("Made the store %s under the key %s.\n", o->arguments[0], o->store_key.uri);
     tool_text_styled(stdout, STYLE_HEAD,
-                     "Without that key the store is lost; name it with --key whenever you open it.");
+                     "Without that key the store is lost. It is remembered for you; others name it with --key.");
     putchar('\n');
   }
 }
@@ -72,12 +72,14 @@ int tool_init_run(const options *o) {
   bool is_protected = false;
   int passphrase = check_passphrase(o, local, keyring);
   if (passphrase != TOOL_DONE) return passphrase;
-  nacre_store_options store_options = tool_store_options(o);
-  store_options.create = true;
-  store_options.must_not_exist = true;
   session a = {0};
-  if (nacre_open(o->arguments[0], &store_options, &a.store) != NACRE_OK) return open_failed(o);
-  int status = tool_session_close(o, &a, TOOL_DONE);
+  int status = tool_opening_begin_new(o, &a.opening);
+  if (status != TOOL_DONE) return status;
+  a.opening.options.create = true;
+  a.opening.options.must_not_exist = true;
+  if (nacre_open(o->arguments[0], &a.opening.options, &a.store) != NACRE_OK) return open_failed(o);
+  tool_opening_learn(o, &a.opening, a.store);
+  status = tool_session_close(o, &a, TOOL_DONE);
   if (status != TOOL_DONE) return status;
   char *whole =
       local ? realpath(keyring, NULL) : NULL; /* NACRE_KEYRING may depend on the working directory */

@@ -25,7 +25,9 @@ static void occupy_standard_descriptors(void) {
 static int leading_options(int argc, char **argv) {
   int count = 0;
   while (count + 1 < argc && argv[count + 1][0] == '-') {
-    bool takes_value = strcmp(argv[count + 1], "--key") == 0 || strcmp(argv[count + 1], "--store-key") == 0;
+    const char *word = argv[count + 1];
+    bool takes_value =
+        strcmp(word, "--key") == 0 || strcmp(word, "--store-key") == 0 || strcmp(word, "--trust-key") == 0;
     count += takes_value && count + 2 < argc ? 2 : 1;
   }
   return count;

@@ -70,6 +70,8 @@ static const option_words words_of[OPTION_COUNT] = {
     [OPTION_PASSPHRASE] = {"passphrase", NULL, "put a keyring that is made under a passphrase"},
     [OPTION_NEW_PASSPHRASE_FILE] = {"new-passphrase-file", "FILE", "the first line of FILE is the new one"},
     [OPTION_REMOVE] = {"remove", NULL, "the keyring is to have no passphrase any more"},
+    [OPTION_TRUST_KEY] = {"trust-key", "URI", "a further key that may be asked to open the store; may be repeated"},
+    [OPTION_WAIT] = {"wait", NULL, "return only once every file is under the new key"},
 };
 
 static bool takes(const command *c, unsigned id) {
@@ -198,6 +200,13 @@ static int table_key_option(options *o, const char *text) {
   return check_key_spec(o, &o->table_keys[o->table_key_count++]);
 }
 
+static int trust_key_option(options *o, const char *text) {
+  if (o->trusted_key_count == NACRE_KEY_SPECS_MAX)
+    return tool_fail_usage(o, "--trust-key may be given %zu times at most", NACRE_KEY_SPECS_MAX);
+  o->trusted_keys[o->trusted_key_count] = key_spec(o, text);
+  return check_key_spec(o, &o->trusted_keys[o->trusted_key_count++]);
+}
+
 static int store_key_option(options *o, nacre_key_spec *key, const char *text) {
   if (key->uri != NULL) return tool_fail_usage(o, "a store has one key: it may be named only once");
   *key = key_spec(o, text);
@@ -237,6 +246,7 @@ static bool switch_option(options *o, option_id id) {
       [OPTION_BEYOND_GAPS] = &o->beyond_gaps,
       [OPTION_PASSPHRASE] = &o->passphrase,
       [OPTION_REMOVE] = &o->remove,
+      [OPTION_WAIT] = &o->wait,
   };
   if (switches[id] == NULL) return false;
   *switches[id] = true;
@@ -265,6 +275,7 @@ static int apply(options *o, option_id id, const char *text) {
   if (id == OPTION_KEY || id == OPTION_STORE_KEY) return store_key_option(o, &o->store_key, text);
   if (id == OPTION_TO_KEY) return store_key_option(o, &o->to_key, text);
   if (id == OPTION_TABLE_KEY) return table_key_option(o, text);
+  if (id == OPTION_TRUST_KEY) return trust_key_option(o, text);
   if (id == OPTION_COMPRESSION) return compression_option(o, text);
   if (id == OPTION_BLOCK_BYTES) return block_bytes_option(o, text);
   if (id == OPTION_FILTER_BITS) return filter_bits_option(o, text);

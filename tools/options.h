@@ -17,7 +17,7 @@ typedef enum option_id {
   OPTION_HELP,
   OPTION_KEY,       /* the store's default key */
   OPTION_STORE_KEY, /* the same, where --key means a table's */
-  OPTION_TABLE_KEY, /* --key of `table create`; may be repeated */
+  OPTION_TABLE_KEY, /* --key of `table create` and `keys set`; may be repeated */
   OPTION_COMPRESSION,
   OPTION_BLOCK_BYTES,
   OPTION_FILTER_BITS,
@@ -51,6 +51,8 @@ typedef enum option_id {
   OPTION_PASSPHRASE,
   OPTION_NEW_PASSPHRASE_FILE,
   OPTION_REMOVE,
+  OPTION_TRUST_KEY, /* may be repeated */
+  OPTION_WAIT,
   OPTION_COUNT
 } option_id;
 #define OPTION_BIT(id) ((uint64_t)1 << (id))
@@ -68,20 +70,22 @@ struct options {
   int argument_count;
   char **arguments;
   bool json, quiet, help, sync, reverse, keys_only, skip_bad, create, acknowledge, frames, blocks, entries,
-      raw, keyless, beyond_gaps, passphrase, remove;
+      raw, keyless, beyond_gaps, passphrase, remove, wait;
   nacre_key_spec store_key; /* uri NULL: none was named */
   nacre_key_spec to_key;    /* of the new store; uri NULL: the same as the store's */
   nacre_key_spec table_keys[NACRE_KEY_SPECS_MAX];
   size_t table_key_count;
+  nacre_key_spec trusted_keys[NACRE_KEY_SPECS_MAX]; /* besides the store's */
+  size_t trusted_key_count;
   nacre_compression compression;
   uint32_t block_bytes, filter_bits;
   bytes_form form;
   record_format format;
   const char *value_file, *prefix, *from, *to, *key_field, *keys_store, *keyring, *new_passphrase_file;
-  uint64_t limit;                        /* NACRE_NONE: no limit */
-  uint64_t from_line;                    /* from 1 */
-  uint64_t batch;                        /* lines */
-  char *copies[NACRE_KEY_SPECS_MAX + 2]; /* what the key specs point into */
+  uint64_t limit;                            /* NACRE_NONE: no limit */
+  uint64_t from_line;                        /* from 1 */
+  uint64_t batch;                            /* lines */
+  char *copies[2 * NACRE_KEY_SPECS_MAX + 2]; /* what the key specs point into */
   size_t copy_count;
 };
 

@@ -24,27 +24,42 @@ void tool_progress_begin(progress *p, const options *o, const char *doing, uint6
   p->shown = !o->quiet && !o->json && isatty(STDERR_FILENO) == 1;
 }
 
-void tool_progress_update(progress *p, uint64_t done_bytes, uint64_t records) {
-  if (!p->shown) return;
+/* Whether it is time to draw; the line is begun then. */
+static bool begin_line(progress *p) {
+  if (!p->shown) return false;
   uint64_t now = now_ns();
-  if (now - p->drawn_ns < DRAW_EVERY_NS) return;
+  if (now - p->drawn_ns < DRAW_EVERY_NS) return false;
   p->drawn_ns = now;
   p->drawn = true;
-  char size[TOOL_UNIT_TEXT_BYTES], count[TOOL_UNIT_TEXT_BYTES];
-  (void)tool_text_size(size, done_bytes, false);
-  (void)tool_text_count(count, records);
   fprintf(stderr, "\r\033[K%s", p->doing);
-  if (p->total != NACRE_NONE && p->total != 0) {
-    uint64_t done = done_bytes < p->total ? done_bytes : p->total;
-    int filled = (int)((double)done / (double)p->total * BAR_WIDTH);
-    char bar[BAR_WIDTH + 1];
-    memset(bar, '.', BAR_WIDTH);
-    memset(bar, '#', (size_t)filled);
-    bar[BAR_WIDTH] = 0;
-    fprintf(stderr, " [%s] %3d %%", bar, (int)((double)done / (double)p->total * 100));
-  }
-  fprintf(stderr, "  %s", size);
-  if (records != 0) fprintf(stderr, "  %s records", count);
+  return true;
+}
+
+static void draw_bar(uint64_t done, uint64_t total) {
+  if (total == NACRE_NONE || total == 0) return;
+  if (done > total) done = total;
+  int filled = (int)((double)done / (double)total * BAR_WIDTH);
+  char bar[BAR_WIDTH + 1];
+  memset(bar, '.', BAR_WIDTH);
+  memset(bar, '#', (size_t)filled);
+  bar[BAR_WIDTH] = 0;
+  fprintf(stderr, " [%s] %3d %%", bar, (int)((double)done / (double)total * 100));
+}
+
+void tool_progress_update(progress *p, uint64_t done_bytes, uint64_t records) {
+  char size[TOOL_UNIT_TEXT_BYTES], count[TOOL_UNIT_TEXT_BYTES];
+  if (!begin_line(p)) return;
+  draw_bar(done_bytes, p->total);
+  fprintf(stderr, "  %s", tool_text_size(size, done_bytes, false));
+  if (records != 0) fprintf(stderr, "  %s records", tool_text_count(count, records));
+  (void)fflush(stderr);
+}
+
+void tool_progress_count(progress *p, uint64_t done, uint64_t total, const char *things) {
+  char count[TOOL_UNIT_TEXT_BYTES];
+  if (!begin_line(p)) return;
+  draw_bar(done, total);
+  fprintf(stderr, "  %s %s", tool_text_count(count, done), things);
   (void)fflush(stderr);
 }
 

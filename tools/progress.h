@@ -19,6 +19,8 @@ typedef struct progress {
 void tool_progress_begin(progress *p, const options *o, const char *doing, uint64_t total_bytes);
 /* Draws at most ten times a second. */
 void tool_progress_update(progress *p, uint64_t done_bytes, uint64_t records);
+/* The same for work that is counted in things. */
+void tool_progress_count(progress *p, uint64_t done, uint64_t total, const char *things);
 /* Takes the line away; also before anything else is written to standard error. */
 void tool_progress_clear(progress *p);
 uint64_t tool_progress_elapsed_ns(const progress *p);

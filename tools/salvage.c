@@ -121,12 +121,14 @@ int tool_salvage_run(const options *o) {
     return tool_fail_usage(o, "salvage needs --to NEW: the new store's directory");
   int status = tool_key_check(o, o->to_key.uri);
   if (status != TOOL_DONE) return status;
-  nacre_store_options source = tool_store_options(o);
+  opening source;
+  status = tool_opening_begin(o, o->arguments[0], &source);
+  if (status != TOOL_DONE) return status;
   progress bar;
   tool_progress_begin(&bar, o, "salvaging", NACRE_NONE);
   nacre_salvage_options salvage_options = {.to = o->to,
                                            .to_key = o->to_key,
-                                           .source = &source,
+                                           .source = &source.options,
                                            .beyond_gaps = o->beyond_gaps,
                                            .on_progress = on_progress,
                                            .progress_arg = &bar};
@@ -144,5 +146,6 @@ int tool_salvage_run(const options *o) {
     status = TOOL_DAMAGED;
   }
   nacre_faults_free(report.faults);
+  tool_opening_end(&source);
   return status;
 }

@@ -50,34 +50,30 @@ static json_t *stats_json(const char *name, const nacre_stats *s) {
   return object;
 }
 
-static int one(const options *o, session *a, const char *name) {
+typedef struct stats_state {
+  const options *o;
+  session session;
+} stats_state;
+
+static int one(void *arg, const nacre_table_info *info) {
+  stats_state *s = arg;
   nacre_stats stats;
-  int status = tool_session_table(o, ACCESS_READ, name, a);
+  int status = tool_session_table(s->o, ACCESS_READ, info->name, &s->session);
   if (status != TOOL_DONE) return status;
-  if (nacre_table_stats(a->table, &stats) != NACRE_OK) {
-    status = tool_fail_last(o);
-  } else if (o->json) {
-    tool_json_line(stats_json(name, &stats), stdout);
+  if (nacre_table_stats(s->session.table, &stats) != NACRE_OK) {
+    status = tool_fail_table(s->o, info->name);
+  } else if (s->o->json) {
+    tool_json_line(stats_json(info->name, &stats), stdout);
   } else {
-    stats_text(name, &stats);
+    stats_text(info->name, &stats);
   }
-  if (nacre_table_close(a->table) != NACRE_OK && status == TOOL_DONE) status = tool_fail_last(o);
-  a->table = NULL;
-  return status;
+  return tool_session_leave(s->o, &s->session, status);
 }
 
+/* A table that does not open is told, and the others are still shown. */
 int tool_stats_run(const options *o) {
-  session a;
-  nacre_table_infos *infos = NULL;
-  int status = tool_store_open(o, ACCESS_READ, &a);
+  stats_state s = {.o = o};
+  int status = tool_store_open(o, ACCESS_READ, &s.session);
   if (status != TOOL_DONE) return status;
-  if (o->argument_count == 2) return tool_session_close(o, &a, one(o, &a, o->arguments[1]));
-  if (nacre_table_list(a.store, &infos) != NACRE_OK) status = tool_fail_last(o);
-  /* A table that does not open is told, and the others are still shown. */
-  for (size_t i = 0; infos != NULL && i < nacre_table_infos_count(infos); i++) {
-    int told = one(o, &a, nacre_table_infos_at(infos, i)->name);
-    if (status == TOOL_DONE) status = told;
-  }
-  nacre_table_infos_free(infos);
-  return tool_session_close(o, &a, status);
+  return tool_session_close(o, &s.session, tool_session_each(o, &s.session, one, &s));
 }

@@ -8,15 +8,8 @@
 
 #include "exit_status.h"
 #include "failure.h"
-#include "passphrase.h"
 #include "render_text.h"
 #include "text_key.h"
-
-nacre_store_options tool_store_options(const options *o) {
-  nacre_store_options made = {.default_key = o->store_key, .region = o->store_key.region};
-  tool_passphrase_source(o, &made.passphrase, &made.passphrase_arg);
-  return made;
-}
 
 int tool_key_check(const options *o, const char *uri) {
   if (uri == NULL || strncmp(uri, "local:", 6) != 0 || uri[6] == 0 || uri[6] == '/') return TOOL_DONE;
@@ -24,12 +17,23 @@ int tool_key_check(const options *o, const char *uri) {
       o, "%s: give the keyring's path from / on; the store keeps it, and is opened from anywhere", uri);
 }
 
-int tool_store_open(const options *o, access_mode mode, session *ret_session) {
-  nacre_store_options store_options = tool_store_options(o);
-  store_options.read_only = mode == ACCESS_READ;
+int tool_store_open_watched(const options *o, access_mode mode, tool_on_event *on_event, void *arg,
+                            session *ret_session) {
   *ret_session = (session){0};
-  if (nacre_open(o->arguments[0], &store_options, &ret_session->store) != NACRE_OK) return tool_fail_last(o);
+  opening *p = &ret_session->opening;
+  int status = tool_opening_begin(o, o->arguments[0], p);
+  if (status != TOOL_DONE) return tool_session_close(o, ret_session, status);
+  p->options.read_only = mode == ACCESS_READ;
+  p->options.on_event = on_event;
+  p->options.event_arg = arg;
+  if (nacre_open(o->arguments[0], &p->options, &ret_session->store) != NACRE_OK)
+    return tool_session_close(o, ret_session, tool_fail_last(o));
+  tool_opening_learn(o, p, ret_session->store);
   return TOOL_DONE;
+}
+
+int tool_store_open(const options *o, access_mode mode, session *ret_session) {
+  return tool_store_open_watched(o, mode, NULL, NULL, ret_session);
 }
 
 /* What a torn log lost is said whenever a table is opened: it is the only trace of it. */
@@ -46,7 +50,7 @@ static void warn_of_recovery(const options *o, const char *name, nacre_table *ta
 
 int tool_session_table(const options *o, access_mode mode, const char *name, session *a) {
   nacre_table_open_options table_options = {.read_only = mode == ACCESS_READ};
-  if (nacre_table_open(a->store, name, &table_options, &a->table) != NACRE_OK) return tool_fail_last(o);
+  if (nacre_table_open(a->store, name, &table_options, &a->table) != NACRE_OK) return tool_fail_table(o, name);
   warn_of_recovery(o, name, a->table);
   return TOOL_DONE;
 }
@@ -58,18 +62,61 @@ int tool_table_open(const options *o, access_mode mode, session *ret_session) {
   return status == TOOL_DONE ? TOOL_DONE : tool_session_close(o, ret_session, status);
 }
 
-int tool_session_close(const options *o, session *a, int status) {
+int tool_session_leave(const options *o, session *a, int status) {
   if (a->table != NULL && nacre_table_close(a->table) != NACRE_OK) {
     int told = tool_fail_last(o);
     if (status == TOOL_DONE) status = told;
   }
   a->table = NULL;
+  return status;
+}
+
+int tool_session_close(const options *o, session *a, int status) {
+  status = tool_session_leave(o, a, status);
   if (a->store != NULL && nacre_close(a->store) != NACRE_OK) {
     int told = tool_fail_last(o);
     if (status == TOOL_DONE) status = told;
   }
   a->store = NULL;
+  tool_opening_end(&a->opening);
   return status;
+}
+
+void tool_error_of_table(nacre_error *error, const char *table) {
+  char text[sizeof error->text];
+  tool_text_fit(text, sizeof text, error->text);
+  (void)snprintf(error->text, sizeof error->text, "table %.60s: %.*s", table, (int)sizeof error->text - 70, text);
+}
+
+int tool_fail_table(const options *o, const char *table) {
+  nacre_error error;
+  nacre_last_error(&error);
+  tool_error_of_table(&error, table);
+  return tool_fail_error(o, &error);
+}
+
+static bool names(const char *wanted, const nacre_table_info *info) {
+  return strcmp(wanted, info->name) == 0 ||
+         (strncmp(wanted, "uuid:", 5) == 0 && strcmp(wanted + 5, info->uuid) == 0);
+}
+
+int tool_session_each(const options *o, session *a, tool_visit_table *visit, void *arg) {
+  nacre_table_infos *infos = NULL;
+  const char *wanted = o->argument_count > 1 ? o->arguments[1] : NULL;
+  bool found = wanted == NULL;
+  int status = TOOL_DONE;
+  if (nacre_table_list(a->store, &infos) != NACRE_OK) return tool_fail_last(o);
+  for (size_t i = 0; i < nacre_table_infos_count(infos); i++) {
+    const nacre_table_info *info = nacre_table_infos_at(infos, i);
+    if (wanted != NULL && !names(wanted, info)) continue;
+    found = true;
+    int told = visit(arg, info);
+    if (status == TOOL_DONE) status = told;
+  }
+  nacre_table_infos_free(infos);
+  if (found) return status;
+  return tool_fail(o, NACRE_NOT_FOUND, NULL, "the store %s has no table %s (nacre table list %s shows all)",
+                   o->arguments[0], wanted, o->arguments[0]);
 }
 
 int tool_argument_bytes(const options *o, const char *what, const char *text, bytes *to) {

@@ -20,6 +20,7 @@
 
 typedef struct verify_state {
   const options *o;
+  opening opening;
   verify_report report;
   progress progress;
 } verify_state;
@@ -28,6 +29,13 @@ static void on_progress(void *arg, uint64_t bytes_done, uint64_t bytes_total) {
   verify_state *s = arg;
   s->progress.total = bytes_total;
   tool_progress_update(&s->progress, bytes_done, 0);
+}
+
+static void fault_of_table(verify_state *s, const char *table) {
+  nacre_error error;
+  nacre_last_error(&error);
+  tool_error_of_table(&error, table);
+  tool_verify_fault(&s->report, &error);
 }
 
 static void fault_last(verify_state *s) {
@@ -58,7 +66,7 @@ static void verify_one(verify_state *s, nacre_store *store, const char *name, co
   nacre_recovery_report recovery;
   s->report.tables++;
   if (nacre_table_open(store, name, &table_options, &table) != NACRE_OK) {
-    fault_last(s);
+    fault_of_table(s, name);
     tool_verify_walk_directory(&s->report, s->o->arguments[0], uuid, true, NULL);
     return;
   }
@@ -95,9 +103,8 @@ static void verify_tables(verify_state *s, nacre_store *store) {
 
 /* The catalogue opens with the store, which reads it but does not look at every frame that it stands on. */
 static void verify_catalogue(verify_state *s) {
-  nacre_store_options store_options = tool_store_options(s->o);
   nacre_seal_domain *domain = NULL;
-  if (nacre_table_keys_open(s->o->arguments[0], &store_options, NULL, &domain) != NACRE_OK) {
+  if (nacre_table_keys_open(s->o->arguments[0], &s->opening.options, NULL, &domain) != NACRE_OK) {
     fault_last(s);
     return;
   }
@@ -108,15 +115,17 @@ static void verify_catalogue(verify_state *s) {
 /* Returns TOOL_DONE, or the status of what keeps a store from being verified at all. */
 static int verify_with_keys(verify_state *s) {
   session a = {0};
-  nacre_store_options store_options = tool_store_options(s->o);
-  store_options.read_only = true;
-  nacre_status opened = nacre_open(s->o->arguments[0], &store_options, &a.store);
+  int begun = tool_opening_begin(s->o, s->o->arguments[0], &s->opening);
+  if (begun != TOOL_DONE) return begun;
+  s->opening.options.read_only = true;
+  nacre_status opened = nacre_open(s->o->arguments[0], &s->opening.options, &a.store);
   if (opened == NACRE_NOT_FOUND || opened == NACRE_LOCKED) return tool_fail_last(s->o);
   if (opened != NACRE_OK) {
     fault_last(s);
     tool_verify_walk_store(&s->report, s->o->arguments[0]);
     return TOOL_DONE;
   }
+  tool_opening_learn(s->o, &s->opening, a.store);
   verify_tables(s, a.store);
   if (s->o->argument_count == 1) {
     verify_catalogue(s);
@@ -139,6 +148,7 @@ int tool_verify_run(const options *o) {
   int status = o->keyless ? verify_keyless(&s) : verify_with_keys(&s);
   tool_progress_clear(&s.progress);
   if (status == TOOL_DONE) status = tool_verify_tell(&s.report, tool_progress_elapsed_ns(&s.progress));
+  tool_opening_end(&s.opening);
   tool_verify_free(&s.report);
   return status;
 }

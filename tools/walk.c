@@ -109,7 +109,7 @@ int tool_walk_open(walk *w, int dir_fd, const char *path, const char *label, boo
   w->size = (uint64_t)info.st_size;
   w->search_budget = w->size > NC_FILE_BYTES_MAX ? NACRE_NONE : w->size * WALK_SEARCH_FACTOR;
   tool_text_fit(w->label, sizeof w->label, label);
-  w->window = tool_alloc(WALK_WINDOW_BYTES);
+  w->window = tool_alloc(w->size < WALK_WINDOW_BYTES ? (size_t)w->size + 1 : WALK_WINDOW_BYTES);
   w->kind = kind_of(w, path);
   uint64_t number = 0;
   (void)tool_walk_name(path, &number, &w->file_type);

@@ -40,9 +40,10 @@ static unsigned allowed_of_log(const trial *t, const shelf_file *file, const fra
   bool newest = trial_is_newest(t, file), catalogue = trial_table_of(t, file) == SUBJECT_TABLES;
   if (size < NC_FRAMES_OFFSET) return CAN(REFUSED);
   if (!newest) return size >= end_of_history(list) ? CAN(WHOLE_UNTOLD) | CAN(WHOLE_TOLD) : CAN(REFUSED);
-  if (size == NC_FRAMES_OFFSET) return CAN(EARLIER_UNTOLD);
+  if (size == NC_FRAMES_OFFSET) return CAN(EARLIER_UNTOLD) | (catalogue ? CAN(REFUSED) : 0);
   if (t->killed && !catalogue && at_border(list, size)) return CAN(EARLIER_UNTOLD) | CAN(WHOLE_UNTOLD);
-  return CAN(EARLIER_TOLD) | CAN(WHOLE_TOLD);
+  /* A catalogue of before a key change does not vouch for the table's key. */
+  return CAN(EARLIER_TOLD) | CAN(WHOLE_TOLD) | (catalogue ? CAN(REFUSED) : 0);
 }
 
 static unsigned allowed_of(const trial *t, const shelf_file *file, const frame_list *list, uint64_t size) {

@@ -280,11 +280,13 @@ static bool check_names(nacre_store *store, const history *h, store_bounds *boun
   return ok;
 }
 
-static bool check_table(visit *v, uint32_t extras) {
+static bool check_table(visit *v, const check_plan *plan) {
   if (!check_status(nacre_table_open(v->store, v->history->tables[v->index].name, NULL, &v->table), v,
                     "open"))
     return false;
-  bool ok = check_report(v) && check_content(v) && check_verify(v) && write_extras(v, extras);
+  bool ok = check_report(v) && check_content(v) && check_verify(v) &&
+            (plan->table == NULL || plan->table(plan->arg, v->table, v->index, v->label)) &&
+            write_extras(v, plan->extras);
   return check_status(nacre_table_close(v->table), v, "close the table") && ok;
 }
 
@@ -301,18 +303,19 @@ static nacre_status open_store(const nacre_store_options *options, store_bounds 
   return status;
 }
 
-static bool check_with(sim_disk *disk, const nacre_store_options *options, const history *h,
-                       store_bounds *bounds, uint32_t extras, const char *label) {
+static bool check_planned(sim_disk *disk, const check_plan *plan, const history *h, store_bounds *bounds,
+                          const char *label) {
   visit v = {.history = h, .label = label, .index = (uint32_t)NO_TABLE};
-  bool ok = check_status(open_store(options, bounds, &v.store), &v, "open the store");
+  bool ok = check_status(open_store(plan->options, bounds, &v.store), &v, "open the store");
   if (ok) {
     ok = check_names(v.store, h, bounds, label);
     for (uint32_t i = 0; i < h->table_count && ok; i++) {
       v.index = i;
       v.bounds = &bounds->tables[i];
-      if (bounds->tables[i].there == PRESENCE_PRESENT) ok = check_table(&v, extras);
+      if (bounds->tables[i].there == PRESENCE_PRESENT) ok = check_table(&v, plan);
     }
     v.index = (uint32_t)NO_TABLE;
+    ok = ok && (plan->store == NULL || plan->store(plan->arg, v.store, label));
     ok = check_status(nacre_close(v.store), &v, "close the store") && ok;
   }
   return CHECK(sim_disk_handles(disk) == 0, "%s: %llu handles are still open", label,
@@ -320,22 +323,30 @@ static bool check_with(sim_disk *disk, const nacre_store_options *options, const
          ok;
 }
 
+bool check_store_with(sim_disk *disk, const check_plan *plan, const history *h, store_bounds *bounds,
+                      const char *label) {
+  uint64_t before = sim_disk_operations(disk);
+  bool ok = check_planned(disk, plan, h, bounds, label);
+  uint64_t operations = sim_disk_operations(disk) - before;
+  return CHECK(!plan->unwritten || operations == 0,
+               "%s: %llu operations on the disk, though nothing was written", label,
+               (unsigned long long)operations) &&
+         ok;
+}
+
 bool check_store(sim_disk *disk, const char *key_uri, const history *h, store_bounds *bounds, uint32_t extras,
                  const char *label) {
   nacre_store_options options = store_options(disk, key_uri);
-  return check_with(disk, &options, h, bounds, extras, label);
+  check_plan plan = {.options = &options, .extras = extras};
+  return check_store_with(disk, &plan, h, bounds, label);
 }
 
 bool check_store_unwritten(sim_disk *disk, const char *key_uri, const history *h, store_bounds *bounds,
                            bool read_only, const char *label) {
   nacre_store_options options = store_options(disk, key_uri);
   options.read_only = read_only;
-  uint64_t before = sim_disk_operations(disk);
-  bool ok = check_with(disk, &options, h, bounds, 0, label);
-  return CHECK(sim_disk_operations(disk) == before,
-               "%s: %llu operations on the disk, though nothing was written", label,
-               (unsigned long long)(sim_disk_operations(disk) - before)) &&
-         ok;
+  check_plan plan = {.options = &options, .unwritten = true};
+  return check_store_with(disk, &plan, h, bounds, label);
 }
 
 bool check_open_tables(const runner *r, store_bounds *bounds, const char *label) {

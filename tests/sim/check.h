@@ -21,6 +21,18 @@ bool check_store(sim_disk *disk, const char *key_uri, const history *h, store_bo
  * read-only: the disk may not be touched. */
 bool check_store_unwritten(sim_disk *disk, const char *key_uri, const history *h, store_bounds *bounds,
                            bool read_only, const char *label);
+/* The same with other options and a closer look: `table` is called for every open table, between verifying and the
+ * extras, `store` at last; false fails the check. Either may be NULL. */
+typedef struct check_plan {
+  const nacre_store_options *options;
+  uint32_t extras;
+  bool unwritten;
+  bool (*table)(void *arg, nacre_table *table, uint32_t index, const char *label);
+  bool (*store)(void *arg, nacre_store *store, const char *label);
+  void *arg;
+} check_plan;
+bool check_store_with(sim_disk *disk, const check_plan *plan, const history *h, store_bounds *bounds,
+                      const char *label);
 /* The same for a store that is open already; nothing is closed. */
 bool check_open_tables(const runner *r, store_bounds *bounds, const char *label);
 

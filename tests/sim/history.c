@@ -61,29 +61,74 @@ static void add_drop(history *h, uint32_t live[HISTORY_SLOTS], unsigned slot) {
   live[slot] = add_table(h, slot);
 }
 
+static void begin(history *h, uint32_t live[HISTORY_SLOTS]) {
+  *h = (history){0};
+  for (unsigned slot = 0; slot < HISTORY_SLOTS; slot++) live[slot] = add_table(h, slot);
+}
+
+static void add_any(history *h, test_random *random, uint32_t live[HISTORY_SLOTS]) {
+  unsigned slot = (unsigned)test_random_below(random, HISTORY_SLOTS);
+  uint64_t dice = test_random_below(random, 1000);
+  if (dice < 4)
+    add_drop(h, live, slot);
+  else if (dice < 9)
+    add_step(h, STEP_REOPEN_STORE, live[slot]);
+  else if (dice < 17)
+    add_step(h, STEP_REOPEN_TABLE, live[slot]);
+  else if (dice < 25)
+    add_step(h, STEP_COMPACT, live[slot]);
+  else if (dice < 40)
+    add_step(h, STEP_FLUSH, live[slot]);
+  else if (dice < 70)
+    add_step(h, STEP_SYNC, live[slot]);
+  else
+    add_write(h, random, live[slot]);
+}
+
 void history_init(history *h, uint64_t seed, size_t step_count) {
   test_random random = {test_mix(seed, 1)};
   uint32_t live[HISTORY_SLOTS];
-  *h = (history){0};
-  for (unsigned slot = 0; slot < HISTORY_SLOTS; slot++) live[slot] = add_table(h, slot);
+  begin(h, live);
+  while (h->step_count < step_count) add_any(h, &random, live);
+}
+
+/* ---- changes of keys ----------------------------------------------------------------------------------- */
+
+/* While rewraps are held up, keys change on; a change of the catalogue's key would wait for its rewrap. */
+static void add_key_step(history *h, test_random *random, const uint32_t live[HISTORY_SLOTS], unsigned keys,
+                         bool *held) {
+  uint32_t table = live[test_random_below(random, HISTORY_SLOTS)];
+  unsigned key = (unsigned)test_random_below(random, keys);
+  uint64_t dice = test_random_below(random, 16);
+  if (dice < 3)
+    add_step(h, STEP_ROTATE, table);
+  else if (dice < 8)
+    add_step(h, STEP_SET_KEY, table)->key = key;
+  else if (dice < 9)
+    add_step(h, STEP_REOPEN_STORE, table);
+  else if (dice < 10)
+    add_step(h, STEP_LINKS, table)->key = key % 2;
+  else if (*held || dice < 12) {
+    add_step(h, *held ? STEP_RELEASE : STEP_HOLD, table);
+    *held = !*held;
+  } else if (dice < 14)
+    add_step(h, STEP_STORE_ROTATE, table);
+  else
+    add_step(h, STEP_STORE_SET_KEY, table)->key = key;
+}
+
+void history_init_keys(history *h, uint64_t seed, size_t step_count, unsigned key_count) {
+  test_random random = {test_mix(seed, 1)};
+  uint32_t live[HISTORY_SLOTS];
+  bool held = false;
+  begin(h, live);
   while (h->step_count < step_count) {
-    unsigned slot = (unsigned)test_random_below(&random, HISTORY_SLOTS);
-    uint64_t dice = test_random_below(&random, 1000);
-    if (dice < 4)
-      add_drop(h, live, slot);
-    else if (dice < 9)
-      add_step(h, STEP_REOPEN_STORE, live[slot]);
-    else if (dice < 17)
-      add_step(h, STEP_REOPEN_TABLE, live[slot]);
-    else if (dice < 25)
-      add_step(h, STEP_COMPACT, live[slot]);
-    else if (dice < 40)
-      add_step(h, STEP_FLUSH, live[slot]);
-    else if (dice < 70)
-      add_step(h, STEP_SYNC, live[slot]);
+    if (test_random_chance(&random, 8))
+      add_key_step(h, &random, live, key_count, &held);
     else
-      add_write(h, &random, live[slot]);
+      add_any(h, &random, live);
   }
+  if (held) add_step(h, STEP_RELEASE, live[0]);
 }
 
 void history_deinit(history *h) {

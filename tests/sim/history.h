@@ -31,7 +31,14 @@ typedef enum step_kind {
   STEP_FLUSH,
   STEP_COMPACT,
   STEP_REOPEN_TABLE,
-  STEP_REOPEN_STORE
+  STEP_REOPEN_STORE,
+  STEP_ROTATE,
+  STEP_SET_KEY,
+  STEP_STORE_ROTATE,
+  STEP_STORE_SET_KEY,
+  STEP_HOLD,    /* from here on no rewrap gets anywhere */
+  STEP_RELEASE, /* and here what was left is done */
+  STEP_LINKS    /* from here on files seem to have further names, or no longer */
 } step_kind;
 
 typedef struct step_entry {
@@ -44,6 +51,7 @@ typedef struct step {
   uint32_t table; /* index into history.tables */
   uint32_t group; /* STEP_WRITE: from 1 */
   bool sync;
+  unsigned key; /* STEP_SET_KEY, STEP_STORE_SET_KEY: which KMS key; STEP_LINKS: how many */
   size_t first_entry, entry_count; /* one: a plain put or delete; more: a batch */
 } step;
 
@@ -64,6 +72,9 @@ typedef struct history {
 } history;
 
 void history_init(history *h, uint64_t seed, size_t step_count);
+/* The same with many changes of keys, between `key_count` KMS keys; every table and the catalogue begin under
+ * the first. */
+void history_init_keys(history *h, uint64_t seed, size_t step_count, unsigned key_count);
 void history_deinit(history *h);
 
 size_t history_key(unsigned key, char bytes[HISTORY_KEY_BYTES]);

@@ -6,6 +6,7 @@
  */
 #include "runner.h"
 
+#include <errno.h>
 #include <string.h>
 
 nacre_store_options store_options(sim_disk *disk, const char *key_uri) {
@@ -18,6 +19,28 @@ nacre_store_options store_options(sim_disk *disk, const char *key_uri) {
   };
 }
 
+nacre_store_options keyed_options(sim_disk *disk, fake_kms *kms, unsigned keys,
+                                  nacre_key_spec trusted[FAKE_KMS_KEYS]) {
+  nacre_store_options options = store_options(disk, NULL);
+  options.kms_providers = kms->list;
+  options.kms_provider_count = 1;
+  for (unsigned i = 0; i < FAKE_KMS_KEYS; i++) {
+    if ((keys >> i & 1) == 0) continue;
+    if (options.default_key.uri == NULL)
+      options.default_key.uri = fake_kms_uri(i);
+    else
+      trusted[options.trusted_key_count++] = (nacre_key_spec){.uri = fake_kms_uri(i)};
+  }
+  options.trusted_keys = trusted;
+  return options;
+}
+
+void runner_init_keys(runner *r, const history *h, sim_disk *disk, fake_kms *kms) {
+  *r = (runner){.history = h, .options = store_options(disk, NULL), .disk = disk, .kms = kms};
+  r->catalogue_keys.sure = 1;
+  for (uint32_t i = 0; i < h->table_count; i++) r->keys[i].sure = 1;
+}
+
 void runner_init(runner *r, const history *h, const nacre_store_options *options) {
   *r = (runner){.history = h, .options = *options};
 }
@@ -27,7 +50,10 @@ static nacre_status open_table(runner *r, uint32_t table) {
 }
 
 nacre_status runner_open(runner *r) {
+  nacre_key_spec trusted[FAKE_KMS_KEYS];
   nacre_store_options options = r->options;
+  if (r->kms != NULL)
+    options = keyed_options(r->disk, r->kms, r->catalogue_keys.sure | r->catalogue_keys.maybe, trusted);
   options.create = !r->made;
   nacre_status status = nacre_open(STORE_PATH, &options, &r->store);
   if (status == NACRE_OK) r->made = true;
@@ -70,6 +96,9 @@ static nacre_status create_table(runner *r, uint32_t table) {
   bool again = r->progress[table].there == PRESENCE_CREATING;
   r->progress[table].there = PRESENCE_CREATING;
   nacre_table_options options = {.compression = (nacre_compression)(table % 4), .block_bytes = 1024};
+  nacre_key_spec key = {.uri = fake_kms_uri(0)};
+  if (r->kms != NULL) options.keys = &key;
+  options.key_count = r->kms != NULL;
   nacre_status status = nacre_table_create(r->store, name, &options, &r->tables[table]);
   if (status == NACRE_EXISTS && again) return open_table(r, table);
   if (status != NACRE_OK) return status;
@@ -143,6 +172,50 @@ static nacre_status reopen_store(runner *r) {
   return status == NACRE_OK ? runner_open(r) : status;
 }
 
+/* ---- keys ---------------------------------------------------------------------------------------------- */
+
+/* Once a change has succeeded the new key suffices; while it is under way, and after a failure, the old one
+ * does or the new one. */
+static nacre_status set_key(runner *r, const step *s, key_bounds *keys, bool of_store) {
+  nacre_key_spec spec = {.uri = fake_kms_uri(s->key)};
+  keys->maybe |= 1u << s->key;
+  nacre_status status = of_store ? nacre_store_set_key(r->store, spec)
+                                 : nacre_table_set_key(r->tables[s->table], &spec, 1);
+  if (status == NACRE_OK) *keys = (key_bounds){.sure = 1u << s->key};
+  return status;
+}
+
+static void hold(runner *r, bool held) {
+  static const sim_fault fault = {.operations = SIM_OPEN_WRITABLE, .count = NACRE_NONE, .error = EMFILE};
+  sim_disk_fault(r->disk, held ? &fault : NULL);
+}
+
+static nacre_status change_keys(runner *r, const step *s) {
+  switch (s->kind) {
+    case STEP_ROTATE:
+      return nacre_table_rotate(r->tables[s->table]);
+    case STEP_SET_KEY:
+      return set_key(r, s, &r->keys[s->table], false);
+    case STEP_STORE_ROTATE:
+      return nacre_store_rotate(r->store);
+    case STEP_STORE_SET_KEY:
+      return set_key(r, s, &r->catalogue_keys, true);
+    case STEP_LINKS:
+      sim_disk_links(r->disk, s->key);
+      return NACRE_OK;
+    case STEP_HOLD:
+      hold(r, true);
+      return NACRE_OK;
+    default:
+      break;
+  }
+  nacre_status status = NACRE_OK;
+  hold(r, false);
+  for (uint32_t i = 0; i < r->history->table_count && status == NACRE_OK; i++)
+    if (r->tables[i] != NULL) status = nacre_table_rewrap_wait(r->tables[i], NULL);
+  return status;
+}
+
 nacre_status runner_step(runner *r, const step *s) {
   switch (s->kind) {
     case STEP_CREATE:
@@ -159,12 +232,21 @@ nacre_status runner_step(runner *r, const step *s) {
       return reopen_table(r, s->table);
     case STEP_REOPEN_STORE:
       return reopen_store(r);
+    case STEP_ROTATE:
+    case STEP_SET_KEY:
+    case STEP_STORE_ROTATE:
+    case STEP_STORE_SET_KEY:
+    case STEP_HOLD:
+    case STEP_RELEASE:
+    case STEP_LINKS:
+      return change_keys(r, s);
   }
   test_die("unknown step %d", (int)s->kind);
 }
 
 void runner_bounds(const runner *r, bool power_lost, store_bounds *ret_bounds) {
-  *ret_bounds = (store_bounds){.made = r->made};
+  *ret_bounds = (store_bounds){.made = r->made, .catalogue_keys = r->catalogue_keys};
+  memcpy(ret_bounds->keys, r->keys, sizeof r->keys);
   for (uint32_t i = 0; i < r->history->table_count; i++) {
     const table_progress *progress = &r->progress[i];
     ret_bounds->tables[i] = (table_bounds){

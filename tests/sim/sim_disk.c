@@ -274,18 +274,24 @@ static int sim_file_create(void *context, nacre_io_dir *dir, const char *name, n
 
 static int sim_file_open(void *context, nacre_io_dir *dir, const char *name, bool writable,
                          nacre_io_file **ret_file) {
+  sim_disk *disk = context;
   sim_inode *inode = NULL;
-  int error = begin_quiet(context);
+  int error = begin_quiet(disk);
+  bool strikes = error == 0 && (fault_strikes(disk, SIM_OPEN) ||
+                                (writable && fault_strikes(disk, SIM_OPEN_WRITABLE)));
+  if (strikes) error = disk->fault.error;
   if (error == 0) error = find(dir->inode, name, false, &inode);
   if (error == 0) *ret_file = file_handle(context, inode, writable);
   return end(context, error);
 }
 
 static int sim_file_info(void *context, nacre_io_file *file, nacre_io_info *ret_info) {
-  int error = begin_quiet(context);
+  sim_disk *disk = context;
+  int error = begin_quiet(disk);
   if (error == 0)
-    *ret_info = (nacre_io_info){.size = file->inode->current.size, .links = file->inode->names_held};
-  return end(context, error);
+    *ret_info = (nacre_io_info){.size = file->inode->current.size,
+                                .links = file->inode->names_held + disk->further_links};
+  return end(disk, error);
 }
 
 static int sim_file_read(void *context, nacre_io_file *file, uint64_t offset, void *buffer, size_t size,
@@ -536,5 +542,11 @@ void sim_disk_fault(sim_disk *disk, const sim_fault *fault) {
 void sim_disk_capacity(sim_disk *disk, uint64_t bytes) {
   pthread_mutex_lock(&disk->mutex);
   disk->capacity = bytes;
+  pthread_mutex_unlock(&disk->mutex);
+}
+
+void sim_disk_links(sim_disk *disk, uint32_t further) {
+  pthread_mutex_lock(&disk->mutex);
+  disk->further_links = further;
   pthread_mutex_unlock(&disk->mutex);
 }

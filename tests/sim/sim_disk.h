@@ -38,7 +38,9 @@ typedef enum sim_operation {
   SIM_MKDIR = 1u << 5,
   SIM_RMDIR = 1u << 6,
   SIM_DIR_SYNC = 1u << 7,
-  SIM_READ = 1u << 8 /* can be made to fail; has no number */
+  SIM_READ = 1u << 8, /* these can be made to fail, and have no number: */
+  SIM_OPEN = 1u << 9,
+  SIM_OPEN_WRITABLE = 1u << 10 /* of a file that is there: nobody but a rewrap does that */
 } sim_operation;
 
 enum { SIM_OPERATIONS_ALL = 0xff }; /* everything that has a number */
@@ -78,6 +80,10 @@ void sim_disk_watch(sim_disk *disk, void (*before)(void *arg, uint64_t number), 
  * on unharmed. */
 sim_disk *sim_disk_image(sim_disk *disk, sim_policy policy, uint64_t seed);
 
+/* Another disk in the same state, with what is not synced yet, as a process finds it whose predecessor was killed.
+ * Operations go on being numbered where `disk` is. */
+sim_disk *sim_disk_copy(sim_disk *disk);
+
 /* SHA-256 over every name, kind and byte as a reader sees them. */
 void sim_disk_digest(sim_disk *disk, uint8_t digest[SIM_DIGEST_BYTES]);
 
@@ -98,6 +104,8 @@ typedef struct sim_fault {
 void sim_disk_fault(sim_disk *disk, const sim_fault *fault); /* NULL: none; counting begins anew */
 uint64_t sim_disk_faults_hit(sim_disk *disk);                /* since sim_disk_fault */
 uint64_t sim_disk_faults_seen(sim_disk *disk); /* operations that the fault concerns, struck or not */
+/* From now on every file seems to have this many further names. Images and copies inherit it. */
+void sim_disk_links(sim_disk *disk, uint32_t further);
 void sim_disk_capacity(sim_disk *disk,
                        uint64_t bytes); /* beyond it ENOSPC, after a partial write; NACRE_NONE: none */
 

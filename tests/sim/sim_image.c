@@ -193,8 +193,58 @@ sim_disk *sim_disk_image(sim_disk *disk, sim_policy policy, uint64_t seed) {
   survive_names(&who, image, disk->root, image->root);
   for (sim_inode *inode = disk->inodes; inode != NULL; inode = inode->next) inode->twin = NULL;
   image->clock_ns = disk->clock_ns;
+  image->further_links = disk->further_links;
   pthread_mutex_unlock(&disk->mutex);
   return image;
+}
+
+/* ---- a copy -------------------------------------------------------------------------------------------- */
+
+static void copy_names(sim_names *to, const sim_names *from) {
+  sim_names_share(to, from);
+  for (size_t i = 0; i < to->count; i++) to->at[i].inode = to->at[i].inode->twin;
+}
+
+static void copy_file(const sim_inode *from) {
+  sim_inode *to = from->twin;
+  sim_content_share(&to->current, &from->current);
+  sim_content_share(&to->stable, &from->stable);
+  to->pretends = from->pretends;
+  for (size_t i = 0; i < from->write_count; i++) {
+    to->writes = test_grow(to->writes, to->write_count, &to->write_capacity, sizeof *to->writes);
+    sim_write *write = &to->writes[to->write_count++];
+    *write = from->writes[i];
+    write->bytes = test_alloc(write->size);
+    memcpy(write->bytes, from->writes[i].bytes, write->size);
+  }
+}
+
+static void copy_directory(const sim_inode *from) {
+  sim_inode *to = from->twin;
+  copy_names(&to->names, &from->names);
+  copy_names(&to->stable_names, &from->stable_names);
+  for (size_t i = 0; i < from->change_count; i++) {
+    to->changes = test_grow(to->changes, to->change_count, &to->change_capacity, sizeof *to->changes);
+    to->changes[to->change_count] = from->changes[i];
+    to->changes[to->change_count++].inode = from->changes[i].inode->twin;
+  }
+}
+
+sim_disk *sim_disk_copy(sim_disk *disk) {
+  sim_disk *copy = sim_disk_create();
+  pthread_mutex_lock(&disk->mutex);
+  for (sim_inode *inode = disk->inodes; inode != NULL; inode = inode->next) {
+    inode->twin = inode == disk->root ? copy->root : sim_inode_create(copy, inode->directory);
+    inode->twin->names_held = inode->names_held;
+  }
+  for (sim_inode *inode = disk->inodes; inode != NULL; inode = inode->next)
+    inode->directory ? copy_directory(inode) : copy_file(inode);
+  for (sim_inode *inode = disk->inodes; inode != NULL; inode = inode->next) inode->twin = NULL;
+  copy->operations = disk->operations;
+  copy->clock_ns = disk->clock_ns;
+  copy->further_links = disk->further_links;
+  pthread_mutex_unlock(&disk->mutex);
+  return copy;
 }
 
 /* ---- the digest ---------------------------------------------------------------------------------------- */

@@ -61,7 +61,7 @@ struct sim_inode {
   sim_change *changes;
   size_t change_count, change_capacity;
 
-  sim_inode *twin; /* its copy in the image that is being made; NULL otherwise */
+  sim_inode *twin; /* its twin in the image or copy that is being made; NULL otherwise */
 };
 
 struct sim_disk {
@@ -71,6 +71,7 @@ struct sim_disk {
   uint64_t operations, cut_at, handles, clock_ns;
   bool dead;
   uint64_t capacity;
+  uint32_t further_links;
   sim_fault fault;
   uint64_t fault_seen, faults_hit;
   void (*before)(void *arg, uint64_t number);

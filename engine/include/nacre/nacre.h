@@ -34,25 +34,29 @@
  *   W writes    nacre_put, _delete, _write
  *   C care      nacre_sync, _flush, _compact, _wait_idle, nacre_table_close, nacre_close
  *   V verify    nacre_verify; nacre_salvage, which opens and writes too
+ *   K keys      nacre_table_set_key, _rotate, _rewrap_wait, nacre_store_set_key, _rotate
  *
  *   NACRE_NOT_FOUND        O T R        no such store, table or key; no place for a keyring
  *   NACRE_EXISTS           O T          the name is taken
  *   NACRE_INVALID          any          an argument is malformed: a mistake of the program
- *   NACRE_TOO_LARGE        O T R W      beyond a limit (nacre_format.h), or a buffer is too small
+ *   NACRE_TOO_LARGE        O T R W K    beyond a limit (nacre_format.h), or a buffer is too small
  *   NACRE_BUSY             O T C        handles are still open, or open in another way
- *   NACRE_UNSUPPORTED      O T R C V    an option or a file's version that this library does not know
- *   NACRE_IO               O T R W C V  the system failed; what was acknowledged is safe; may be tried again
- *   NACRE_NO_SPACE         O T W C      the disk is full; writes resume by themselves when there is room
+ *   NACRE_UNSUPPORTED      O T R C V K  an option or a file's version that this library does not know
+ *   NACRE_IO               O T R W C V K
+ *                                       the system failed; what was acknowledged is safe; may be tried again
+ *   NACRE_NO_SPACE         O T W C K    the disk is full; writes resume by themselves when there is room
  *   NACRE_NO_MEMORY        any          there is no memory, or no thread; may be tried again
  *   NACRE_LOCKED           O            another process has the store open
- *   NACRE_READ_ONLY        O T W C      the handle, the store or the file system may not be written
+ *   NACRE_READ_ONLY        O T W C K    the handle, the store or the file system may not be written
  *   NACRE_FORKED           any          the handle belongs to the parent process
- *   NACRE_CORRUPT          O T R W C V  bytes are damaged; the rest still answers (nacre_verify)
- *   NACRE_TAMPERED         O T R C V    bytes changed and their checksums mended, or files swapped
- *   NACRE_ROLLED_BACK      O T R W C V  files were put back to an older copy
- *   NACRE_KEY_MISSING      O T R C V    the key is wrong or lost, or the key file is not the table's
- *   NACRE_KEY_DENIED       O T          the key service refuses, or a keyring is not its user's alone
- *   NACRE_KEY_UNREACHABLE  O T          the key service does not answer; may be tried again
+ *   NACRE_CORRUPT          O T R W C V K
+ *                                       bytes are damaged; the rest still answers (nacre_verify)
+ *   NACRE_TAMPERED         O T R C V K  bytes changed and their checksums mended, or files swapped
+ *   NACRE_ROLLED_BACK      O T R W C V K
+ *                                       files were put back to an older copy
+ *   NACRE_KEY_MISSING      O T R C V K  the key is wrong or lost, or the key file is not the table's
+ *   NACRE_KEY_DENIED       O T K        the key service refuses, or a keyring is not its user's alone
+ *   NACRE_KEY_UNREACHABLE  O T K        the key service does not answer; may be tried again
  * No call returns NACRE_CONFLICT, NACRE_CANCELLED or NACRE_KEY_REVOKED yet.
  */
 #ifndef NACRE_H
