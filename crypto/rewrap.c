@@ -118,18 +118,44 @@ static nacre_status write_in_place(rewrapping *r, nacre_error *err) {
 
 /* ---- by a copy ----------------------------------------------------------------------------------------- */
 
-static nacre_status copy_bytes(rewrapping *r, nc_file *to, nacre_error *err) {
-  uint8_t *buffer = malloc(COPY_BYTES);
-  if (buffer == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  nacre_status status = nc_file_write(to, 0, r->image, sizeof r->image, err);
-  for (uint64_t at = sizeof r->image; at < r->size && status == NACRE_OK;) {
-    size_t size = r->size - at < COPY_BYTES ? (size_t)(r->size - at) : COPY_BYTES;
-    status = nc_file_read(&r->file, at, buffer, size, err);
-    if (status == NACRE_OK) status = nc_file_write(to, at, buffer, size, err);
+static size_t part_at(const rewrapping *r, uint64_t at) {
+  return r->size - at < COPY_BYTES ? (size_t)(r->size - at) : COPY_BYTES;
+}
+
+static nacre_status copy_data(rewrapping *r, nc_file *to, uint8_t *buffer, nacre_error *err) {
+  for (uint64_t at = sizeof r->image; at < r->size;) {
+    size_t size = part_at(r, at);
+    NC_TRY(nc_file_read(&r->file, at, buffer, size, err));
+    NC_TRY(nc_file_write(to, at, buffer, size, err));
     at += size;
   }
-  free(buffer);
-  return status == NACRE_OK ? nc_file_sync(to, err) : status;
+  return NACRE_OK;
+}
+
+/* The file is about to go: what is in its place must be what is in it, read once more. */
+static nacre_status compare_data(rewrapping *r, nc_file *to, uint8_t *buffers, nacre_error *err) {
+  NC_TRY(nc_file_read(to, 0, buffers, sizeof r->image, err));
+  if (memcmp(buffers, r->image, sizeof r->image) != 0) return nc_fail_at(err, NC_E_REWRAP_READ_BACK, 0, NULL);
+  for (uint64_t at = sizeof r->image; at < r->size;) {
+    size_t size = part_at(r, at);
+    NC_TRY(nc_file_read(&r->file, at, buffers, size, err));
+    NC_TRY(nc_file_read(to, at, buffers + COPY_BYTES, size, err));
+    if (memcmp(buffers, buffers + COPY_BYTES, size) != 0)
+      return nc_fail_at(err, NC_E_REWRAP_READ_BACK, at, NULL);
+    at += size;
+  }
+  return NACRE_OK;
+}
+
+static nacre_status copy_bytes(rewrapping *r, nc_file *to, nacre_error *err) {
+  uint8_t *buffers = malloc(2 * (size_t)COPY_BYTES);
+  if (buffers == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  nacre_status status = nc_file_write(to, 0, r->image, sizeof r->image, err);
+  if (status == NACRE_OK) status = copy_data(r, to, buffers, err);
+  if (status == NACRE_OK) status = nc_file_sync(to, err);
+  if (status == NACRE_OK) status = compare_data(r, to, buffers, err);
+  free(buffers);
+  return status;
 }
 
 static nacre_status replace_by_copy(rewrapping *r, nacre_error *err) {
@@ -151,9 +177,10 @@ static nacre_status replace_by_copy(rewrapping *r, nacre_error *err) {
 
 /* ---- one file ------------------------------------------------------------------------------------------ */
 
+/* When the copy cannot be made either, what was wrong with the file itself says more. */
 static nacre_status settle(rewrapping *r, bool was_durable, nacre_error *err) {
   uint64_t links = 1;
-  nacre_error why;
+  nacre_error why = {0};
   bool settled = r->equal && r->current;
   r->result.outcome = settled ? NC_REWRAP_NOTHING : r->current ? NC_REWRAP_HEALED : NC_REWRAP_DONE;
   if (settled && was_durable) return NACRE_OK;
@@ -162,7 +189,8 @@ static nacre_status settle(rewrapping *r, bool was_durable, nacre_error *err) {
   nacre_status status = links > 1 && !settled ? NACRE_IO : write_in_place(r, &why);
   if (status == NACRE_OK) return NACRE_OK;
   r->result.outcome = NC_REWRAP_COPIED;
-  return replace_by_copy(r, err);
+  status = replace_by_copy(r, err);
+  return status == NACRE_OK || why.status == NACRE_OK ? status : nc_fail_with(err, &why);
 }
 
 nacre_status nc_rewrap_file(const nc_dir *dir, const char *name, const nc_table_keys *keys,

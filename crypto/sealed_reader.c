@@ -119,6 +119,23 @@ nacre_status nc_sealed_reader_open(const nc_dir *dir, const char *name, const nc
   return NACRE_OK;
 }
 
+/* Whether a header that names a key that `held` lacks may name one that has come since. */
+static bool keys_have_changed(nc_key_holder *holder, const nc_table_keys *held) {
+  NC_TAKEN_KEYS(now, holder);
+  return now != held;
+}
+
+nacre_status nc_sealed_reader_open_under(const nc_dir *dir, const char *name, nc_key_holder *holder,
+                                         const nc_sealed_expect *expect, nc_sealed_reader **ret_reader,
+                                         nacre_error *err) {
+  for (;;) {
+    nacre_error why;
+    NC_TAKEN_KEYS(held, holder);
+    if (nc_sealed_reader_open(dir, name, held, expect, ret_reader, &why) == NACRE_OK) return NACRE_OK;
+    if (why.id != NC_E_KEK_UNKNOWN || !keys_have_changed(holder, held)) return nc_fail_with(err, &why);
+  }
+}
+
 nacre_status nc_sealed_header_peek(const nc_dir *dir, const char *name, nc_header_slot *ret_slot,
                                    nacre_error *err) {
   uint8_t bytes[NC_FRAMES_OFFSET];

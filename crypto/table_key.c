@@ -62,6 +62,7 @@ const nc_kek_pin *nc_table_keys_pending(const nc_table_keys *keys, const nacre_e
   return keys->has_pending ? &keys->pending : NULL;
 }
 
+bool nc_table_keys_copies_differ(const nc_table_keys *keys) { return keys->copies_differ; }
 uint32_t nc_table_keys_oldest(const nc_table_keys *keys) { return keys->keks[0].pin.version; }
 const uint8_t *nc_kek_bytes(const nc_kek *kek) { return kek->key; }
 

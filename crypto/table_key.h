@@ -107,6 +107,8 @@ NC_MUST_CHECK nacre_status nc_table_keys_current_mac(const nc_table_keys *keys, 
 /* Whether both copies are there and equal, for verify; the error names the one that is not. */
 NC_MUST_CHECK nacre_status nc_table_keys_check_copies(const nc_table_keys *keys, const nc_dir *dir,
                                                       nacre_error *err);
+/* Whether it was read from one of two copies that are not equal, as an interrupted change leaves them. */
+bool nc_table_keys_copies_differ(const nc_table_keys *keys);
 /* A place for the present set of keys, which may be replaced while others use what they took. */
 typedef struct nc_key_holder {
   pthread_mutex_t lock;

@@ -63,6 +63,11 @@ static nacre_status choose(const copy copies[2], const copy **ret_chosen, nacre_
   return NACRE_OK;
 }
 
+static bool copies_equal(const copy copies[2]) {
+  return copies[0].status == NACRE_OK && copies[1].status == NACRE_OK && copies[0].size == copies[1].size &&
+         memcmp(copies[0].bytes, copies[1].bytes, copies[0].size) == 0;
+}
+
 /* ---- what the caller trusts ---------------------------------------------------------------------------- */
 
 static nacre_status find_active(const nc_key_file *file, uint32_t *ret_index, nacre_error *err) {
@@ -327,6 +332,7 @@ nacre_status nc_table_keys_open(const nc_kms *kms, const nc_dir *dir, const nc_k
   nacre_status status = choose(copies, &chosen, err);
   nc_dir_label(dir, chosen != NULL ? chosen->name : NC_KEY_FILE_A, label);
   if (status == NACRE_OK) status = believe(chosen, kms, trust, ret_keys, err);
+  if (status == NACRE_OK) (*ret_keys)->copies_differ = !copies_equal(copies);
   if (status != NACRE_OK) nc_fail_in(err, status, label, 0);
   for (int i = 0; i < 2; i++) free_copy(&copies[i]);
   return status;

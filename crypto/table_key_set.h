@@ -25,6 +25,7 @@ struct nc_table_keys {
   nc_kek *keks;   /* private memory; as they stand in the file, but for a pending one that is not held */
   uint8_t *image; /* the key file, byte for byte */
   size_t image_size;
+  bool copies_differ; /* as they were read, the key file's two copies were not equal */
   bool has_pending; /* the file calls a version active that is not committed yet: */
   nc_kek_pin pending;
   nacre_error pending_error; /* why it is not held; status NACRE_OK: it is */

@@ -125,7 +125,19 @@ static nacre_status write_key_file(nacre_table *t, const nc_table_keys *keys, na
   nacre_status status = nc_table_keys_write(keys, &t->dir, err);
   if (status == NACRE_OK) status = nc_dir_sync(&t->dir, err);
   t->keys_doubtful = t->keys_doubtful || status != NACRE_OK;
+  t->keys_secured = status == NACRE_OK;
   return status;
+}
+
+/* What was read may be what a process that died, or a failed try, had on the way: one copy of two, or both, but
+ * with names that the next loss of power takes back. The catalogue must not rest on that. */
+static nacre_status secure_key_file(nacre_table *t, nacre_error *err) {
+  nacre_error why;
+  NC_TAKEN_KEYS(keys, &t->keys);
+  if (nc_table_keys_check_copies(keys, &t->dir, &why) != NACRE_OK) return write_key_file(t, keys, err);
+  NC_TRY(nc_dir_sync(&t->dir, err));
+  t->keys_secured = true;
+  return NACRE_OK;
 }
 
 static nacre_status read_again(nacre_table *t, nacre_error *err) {
@@ -147,7 +159,7 @@ static nacre_status read_again(nacre_table *t, nacre_error *err) {
     NC_TRY(status);
   }
   nc_key_holder_replace(&t->keys, keys);
-  t->keys_doubtful = false;
+  t->keys_doubtful = t->keys_secured = false;
   return NACRE_OK;
 }
 
@@ -180,6 +192,7 @@ static nacre_status abandon_pending(nacre_table *t, const nacre_error *why, nacr
 nacre_status nc_key_settle_locked(nacre_table *t, nacre_error *err) {
   const nacre_error *why;
   if (t->keys_doubtful) NC_TRY(read_again(t, err));
+  if (!t->keys_secured) NC_TRY(secure_key_file(t, err));
   NC_TAKEN_KEYS(keys, &t->keys);
   uint64_t generation = nc_table_keys_generation(keys);
   if (nc_table_keys_pending(keys, &why) == NULL) {
@@ -194,7 +207,8 @@ nacre_status nc_key_settle_locked(nacre_table *t, nacre_error *err) {
 
 /* ---- the keys that the caller opened the store with ---------------------------------------------------- */
 
-/* Adds a key to them: last, while a change to it is under way; first, where it is the default, after that. */
+/* Adds a key to them: last, while a change to it is under way, for the default must not change before the change
+ * is made; first, where the default is, after that. */
 static nacre_status learn_key(nacre_store *store, const nacre_key_spec *spec, bool first, nacre_error *err) {
   nacre_key_spec *others, *all;
   size_t other_count = 0, count;
@@ -202,7 +216,7 @@ static nacre_status learn_key(nacre_store *store, const nacre_key_spec *spec, bo
   others = calloc(store->key_count + 1, sizeof *others);
   nacre_status status = others == NULL ? nc_fail(err, NC_E_NO_MEMORY, NULL) : NACRE_OK;
   for (size_t i = 0; others != NULL && i < store->key_count; i++) {
-    if (strcmp(store->keys[i].uri, spec->uri) != 0) others[other_count++] = store->keys[i];
+    if (!first || strcmp(store->keys[i].uri, spec->uri) != 0) others[other_count++] = store->keys[i];
   }
   if (status == NACRE_OK) {
     status = first ? nc_key_specs_append(spec, 1, others, other_count, &all, &count, err)

@@ -372,7 +372,9 @@ bool nc_rewrap_due(nacre_table *t) {
   pthread_mutex_lock(&t->change_lock);
   NC_TAKEN_KEYS(keys, &t->keys);
   bool catalogue = t->store->catalogue == t;
+  bool unequal = nc_table_keys_copies_differ(keys) && !t->keys_secured;
   bool due = nc_table_keys_count(keys) > 1 || nc_table_keys_pending(keys, NULL) != NULL || t->keys_doubtful ||
+             unequal ||
              (!catalogue && (t->change_recorded || t->generation_recorded != nc_table_keys_generation(keys)));
   pthread_mutex_unlock(&t->change_lock);
   return due;

@@ -78,8 +78,8 @@ static nacre_status open_reader(nc_segment *s, nc_segment_file *f, nacre_error *
                              .number = s->record.number,
                              .epoch_max = s->epoch_max,
                              .dek_commitment = s->record.dek_commitment};
-  NC_TAKEN_KEYS(keys, s->home->keys);
-  nacre_status status = nc_sealed_reader_open(s->home->dir, name, keys, &expect, &f->reader, err);
+  nacre_status status =
+      nc_sealed_reader_open_under(s->home->dir, name, s->home->keys, &expect, &f->reader, err);
   if (status == NACRE_NOT_FOUND) {
     char label[NC_DIR_LABEL_BYTES + NC_FILE_NAME_BYTES];
     snprintf(label, sizeof label, "%s/%s", s->home->dir->label, name);

@@ -92,6 +92,7 @@ struct nacre_table {
   size_t caller_key_count;
   uint64_t generation_recorded; /* of the key file, in the catalogue */
   bool change_recorded;         /* the catalogue calls a key pending */
+  bool keys_secured;            /* this open knows that both copies of the key file are equal and durable */
   bool keys_doubtful;           /* a change failed half-way: what is on disk must be read first */
 
   /* write_lock */

@@ -95,8 +95,7 @@ static nacre_status verify_log_file(nc_verifier *v, const nc_log_name *log, uint
                              .number = log->number,
                              .dek_commitment = log->dek_commitment};
   nc_sealed_reader *reader;
-  NC_TAKEN_KEYS(keys, &v->table->keys);
-  NC_TRY(nc_sealed_reader_open(&v->table->dir, name, keys, &expect, &reader, err));
+  NC_TRY(nc_sealed_reader_open_under(&v->table->dir, name, &v->table->keys, &expect, &reader, err));
   v->report.files++;
   nacre_status status = nc_verify_note(v, nc_verify_header(v, reader, err), err);
   uint64_t frames;
@@ -157,8 +156,7 @@ static nacre_status verify_manifest_file(nc_verifier *v, const nc_current *curre
   char name[NC_FILE_NAME_BYTES];
   nc_manifest_name(current->manifest_number, name);
   nc_sealed_reader *reader;
-  NC_TAKEN_KEYS(keys, &v->table->keys);
-  NC_TRY(nc_sealed_reader_open(&v->table->dir, name, keys, NULL, &reader, err));
+  NC_TRY(nc_sealed_reader_open_under(&v->table->dir, name, &v->table->keys, NULL, &reader, err));
   v->report.files++;
   uint64_t size = nc_sealed_reader_size(reader);
   nacre_status status = nc_verify_header(v, reader, err);
@@ -174,8 +172,8 @@ static nacre_status verify_manifest(nc_verifier *v, nacre_error *err) {
   nc_current current;
   nc_manifest_content content = {0};
   uint64_t size = 0;
-  NC_TAKEN_KEYS(keys, &t->keys);
   pthread_mutex_lock(&t->commit_lock);
+  NC_TAKEN_KEYS(keys, &t->keys); /* under the lock: CURRENT is not made under later ones, then */
   nacre_status status = nc_current_read(&t->dir, keys, &current, err);
   if (status == NACRE_OK) status = nc_manifest_read(&t->dir, keys, false, &content, err);
   if (status == NACRE_OK) status = verify_manifest_file(v, &current, &size, err);

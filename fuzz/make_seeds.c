@@ -424,6 +424,9 @@ static void make_keyring(seed_place *place) {
     memset(ring.keys[i].key, 0x70 + i, NC_ROOT_KEY_BYTES);
   }
   seed(place, "keyring", "two_keys", nc_slice(bytes, nc_keyring_encode(&ring, bytes)));
+  static const uint8_t salt[NC_KEYRING_SALT_BYTES] = {1};
+  (void)nc_keyring_lay_out(&ring, (nc_scrypt_cost){.log2_n = 17, .r = 8, .p = 1}, salt, bytes);
+  seed(place, "keyring", "protected", nc_slice(bytes, nc_keyring_finish(ring.key_count, bytes)));
   uint8_t too_many[NC_KEYRING_BYTES_MAX + 56] = {0}; /* one key more than fits */
   ring.key_count = NC_KEYRING_KEYS_MAX;
   seed(place, "keyring", "full", nc_slice(too_many, nc_keyring_encode(&ring, too_many)));

@@ -25,7 +25,7 @@ typedef struct key_report {
   json_t *tables;
   needed *needed;
   size_t needed_count;
-  bool incomplete, rewrapping; /* of one of those shown */
+  bool incomplete; /* something could not be opened */
 } key_report;
 
 /* ---- what is needed ------------------------------------------------------------------------------------ */
@@ -61,18 +61,10 @@ static void note_needed(key_report *r, const char *uri, const char *table) {
 
 static const char *state_of(const nacre_kms_key *key) {
   if (key->checked_ms == 0) return "not asked";
-  switch (key->status) {
-    case NACRE_OK:
-      return "usable";
-    case NACRE_KEY_DENIED:
-      return "denied";
-    case NACRE_KEY_UNREACHABLE:
-      return "unreachable";
-    case NACRE_KEY_MISSING:
-      return "missing";
-    default:
-      return nacre_status_name(key->status);
-  }
+  if (key->status == NACRE_OK) return "usable";
+  if (key->status == NACRE_KEY_DENIED) return "denied";
+  if (key->status == NACRE_KEY_UNREACHABLE) return "unreachable";
+  return key->status == NACRE_KEY_MISSING ? "missing" : nacre_status_name(key->status);
 }
 
 static const char *use_of(const nacre_kms_key *key) {

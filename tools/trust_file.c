@@ -36,9 +36,9 @@ static nacre_status fail_errno(nacre_error *err, int code, const char *doing, co
 }
 
 static nacre_status damaged(nacre_error *err, const char *path, const char *what) {
-  char text[320];
+  char text[376];
   (void)snprintf(text, sizeof text,
-                 "the trust file is damaged: %s; mend it, or move it away and name each store's key once with --key",
+                 "the trust file is damaged: %.240s; mend it, or move it away and name each store's key once with --key",
                  what);
   return fail(err, NACRE_CORRUPT, path, text);
 }

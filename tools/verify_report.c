@@ -41,6 +41,8 @@ void tool_verify_note_torn(verify_report *r, const char *table, const nacre_reco
                    (unsigned long long)recovery->dropped_bytes, recovery->file,
                    tool_text_from(where, recovery->dropped_offset), recovery->reason,
                    recovery->maybe_synced ? "; part of them may have been synced" : "");
+  memcpy(r->torn_file, recovery->file, sizeof r->torn_file);
+  r->torn_offset = recovery->dropped_offset;
 }
 
 void tool_verify_free(verify_report *r) {

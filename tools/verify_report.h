@@ -20,11 +20,16 @@ typedef struct verify_report {
   size_t note_count;
   char **walked; /* directories that were walked */
   size_t walked_count;
+  /* Where the logs of the table at hand end, as opening it found: what stands behind it was dropped, and told
+   * of. No file: nowhere. */
+  char torn_file[128];
+  uint64_t torn_offset;
 } verify_report;
 
 /* Adds a fault, unless one at the same place of the same file is there already. */
 void tool_verify_fault(verify_report *r, const nacre_error *fault);
 void tool_verify_note(verify_report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Before the table's directory is walked. */
 void tool_verify_note_torn(verify_report *r, const char *table, const nacre_recovery_report *recovery);
 void tool_verify_free(verify_report *r);
 /* Shows all; returns the exit status that it comes to. */

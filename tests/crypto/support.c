@@ -53,13 +53,23 @@ static int faulty_open(void *context, nacre_io_dir *dir, const char *name, bool 
 static int faulty_read(void *context, nacre_io_file *file, uint64_t offset, void *buffer, size_t size,
                        size_t *ret_read) {
   faults *f = context;
+  bool lie = atomic_load(&f->reads) + 1 == f->lie_read;
   if (due(&f->reads, f->fail_read)) return f->code;
-  return nacre_io_posix()->file_read(NULL, file, offset, buffer, size, ret_read);
+  int code = nacre_io_posix()->file_read(NULL, file, offset, buffer, size, ret_read);
+  if (lie && code == 0 && *ret_read > 0) ((uint8_t *)buffer)[*ret_read - 1] ^= 4;
+  return code;
+}
+
+/* One thread, where it is wanted. */
+static void trace(faults *f, const char *what) {
+  size_t used = strlen(f->trace);
+  if (f->trace_on && used + strlen(what) < sizeof f->trace) memcpy(f->trace + used, what, strlen(what) + 1);
 }
 
 static int faulty_write(void *context, nacre_io_file *file, uint64_t offset, const void *buffer,
                         size_t size) {
   faults *f = context;
+  trace(f, offset == 0 ? "w0" : offset == 4096 ? "w1" : "w");
   if (!due(&f->writes, f->fail_write)) return nacre_io_posix()->file_write(NULL, file, offset, buffer, size);
   (void)nacre_io_posix()->file_write(NULL, file, offset, buffer,
                                      size / 2); /* part of it may have been written */
@@ -68,8 +78,27 @@ static int faulty_write(void *context, nacre_io_file *file, uint64_t offset, con
 
 static int faulty_sync(void *context, nacre_io_file *file) {
   faults *f = context;
+  trace(f, "s");
   if (due(&f->syncs, f->fail_sync)) return f->code;
   return nacre_io_posix()->file_sync(NULL, file);
+}
+
+static int faulty_create(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file) {
+  faults *f = context;
+  if (due(&f->creates, f->fail_create)) return f->code;
+  return nacre_io_posix()->file_create(NULL, dir, name, ret_file);
+}
+
+static int faulty_rename(void *context, nacre_io_dir *dir, const char *from, const char *to) {
+  faults *f = context;
+  if (due(&f->renames, f->fail_rename)) return f->code;
+  return nacre_io_posix()->rename(NULL, dir, from, to);
+}
+
+static int faulty_dir_sync(void *context, nacre_io_dir *dir) {
+  faults *f = context;
+  if (due(&f->dir_syncs, f->fail_dir_sync)) return f->code;
+  return nacre_io_posix()->dir_sync(NULL, dir);
 }
 
 static uint64_t faulty_clock(void *context) {
@@ -84,6 +113,9 @@ void faults_init(faults *f) {
   f->io.file_read = faulty_read;
   f->io.file_write = faulty_write;
   f->io.file_sync = faulty_sync;
+  f->io.file_create = faulty_create;
+  f->io.rename = faulty_rename;
+  f->io.dir_sync = faulty_dir_sync;
   f->io.monotonic_ns = faulty_clock;
 }
 

@@ -9,8 +9,10 @@ import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -131,9 +133,9 @@ class Golden(unittest.TestCase):
     def setUpClass(cls):
         cls.stores = {name: Opened(name) for name in sorted(os.listdir(DIRECTORY))}
 
-    def nacre(self, *words, status):
+    def nacre(self, *words, status, keyring='/nonexistent'):
         done = subprocess.run([NACRE, *words, '--json'], stdout=subprocess.PIPE, check=False,
-                              env=dict(os.environ, NACRE_KEYRING='/nonexistent'))
+                              env=dict(os.environ, NACRE_KEYRING=keyring))
         self.assertEqual(done.returncode, status, words)
         return json.loads(done.stdout)
 
@@ -196,6 +198,18 @@ class Golden(unittest.TestCase):
         self.assertEqual(len(faults), 1 if torn else 0)
         self.assertEqual(faults | {(file, int(at)) for file, at in notes}, opened.dropped())
         self.assertEqual(said['checksummed_files'], len(opened.files()) - 2)  # but LOCK and keyring
+
+    @with_each_store
+    def test_verified_with_the_key(self, _, opened):
+        """With it a hole that recovery drops is no fault."""
+        if not NACRE:
+            self.skipTest('the command is not built')
+        with tempfile.TemporaryDirectory() as scratch:
+            keyring = os.path.join(scratch, 'keyring')  # a checkout may have made it readable to others
+            shutil.copyfile(os.path.join(opened.directory, 'keyring'), keyring)
+            os.chmod(keyring, 0o600)
+            said = self.nacre('verify', opened.path, status=0, keyring=keyring)
+        self.assertEqual(said['faults'], [])
 
     @with_each_store
     def test_inspected_without_a_key(self, _, opened):

@@ -17,18 +17,22 @@ static uint8_t multiply(uint8_t a, uint8_t b) {
   return product;
 }
 
-/* The S-box: the multiplicative inverse (a^254), then the affine map. */
-static uint8_t substitute(uint8_t a) {
-  uint8_t inverse = 1;
-  for (int i = 0; i < 254; i++) inverse = multiply(inverse, a);
-  uint8_t out = 0x63;
-  for (int turn = 0; turn < 5; turn++) out ^= (uint8_t)(inverse << turn | inverse >> (8 - turn));
-  return out;
+/* The S-box: the multiplicative inverse, found with the powers of a generator, then the affine map. */
+static void fill_box(uint8_t box[256]) {
+  uint8_t power[256], exponent[256] = {0};
+  power[0] = 1;
+  for (int i = 1; i < 256; i++) power[i] = multiply(power[i - 1], 3);
+  for (int i = 0; i < 255; i++) exponent[power[i]] = (uint8_t)i;
+  for (int a = 0; a < 256; a++) {
+    uint8_t inverse = a == 0 ? 0 : power[255 - exponent[a]], out = 0x63;
+    for (int turn = 0; turn < 5; turn++) out ^= (uint8_t)(inverse << turn | inverse >> (8 - turn));
+    box[a] = out;
+  }
 }
 
 void key_schedule_expand(const uint8_t key[32], uint8_t ret_schedule[AES_SCHEDULE_BYTES]) {
   uint8_t box[256], *w = ret_schedule, constant = 1;
-  for (int i = 0; i < 256; i++) box[i] = substitute((uint8_t)i);
+  fill_box(box);
   memcpy(w, key, 32);
   for (int i = KEY_WORDS; i < WORDS; i++) {
     uint8_t word[4];

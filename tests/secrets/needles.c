@@ -57,19 +57,24 @@ void needles_add(needles *set, needle_kind kind, uint32_t owner, const void *byt
   set->count++;
 }
 
+/* 16 bytes, and with the bytes of each word turned round. */
+static void add_both_ways(needles *set, uint32_t owner, needle_kind kind, const uint8_t *bytes) {
+  uint8_t swapped[AES_ROUND_KEY_BYTES];
+  needles_add(set, kind, owner, bytes, AES_ROUND_KEY_BYTES);
+  key_schedule_swap(bytes, swapped);
+  needles_add(set, needle_is_of_data_key((int)kind) ? NEEDLE_OTHER_SCHEDULE : kind, owner, swapped, sizeof swapped);
+}
+
 void needles_add_cipher_key(needles *set, needle_kind kind, uint32_t owner, const uint8_t key[32]) {
-  uint8_t schedule[AES_SCHEDULE_BYTES], other[AES_ROUND_KEY_BYTES];
-  bool data = needle_is_of_data_key((int)kind);
+  uint8_t schedule[AES_SCHEDULE_BYTES], inverse[AES_ROUND_KEY_BYTES];
+  needle_kind round_kind = needle_is_of_data_key((int)kind) ? NEEDLE_DATA_ROUND_KEY : NEEDLE_OTHER_SCHEDULE;
   needles_add(set, kind, owner, key, 32);
   key_schedule_expand(key, schedule);
-  for (int i = 0; i < AES_ROUND_KEYS; i++) {
+  for (int i = 2; i < AES_ROUND_KEYS; i++) {
     const uint8_t *round = schedule + (ptrdiff_t)i * AES_ROUND_KEY_BYTES;
-    if (i >= 2)
-      needles_add(set, data ? NEEDLE_DATA_ROUND_KEY : NEEDLE_OTHER_SCHEDULE, owner, round, AES_ROUND_KEY_BYTES);
-    key_schedule_swap(round, other);
-    needles_add(set, NEEDLE_OTHER_SCHEDULE, owner, other, sizeof other);
-    key_schedule_invert(round, other);
-    needles_add(set, NEEDLE_OTHER_SCHEDULE, owner, other, sizeof other);
+    add_both_ways(set, owner, round_kind, round);
+    key_schedule_invert(round, inverse);
+    add_both_ways(set, owner, NEEDLE_OTHER_SCHEDULE, inverse);
   }
 }
 
@@ -78,7 +83,8 @@ void needles_add_hmac_key(needles *set, needle_kind kind, uint32_t owner, const 
   needles_add(set, kind, owner, key, 32);
   for (int pad = 0; pad < 2; pad++) {
     for (int i = 0; i < 32; i++) mixed[i] = key[i] ^ (pad == 0 ? 0x36 : 0x5C);
-    needles_add(set, NEEDLE_HMAC_PAD, owner, mixed, sizeof mixed);
+    add_both_ways(set, owner, NEEDLE_HMAC_PAD, mixed);
+    add_both_ways(set, owner, NEEDLE_HMAC_PAD, mixed + AES_ROUND_KEY_BYTES);
   }
 }
 

@@ -120,7 +120,6 @@ typedef struct nest {
 /* What the death of the process alone has left was never synced: until the recovery has written something itself,
  * the power may take it away. */
 static void set_bounds(campaign_job *j, const campaign_job *outer, const store_bounds *bounds) {
-  j->bounds.made = bounds->made;
   for (uint32_t t = 0; t < HISTORY_TABLES_MAX; t++) {
     table_bounds *to = &j->bounds.tables[t];
     to->there = bounds->tables[t].there;

@@ -174,9 +174,24 @@ static bool check_content(const visit *v) {
   return true;
 }
 
-static bool check_verify(const visit *v) {
+/* Two header slots or two copies of a key file that are not equal, and nothing else. */
+static bool is_half_done(const nacre_faults *faults) {
+  bool all = nacre_faults_count(faults) > 0;
+  for (size_t i = 0; i < nacre_faults_count(faults); i++) {
+    uint32_t id = nacre_faults_at(faults, i)->error.id;
+    all = all && (id == NC_E_HEADER_SLOTS_DIFFER || id == NC_E_KEY_COPIES_DIFFER);
+  }
+  return all;
+}
+
+static bool check_verify(const visit *v, bool unsettled) {
   nacre_verify_report report = {0};
-  bool ok = check_status(nacre_verify(v->table, NULL, &report), v, "verify");
+  nacre_status status = nacre_verify(v->table, NULL, &report);
+  if (unsettled && is_half_done(report.faults)) {
+    nacre_faults_free(report.faults);
+    return true;
+  }
+  bool ok = check_status(status, v, "verify");
   ok = CHECK(!ok || report.fault_count == 0, "%s: table %u: verify counts faults and returns OK", v->label,
              v->index) &&
        ok;
@@ -284,7 +299,7 @@ static bool check_table(visit *v, const check_plan *plan) {
   if (!check_status(nacre_table_open(v->store, v->history->tables[v->index].name, NULL, &v->table), v,
                     "open"))
     return false;
-  bool ok = check_report(v) && check_content(v) && check_verify(v) &&
+  bool ok = check_report(v) && check_content(v) && check_verify(v, plan->unsettled) &&
             (plan->table == NULL || plan->table(plan->arg, v->table, v->index, v->label)) &&
             write_extras(v, plan->extras);
   return check_status(nacre_table_close(v->table), v, "close the table") && ok;

@@ -27,6 +27,7 @@ typedef struct check_plan {
   const nacre_store_options *options;
   uint32_t extras;
   bool unwritten;
+  bool unsettled; /* a change of keys may have been interrupted: verify may find what it left half done */
   bool (*table)(void *arg, nacre_table *table, uint32_t index, const char *label);
   bool (*store)(void *arg, nacre_store *store, const char *label);
   void *arg;

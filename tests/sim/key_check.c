@@ -151,18 +151,18 @@ static nacre_status try_keys(look *l, unsigned keys) {
   return status;
 }
 
-typedef struct choice {
+typedef struct key_choice {
   unsigned old, new, all;
-} choice;
+} key_choice;
 
-static void add_keys(choice *choice, const key_bounds *keys) {
+static void add_keys(key_choice *choice, const key_bounds *keys) {
   choice->old |= keys->sure;
   choice->new |= keys->maybe != 0 ? keys->maybe : keys->sure;
   choice->all |= keys->sure | keys->maybe;
 }
 
-static choice choices_of(const look *l) {
-  choice choice = {0};
+static key_choice choices_of(const look *l) {
+  key_choice choice = {0};
   add_keys(&choice, &l->job->bounds.catalogue_keys);
   for (uint32_t i = 0; i < l->campaign->history.table_count; i++)
     if (l->job->bounds.tables[i].there != PRESENCE_ABSENT) add_keys(&choice, &l->job->bounds.keys[i]);
@@ -171,7 +171,7 @@ static choice choices_of(const look *l) {
 
 /* The old key alone opens what is not committed, the new one alone what is. */
 static unsigned choose_keys(look *l) {
-  choice choice = choices_of(l);
+  key_choice choice = choices_of(l);
   uint64_t turn = l->job->seed / 7 % 3;
   if (turn == 0 || !l->job->bounds.made) return choice.all;
   unsigned first = turn == 1 ? choice.old : choice.new, second = turn == 1 ? choice.new : choice.old;
@@ -219,7 +219,7 @@ static bool check_after(look *l) {
 bool key_check(const campaign *c, campaign_job *job) {
   look l = {.campaign = c, .job = job};
   check_plan plan = {.extras = EXTRAS, .table = look_at_table, .store = look_at_store};
-  check_plan quiet = {.unwritten = true};
+  check_plan quiet = {.unwritten = true, .unsettled = true};
   bool ok = true;
   if (job->keys == 0) job->keys = choose_keys(&l);
   leave_keys(&l, job->keys);

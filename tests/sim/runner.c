@@ -185,35 +185,23 @@ static nacre_status set_key(runner *r, const step *s, key_bounds *keys, bool of_
   return status;
 }
 
-static void hold(runner *r, bool held) {
+static nacre_status hold(runner *r, bool held) {
   static const sim_fault fault = {.operations = SIM_OPEN_WRITABLE, .count = NACRE_NONE, .error = EMFILE};
   sim_disk_fault(r->disk, held ? &fault : NULL);
+  return NACRE_OK;
 }
 
-static nacre_status change_keys(runner *r, const step *s) {
-  switch (s->kind) {
-    case STEP_ROTATE:
-      return nacre_table_rotate(r->tables[s->table]);
-    case STEP_SET_KEY:
-      return set_key(r, s, &r->keys[s->table], false);
-    case STEP_STORE_ROTATE:
-      return nacre_store_rotate(r->store);
-    case STEP_STORE_SET_KEY:
-      return set_key(r, s, &r->catalogue_keys, true);
-    case STEP_LINKS:
-      sim_disk_links(r->disk, s->key);
-      return NACRE_OK;
-    case STEP_HOLD:
-      hold(r, true);
-      return NACRE_OK;
-    default:
-      break;
-  }
+static nacre_status release(runner *r) {
   nacre_status status = NACRE_OK;
-  hold(r, false);
+  (void)hold(r, false);
   for (uint32_t i = 0; i < r->history->table_count && status == NACRE_OK; i++)
     if (r->tables[i] != NULL) status = nacre_table_rewrap_wait(r->tables[i], NULL);
   return status;
+}
+
+static nacre_status pretend_links(runner *r, unsigned further) {
+  sim_disk_links(r->disk, further);
+  return NACRE_OK;
 }
 
 nacre_status runner_step(runner *r, const step *s) {
@@ -233,13 +221,19 @@ nacre_status runner_step(runner *r, const step *s) {
     case STEP_REOPEN_STORE:
       return reopen_store(r);
     case STEP_ROTATE:
+      return nacre_table_rotate(r->tables[s->table]);
     case STEP_SET_KEY:
+      return set_key(r, s, &r->keys[s->table], false);
     case STEP_STORE_ROTATE:
+      return nacre_store_rotate(r->store);
     case STEP_STORE_SET_KEY:
+      return set_key(r, s, &r->catalogue_keys, true);
     case STEP_HOLD:
+      return hold(r, true);
     case STEP_RELEASE:
+      return release(r);
     case STEP_LINKS:
-      return change_keys(r, s);
+      return pretend_links(r, s->key);
   }
   test_die("unknown step %d", (int)s->kind);
 }
