@@ -22,6 +22,8 @@ typedef struct rewrapping {
   nc_header_slot good; /* the slot that was unwrapped */
   bool equal, current; /* both slots are alike; the good one is under the active key */
   bool spare;          /* the other slot would serve, too */
+  bool dirty;          /* a slot has been written that is not known to be on the disk: */
+  uint8_t dirty_slot;
   nc_rewrap_result result;
 } rewrapping;
 
@@ -92,8 +94,11 @@ static nacre_status compose(rewrapping *r, bool fresh, nacre_error *err) {
 
 static nacre_status write_slot(rewrapping *r, uint8_t index, nacre_error *err) {
   uint64_t at = (uint64_t)index * NC_SLOT_BYTES;
+  r->dirty = true;
+  r->dirty_slot = index;
   NC_TRY(nc_file_write(&r->file, at, r->image + at, NC_SLOT_BYTES, err));
   NC_TRY(nc_file_sync(&r->file, err));
+  r->dirty = false;
   NC_TRY(nc_file_read(&r->file, at, r->back, NC_SLOT_BYTES, err));
   r->result.header_bytes += NC_SLOT_BYTES;
   if (memcmp(r->back, r->image + at, NC_SLOT_BYTES) == 0) return NACRE_OK;
@@ -114,6 +119,13 @@ static nacre_status write_in_place(rewrapping *r, nacre_error *err) {
   if (r->equal && r->current) return NACRE_OK;
   NC_TRY(write_slot(r, first, err));
   return r->current ? NACRE_OK : write_slot(r, (uint8_t)(1 - first), err);
+}
+
+/* After a sync that failed, what is read shows a slot that the disk may never have got: the next look would take
+ * the file for done. What was there before takes its place, so that the slots are seen to differ. */
+static void take_back(rewrapping *r) {
+  uint64_t at = (uint64_t)r->dirty_slot * NC_SLOT_BYTES;
+  if (r->dirty) nc_ignore(nc_file_write(&r->file, at, r->bytes + at, NC_SLOT_BYTES, NULL));
 }
 
 /* ---- by a copy ----------------------------------------------------------------------------------------- */
@@ -190,6 +202,7 @@ static nacre_status settle(rewrapping *r, bool was_durable, nacre_error *err) {
   if (status == NACRE_OK) return NACRE_OK;
   r->result.outcome = NC_REWRAP_COPIED;
   status = replace_by_copy(r, err);
+  if (status != NACRE_OK) take_back(r);
   return status == NACRE_OK || why.status == NACRE_OK ? status : nc_fail_with(err, &why);
 }
 

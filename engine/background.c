@@ -12,6 +12,7 @@ void nc_table_tell(nacre_table *t, nacre_event *event) {
   pthread_mutex_unlock(&t->state_lock);
   event->table = name[0] == '\0' ? NULL : name;
   t->shared->on_event(t->shared->event_arg, event);
+  nc_wipe(name, sizeof name); /* user data, and this is a stack */
 }
 
 void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const nacre_error *error) {

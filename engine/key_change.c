@@ -202,7 +202,8 @@ nacre_status nc_key_settle_locked(nacre_table *t, nacre_error *err) {
   if (why->status == NACRE_OK) return commit_pending(t, err);
   if (why->status == NACRE_KEY_DENIED || why->status == NACRE_KEY_MISSING)
     return abandon_pending(t, why, err);
-  return nc_fail_with(err, why); /* an outage: it may still come to be */
+  t->keys_doubtful = true; /* an outage: it may still come to be, and is asked for again */
+  return nc_fail_with(err, why);
 }
 
 /* ---- the keys that the caller opened the store with ---------------------------------------------------- */
@@ -246,7 +247,8 @@ static nacre_status make_real(nacre_table *t, const nc_table_keys *next, const n
  * the catalogue's new version is under both until the old one retires. */
 static nacre_status succeed(nacre_table *t, const nc_key_list *to, const nc_key_list *now,
                             nc_table_keys **ret_next, nacre_error *err) {
-  nc_key_succession succession = {.specs = to->specs, .spec_count = to->count, .may_create = true};
+  /* A key that the table has must be there: a keyring in the place of one that was moved away is another one. */
+  nc_key_succession succession = {.specs = to->specs, .spec_count = to->count, .may_create = to != now};
   if (is_catalogue(t) && strcmp(to->specs[0].uri, now->specs[0].uri) != 0) {
     succession.old_specs = now->specs;
     succession.old_spec_count = now->count;

@@ -15,16 +15,26 @@ static nacre_status in_current(const nc_dir *dir, nacre_status status, nacre_err
   return nc_fail_in(err, status, label, 0);
 }
 
+/* The key of CURRENT's MAC is not held. What CURRENT says of versions is not authentic then; it tells which of the
+ * two is older. */
+static nacre_status unknown_key(const nc_table_keys *keys, const nc_current *current, nacre_error *err) {
+  uint32_t active = nc_kek_describe(nc_table_keys_active(keys))->version;
+  if (current->kek_version_min > active) {
+    return nc_fail(err, NC_E_KEY_FILE_ROLLED_BACK, "its table key is of version %u, CURRENT asks for %u", active,
+                   current->kek_version_min);
+  }
+  char text[NC_UUID_TEXT_BYTES];
+  nc_uuid_format(&current->kek_id, text);
+  bool retired = current->kek_version_min < nc_table_keys_oldest(keys); /* [C7] */
+  return nc_fail(err, retired ? NC_E_KEK_RETIRED : NC_E_CURRENT_KEK, "table key %s", text);
+}
+
 static nacre_status authenticate_current(const nc_table_keys *keys, const nc_current *current,
                                          const uint8_t *bytes, nacre_error *err) {
   if (!nc_uuid_equal(&current->table, nc_table_keys_table(keys))) /* [C2] */
     return nc_fail(err, NC_E_CURRENT_TABLE, NULL);
   const nc_kek *kek = nc_table_keys_find(keys, &current->kek_id);
-  if (kek == NULL) { /* [C3] */
-    char text[NC_UUID_TEXT_BYTES];
-    nc_uuid_format(&current->kek_id, text);
-    return nc_fail(err, NC_E_CURRENT_KEK, "table key %s", text);
-  }
+  if (kek == NULL) return unknown_key(keys, current, err); /* [C3] */
   uint8_t mac[NC_MAC_BYTES];
   NC_TRY(nc_table_keys_current_mac(keys, kek, nc_slice(bytes, NC_CURRENT_MAC_OFFSET), mac, err));
   /* [C4] */

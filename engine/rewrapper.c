@@ -254,7 +254,7 @@ static nacre_status retire(nacre_table *t, nc_rewrap_work *w, nacre_error *err) 
   bool done = false;
   nacre_status status = nc_key_retire(t, w->keys, &done, err);
   w->phase = BEGIN; /* a change may have come meanwhile */
-  if (!done) return status;
+  if (!done || same_keys(t, w)) return status; /* the latter: the key file could not be written */
   nc_retirements_note(t, w->keys);
   nacre_event event = {.type = NACRE_EVENT_REWRAPPED,
                        .kek_version = nc_kek_describe(nc_table_keys_active(w->keys))->version,
@@ -302,6 +302,7 @@ static nacre_status work(nacre_table *t, bool *ret_more, nacre_error *err) {
   if (atomic_load(&t->rewrapper.stopping)) return NACRE_OK;
   if (t->rewrapper.work == NULL) t->rewrapper.work = calloc(1, sizeof(nc_rewrap_work));
   if (t->rewrapper.work == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  if (t->rewrapper.work->phase == DONE) t->rewrapper.work->phase = BEGIN; /* it was asked for again meanwhile */
   do {
     NC_TRY(step(t, t->rewrapper.work, ret_more, err));
   } while (*ret_more && nc_worker_pool_inline(t->shared->workers) && !atomic_load(&t->rewrapper.stopping));
@@ -316,9 +317,12 @@ void nc_rewrap_run(void *table) {
   pthread_mutex_lock(&t->state_lock);
   r->queued = r->again = false;
   r->running = true;
+  pthread_cond_broadcast(&t->changed); /* a writer that waits for this worker must not wait any longer */
   pthread_mutex_unlock(&t->state_lock);
   nacre_status status = work(t, &more, &err);
   nc_table_note_result(t, &r->error, status, &err);
+  /* With the lists a view may go, and files with it: not under state_lock. */
+  if (r->work != NULL && (status != NACRE_OK || atomic_load(&r->stopping))) drop_lists(r->work);
   pthread_mutex_lock(&t->state_lock);
   bool parked = r->parked && status == NACRE_OK;
   more = (more || r->again) && status == NACRE_OK && !atomic_load(&r->stopping);

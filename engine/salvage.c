@@ -88,6 +88,7 @@ static nacre_status in_directory(nc_salvage *s, const char *table, nacre_error *
   nc_salvage_found found;
   nacre_status status = nc_salvage_find(s, table, &found, err);
   if (status == NACRE_OK) status = salvage_table(s, &found, err);
+  nc_wipe(found.name, sizeof found.name); /* user data, and this is a stack */
   if (lock != NULL) nc_lock_release(s->shared.env, lock);
   return status;
 }
@@ -143,5 +144,6 @@ nacre_status nacre_salvage(const char *path, const char *table, const nacre_salv
   } else {
     nacre_faults_free(s.report.faults);
   }
+  nc_wipe(s.report.table, sizeof s.report.table);
   return status;
 }

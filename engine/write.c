@@ -114,13 +114,13 @@ static nacre_status replace_memtable(nacre_table *t, uint64_t logs_to, nacre_err
   return status;
 }
 
-/* Waits for a place among the immutables. Without workers, or after a flush that failed, does the work
- * here. */
+/* Waits for a place among the immutables. Without workers, after a flush that failed, and when no worker has come
+ * to it yet, does the work here: the workers may all be waiting for the lock that is held here. */
 static nacre_status await_place(nacre_table *t, nacre_error *err) {
   for (;;) {
     pthread_mutex_lock(&t->state_lock);
     bool full = t->immutable_count >= NC_IMMUTABLES_MAX;
-    bool alone = t->flush_error.status != NACRE_OK || (!t->flush_queued && t->jobs_running == 0);
+    bool alone = t->flush_error.status != NACRE_OK || t->flush_queued || t->jobs_running == 0;
     if (full && !alone) pthread_cond_wait(&t->changed, &t->state_lock);
     pthread_mutex_unlock(&t->state_lock);
     if (!full) return NACRE_OK;
@@ -205,6 +205,7 @@ static bool over_budget(const nacre_table *t) {
 static void await_merges(nacre_table *t) {
   pthread_mutex_lock(&t->state_lock);
   while (t->view->version->run_count >= NC_RUNS_STALL && (t->merge_queued || t->jobs_running > 0) &&
+         !t->rewrapper.running && /* it may keep the merge from its worker, and wait for the lock that is held here */
          t->merge_error.status == NACRE_OK && !nc_worker_pool_inline(t->shared->workers)) {
     pthread_cond_wait(&t->changed, &t->state_lock);
   }

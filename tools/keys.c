@@ -15,7 +15,8 @@ typedef struct change {
   const options *o;
   session session;
   keys_watch watch;
-  bool wait; /* for the rewrapper */
+  bool waited; /* for a table's rewrapper, which reported: */
+  nacre_rewrap_report report;
 } change;
 
 /* ---- telling ------------------------------------------------------------------------------------------- */
@@ -48,6 +49,11 @@ static void tell_json(const change *c, const char *table, const nacre_key_status
   }
   for (size_t i = 0; i < nacre_kms_keys_count(keys->kms_keys); i++)
     json_array_append_new(needed, json_string(nacre_kms_keys_at(keys->kms_keys, i)->uri));
+  if (c->waited) {
+    tool_json_set_number(object, "files_rewrapped", c->report.rewrapped + c->report.healed + c->report.copied);
+    tool_json_set_number(object, "header_bytes_written", c->report.header_bytes);
+    tool_json_set_number(object, "copied_bytes", c->report.copied_bytes);
+  }
   json_object_set_new(object, "retired", gone);
   json_object_set_new(object, "key_uris_needed", needed);
   tool_json_line(object, stdout);
@@ -82,9 +88,23 @@ static void tell_name(const char *table) {
   tool_bytes_free(&name);
 }
 
+static void tell_report(const nacre_rewrap_report *r) {
+  char files[TOOL_UNIT_TEXT_BYTES], size[TOOL_UNIT_TEXT_BYTES];
+  uint64_t count = r->rewrapped + r->healed + r->copied;
+  if (count == 0) return;
+  printf("%s rewritten, %s written; the data stay as they are", tool_text_counted(files, count, "header", "headers"),
+         tool_text_size(size, r->header_bytes, false));
+  if (r->copied > 0) {
+    printf(", but %s copied, %s", tool_text_counted(files, r->copied, "file was", "files were"),
+           tool_text_size(size, r->copied_bytes, false));
+  }
+  putchar('\n');
+}
+
 static void tell_text(const change *c, const char *table, const nacre_key_status *keys) {
   char files[TOOL_UNIT_TEXT_BYTES], left[TOOL_UNIT_TEXT_BYTES];
   const nacre_key_version *active = active_of(keys);
+  if (c->waited) tell_report(&c->report);
   tell_retired(&c->watch);
   tell_name(table);
   printf(": version %u of its key", active == NULL ? 0 : active->version);
@@ -134,8 +154,11 @@ static int end(change *c, int status) {
 }
 
 static int await_table(change *c, const char *table) {
-  if (nacre_table_rewrap_wait(c->session.table, NULL) == NACRE_OK) return TOOL_DONE;
-  return tool_fail_table(c->o, table);
+  nacre_status status = nacre_table_rewrap_wait(c->session.table, &c->report);
+  c->waited = status == NACRE_OK;
+  nacre_retirements_free(c->report.retirements); /* the watch has them, the catalogue's, too */
+  c->report.retirements = NULL;
+  return c->waited ? TOOL_DONE : tool_fail_table(c->o, table);
 }
 
 /* ---- set, rotate --------------------------------------------------------------------------------------- */
@@ -189,6 +212,7 @@ int tool_keys_rotate_run(const options *o) { return run_change(o, false); }
 /* Opening the table is what makes its rewrapper go on. */
 static int wait_table(void *arg, const nacre_table_info *info) {
   change *c = arg;
+  c->report = (nacre_rewrap_report){0};
   tool_keys_watch_turn(&c->watch, info->name);
   int status = tool_session_table(c->o, ACCESS_WRITE, info->name, &c->session);
   if (status != TOOL_DONE) return status;

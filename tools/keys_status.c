@@ -67,18 +67,28 @@ static const char *state_of(const nacre_kms_key *key) {
   return key->status == NACRE_KEY_MISSING ? "missing" : nacre_status_name(key->status);
 }
 
+/* A version beyond the active one is of a change that the catalogue has not committed. */
+static const char *version_state(const nacre_key_status *keys, size_t index) {
+  const nacre_key_version *v = nacre_key_versions_at(keys->versions, index);
+  for (size_t i = 0; i < index; i++) {
+    if (nacre_key_versions_at(keys->versions, i)->active) return "pending";
+  }
+  return v->active ? "active" : "retiring";
+}
+
 static const char *use_of(const nacre_kms_key *key) {
   return key->current ? "in use" : "needed until the rewrap is done";
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------------- */
 
-static json_t *version_json(const nacre_key_version *v) {
+static json_t *version_json(const nacre_key_status *keys, size_t index) {
+  const nacre_key_version *v = nacre_key_versions_at(keys->versions, index);
   json_t *object = json_object();
   tool_json_set_number(object, "kek_version", v->version);
   tool_json_set_text(object, "kek_id", v->kek_id);
   tool_json_set_text(object, "commitment", v->commitment);
-  json_object_set_new(object, "active", json_boolean(v->active));
+  tool_json_set_text(object, "state", version_state(keys, index));
   tool_json_set_number(object, "created_unix_ms", v->created_ms);
   tool_json_set_number(object, "files", v->files);
   return object;
@@ -116,7 +126,7 @@ static void keys_json(key_report *r, const char *table, const nacre_key_status *
   tool_json_set_number(object, "files", keys->files);
   tool_json_set_number(object, "files_left", keys->files_left);
   for (size_t i = 0; i < nacre_key_versions_count(keys->versions); i++)
-    json_array_append_new(versions, version_json(nacre_key_versions_at(keys->versions, i)));
+    json_array_append_new(versions, version_json(keys, i));
   for (size_t i = 0; i < nacre_kms_keys_count(keys->kms_keys); i++)
     json_array_append_new(kms_keys, kms_key_json(nacre_kms_keys_at(keys->kms_keys, i)));
   json_object_set_new(object, "versions", versions);
@@ -161,7 +171,7 @@ static void versions_text(const nacre_key_status *keys) {
     tool_text_table_cell(&t, "%u", v->version);
     tool_text_table_cell(&t, "%s", v->kek_id);
     tool_text_table_cell(&t, "%s", tool_text_time(time, v->created_ms));
-    tool_text_table_cell(&t, "%s", v->active ? "active" : "retiring");
+    tool_text_table_cell(&t, "%s", version_state(keys, i));
     tool_text_table_cell(&t, "%s", tool_text_count(count, v->files));
   }
   tool_text_table_print(&t);
@@ -215,7 +225,7 @@ static void end_text(key_report *r) {
     putchar('\n');
   }
   if (r->incomplete) {
-    puts("What could not be opened may need further KMS keys: disable none on this account.");
+    puts("What could not be opened may need further KMS keys, too: disable none before it has been.");
   } else if (r->o->argument_count > 1) {
     puts("Any other KMS key may be disabled as far as this table goes, but for older copies of it.");
   } else {

@@ -273,5 +273,53 @@ verified=$(status_of out "$nacre" verify damaged)
 [ "$verified" = 0 ] || die "verify of the repaired copy answers $verified: $(cat out)"
 ok "one flipped bit is found (status 4) and its file named; with the right byte back, verify is clean"
 
+# --- keys that change ---------------------------------------------------------------------------------------
+
+# Every file of the tables that holds data, with the hash of some of its bytes: a header has 8,192, data follow.
+hashes() { # FIRST-BYTE COUNT
+  local file
+  for file in "$store"/*-*-*-*-*/*.{seg,log}; do
+    [ "$(stat -c %s "$file")" -gt 8192 ] || continue
+    printf '%s %s\n' "${file#"$store"/}" "$(tail -c "+$1" "$file" | head -c "$2" | sha256sum)"
+  done | sort
+}
+tables=$("$nacre" table list "$store" --json | grep -o '"name":"[^"]*"' | cut -d'"' -f4)
+everything=99999999999
+
+step "Rotate the keys of all tables"
+hashes 8193 $everything >data.before
+hashes 1 8192 >headers.before
+begin=$EPOCHREALTIME
+for each in $tables; do "$nacre" keys rotate "$store" "$each" --wait --json; done >rotations
+took=$(seconds_since "$begin")
+hashes 8193 $everything >data.after
+hashes 1 8192 >headers.after
+cmp -s data.before data.after || die "a rotation changed data: $(diff data.before data.after | head -3)"
+[ -z "$(comm -12 headers.before headers.after)" ] || die "a header is as it was: $(comm -12 headers.before headers.after | head -1)"
+"$nacre" keys status "$store" "$table" | head -5 | sed 's/^/   /'
+files=$(wc -l <data.after)
+written=$(grep -o '"header_bytes_written":[0-9]*' rotations | awk -F: '{ n += $2 } END { print n }')
+data_bytes=$(find "$store"/*-*-*-*-*/ \( -name '*.seg' -o -name '*.log' \) -printf '%s\n' | awk '{ n += $1 - 8192 } END { print n }')
+say "$(thousands "$written") bytes of headers written; the rest is a manifest, key files, and records in the catalogue"
+ok "rotated in $took s: all $files headers are new, all $(megabytes "$data_bytes") of data, by their hashes, as they were"
+
+step "Put everything under another keyring, and take the first away"
+begin=$EPOCHREALTIME
+for each in $tables; do "$nacre" keys set "$store" "$each" --key "local:$work/other-keyring" >/dev/null; done
+"$nacre" keys set "$store" --key "local:$work/other-keyring" | head -1 | sed 's/^/   /'
+"$nacre" keys wait "$store" >/dev/null
+took=$(seconds_since "$begin")
+"$nacre" keys status "$store" | tail -2 | sed 's/^/   /'
+if "$nacre" keys status "$store" | grep -q '^needed: local:,'; then die "the first keyring is still needed"; fi
+mv "$NACRE_KEYRING" keyring.taken-away
+verified=$(status_of out "$nacre" verify "$store")
+[ "$verified" = 0 ] || die "under the other keyring alone, verify answers $verified: $(cat out)"
+for each in "$table" "$second"; do
+  "$nacre" export "$store" "$each" --format tsv | cmp -s - records.sorted ||
+    die "under the other keyring alone, $each is not what was imported"
+done
+hashes 8193 $everything | cmp -s - data.before || die "a change of keys changed data"
+ok "under another keyring in $took s; with the first one gone, all data are read, verified and as they were"
+
 printf '\n%sShown%s\n' "$bold" "$plain"
 for line in "${summary[@]}"; do printf '  ok  %s\n' "$line"; done

@@ -246,7 +246,11 @@ static nacre_status replace(const char *path, const json_t *root, nacre_error *e
   (void)snprintf(aside, sizeof aside, "%s.new", path);
   char *text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
   if (text == NULL) return fail(err, NACRE_NO_MEMORY, path, "no memory to write the trust file");
-  nacre_status status = write_aside(aside, text, err);
+  bytes lines = {0};
+  tool_bytes_add_text(&lines, text);
+  tool_bytes_add_byte(&lines, '\n');
+  nacre_status status = write_aside(aside, tool_bytes_text(&lines), err);
+  tool_bytes_free(&lines);
   free(text);
   if (status != NACRE_OK) return status;
   if (rename(aside, path) != 0) return fail_errno(err, errno, "replace", path);

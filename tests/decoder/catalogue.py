@@ -6,7 +6,7 @@ import os
 import struct
 from collections import namedtuple
 
-from keys import Keys, read_keyring
+from keys import Keys, Pinned, read_keyring
 from primitives import Cursor, uuid_text
 from refusal import Notes, Refused, demand
 from table import Table
@@ -15,9 +15,7 @@ CREATING, LIVE, DROPPED = 1, 2, 3
 LIFE_NAMES = {CREATING: 'creating', LIVE: 'live', DROPPED: 'dropped'}
 COMPRESSION_NAMES = ('auto', 'none', 'lz4', 'zstd')
 NO_FILTER = 4294967295
-CALLER_URIS = (b'local:',)
 
-Pinned = namedtuple('Pinned', 'id number commitment')
 Described = namedtuple('Described', 'uuid life name created compression block_bytes filter_bits pinned '
                        'pending key_generation specs')
 
@@ -72,7 +70,7 @@ class Store:
     def _open(self):
         name = 'catalogue'
         directory = os.path.join(self.directory, name)
-        keys = Keys(directory, name, self.roots, CALLER_URIS, self.notes)
+        keys = Keys(directory, name, self.roots, None, self.notes)
         self.uuid = keys.table
         self.catalogue = Table(directory, name, self.uuid, keys, self.notes)
         self.tables = [decode_described(key, value) for key, value in self.catalogue.visible()]
@@ -102,12 +100,5 @@ class Store:
         """A live table, by the key that the catalogue pins."""
         name = uuid_text(described.uuid)
         directory = os.path.join(self.directory, name)
-        uris = {spec[0] for spec in described.specs} | set(CALLER_URIS)
-        keys = Keys(directory, name, self.roots, uris, self.notes)
-        demand(keys.table == described.uuid, keys.where, 'it is that of another table', 'tampered')
-        active = Pinned(keys.active.id, keys.active.number, keys.active.commitment)
-        demand(active in (described.pinned, described.pending), keys.where,
-               'its active KEK is not the one that the catalogue pins', 'tampered')
-        demand(keys.generation >= described.key_generation, keys.where,
-               'its generation is lower than the one that the catalogue knows', 'rolled back')
+        keys = Keys(directory, name, self.roots, described, self.notes)
         return Table(directory, name, described.uuid, keys, self.notes)

@@ -19,7 +19,12 @@ ACTIVE, RETIRING = 1, 2
 
 Version = namedtuple('Version', 'id number state created commitment wraps')
 Wrap = namedtuple('Wrap', 'provider uri region key_version principal ciphertext')
+Pinned = namedtuple('Pinned', 'id number commitment')
 Document = namedtuple('Document', 'generation table versions macs covered')
+
+
+def pin_of(version):
+    return Pinned(version.id, version.number, version.commitment)
 
 
 def check_frame(data, magic, minimum, where):
@@ -141,58 +146,78 @@ def choose_copy(directory, name, notes):
 
 
 class Keys:
-    """The KEKs of one table, unwrapped and proven."""
+    """The KEKs of one table, unwrapped and proven. `trust` is what the catalogue says of the table; None: this is the
+    catalogue's own key file, trusted because the caller's key opens it."""
 
-    def __init__(self, directory, name, roots, allowed_uris, notes):
+    def __init__(self, directory, name, roots, trust, notes):
         self.where = f'{name}/KEYS'
         self.document = choose_copy(directory, name, notes)
         self.table, self.generation = self.document.table, self.document.generation
+        self.active = next(version for version in self.document.versions if version.state == ACTIVE)
+        self.pending = None
+        if trust is not None:
+            self._check_trust(trust)
         self.keks = {}
         for version in self.document.versions:
-            self._unwrap(version, roots, allowed_uris)
-        self.active = next(version for version in self.document.versions if version.state == ACTIVE)
+            self._unwrap(version, roots, notes)
         self._check_macs()
 
-    def _unwrap(self, version, roots, allowed_uris):
+    def _check_trust(self, trust):
+        demand(self.table == trust.uuid, self.where, 'it is that of another table', 'tampered')
+        demand(self.generation >= trust.key_generation, self.where,
+               'its generation is lower than the one that the catalogue knows', 'rolled back')
+        if pin_of(self.active) == trust.pinned:
+            return
+        demand(pin_of(self.active) == trust.pending and self.active is self.document.versions[-1], self.where,
+               'its active KEK is not the one that the catalogue pins', 'tampered')
+        current = [version for version in self.document.versions if pin_of(version) == trust.pinned]
+        demand(current, self.where, 'the current KEK is not in it', 'tampered')
+        self.pending, self.active = self.active, current[0]
+
+    def _unwrap(self, version, roots, notes):
+        """By any wrap that the caller's keyring opens; a wrap under another URI of the provider may be shown to it."""
         context = self.table + version.id + version.number.to_bytes(4, 'little')
         tried = 'no wrap of the provider local'
         for wrap in version.wraps:
             if wrap.provider != b'local':
                 continue
-            demand(wrap.uri in allowed_uris, self.where,
-                   f'a wrap names the URI {wrap.uri!r}, which neither caller nor catalogue names', 'tampered')
             kek, tried = unwrap_local(wrap.ciphertext, roots, context, self.where)
             if kek is None:
                 continue
             own = derive(kek, b'kek-commit', context, 32)
             demand(hmac.compare_digest(own, version.commitment), self.where,
                    'the KEK is not the one that its commitment names', 'wrong key')
-            self.keks[version.id, version.number] = kek
+            self.keks[version.id] = kek
             return
-        if version.state == ACTIVE:
-            raise Refused('unavailable', self.where, f'the active KEK cannot be unwrapped: {tried}')
+        if version is not self.pending:
+            raise Refused('unavailable', self.where, f'KEK version {version.number} cannot be unwrapped: {tried}')
+        notes.add(self.where, f'the pending KEK cannot be unwrapped: {tried}')
 
     def _check_macs(self):
         macs = dict(self.document.macs)
-        for version in self.document.versions:
-            kek = self.keks.get((version.id, version.number))
-            if kek is None:
-                continue
+        for kek_id, kek in self.keks.items():
             key = derive(kek, b'keyfile-mac', self.table, 32)
-            demand(mac_is(key, self.document.covered, macs[version.id]), self.where,
+            demand(mac_is(key, self.document.covered, macs[kek_id]), self.where,
                    'a MAC of the key file is bad', 'tampered')
 
     def find(self, kek_id, number, where):
-        kek = self.keks.get((kek_id, number))
-        demand(kek is not None, where, 
-               f'its KEK {uuid_text(kek_id)} version {number} is not in the key file', 'unavailable')
+        kek = self.keks.get(kek_id)
+        if kek is None:
+            demand(number >= self.active.number, where, f'its KEK, version {number}, has been retired', 'rolled back')
+            raise Refused('unavailable', where, f'its KEK {uuid_text(kek_id)} is not in the key file')
         return kek
 
-    def find_by_id(self, kek_id, where):
-        """CURRENT names its KEK by the id alone."""
-        found = [kek for (have, _), kek in self.keks.items() if have == kek_id]
-        demand(len(found) == 1, where, f'its KEK {uuid_text(kek_id)} is not in the key file', 'unavailable')
-        return found[0]
+    def find_for_current(self, kek_id, minimum, where):
+        kek = self.keks.get(kek_id)
+        if kek is None:
+            self.check_minimum(minimum)
+            oldest = self.document.versions[0].number
+            demand(minimum >= oldest, where, 'the KEK of its MAC has been retired', 'rolled back')
+            raise Refused('unavailable', where, f'its KEK {uuid_text(kek_id)} is not in the key file')
+        return kek
+
+    def check_minimum(self, minimum):
+        demand(minimum <= self.active.number, self.where, 'it is older than CURRENT knows', 'rolled back')
 
 
 def unwrap_local(ciphertext, roots, context, where):

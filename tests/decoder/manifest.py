@@ -37,9 +37,11 @@ def read_current(directory, table, keys, name):
                       cursor.take(16), cursor.u32())
     cursor.zeros(8)
     cursor.finish()
-    mac_key = derive(keys.find_by_id(current.kek_id, where), b'current-mac', table, 32)
-    demand(mac_is(mac_key, data[:128], data[128:]), where, 'the MAC is bad', 'tampered')
     demand(current.table == table, where, 'it names another table', 'tampered')
+    kek = keys.find_for_current(current.kek_id, current.minimum_version, where)
+    mac_key = derive(kek, b'current-mac', table, 32)
+    demand(mac_is(mac_key, data[:128], data[128:]), where, 'the MAC is bad', 'tampered')
+    keys.check_minimum(current.minimum_version)
     return current
 
 
@@ -50,7 +52,7 @@ class Manifest:
         path = f'{current.number:020}.man'
         self.file = file = sealed.Sealed(os.path.join(directory, path), f'{name}/{path}', notes)
         self.notes = notes
-        file.unlock(keys, current.minimum_version)
+        file.unlock(keys)
         file.expect(type=sealed.MANIFEST, origin=current.table, uuid=current.manifest, number=current.number,
                     epoch=current.epoch, commitment=current.commitment)
         self.state, self.segments, self.logs = None, {}, {}

@@ -84,7 +84,7 @@ class Sealed:
             self.notes.add(self.name, 'the header slots differ')
         return sorted(slots, key=lambda slot: -slot.sequence)  # of equals slot 0
 
-    def unlock(self, keys, minimum_version):
+    def unlock(self, keys):
         """Opens the file by the slot that was taken or, when that does not serve, by the other."""
         try:
             self._unwrap(self.slot, keys)
@@ -92,8 +92,6 @@ class Sealed:
             if not self._unwrap_other(keys):
                 raise
             self.notes.add(fault.where, f'the other slot serves: {fault.obligation}')
-        demand(self.slot.kek_version >= minimum_version, self.name, 'KEK version under the minimum of CURRENT',
-               'rolled back')
 
     def _unwrap_other(self, keys):
         for slot in self.other_slots:

@@ -36,7 +36,7 @@ class Table:
     def _open(self, kind, named, **more):
         path = f'{named.number:020}.{SUFFIX[kind]}'
         file = sealed.Sealed(os.path.join(self.directory, path), f'{self.name}/{path}', self.notes)
-        file.unlock(self.keys, self.current.minimum_version)
+        file.unlock(self.keys)
         file.expect(type=kind, uuid=named.uuid, number=named.number, commitment=named.commitment, **more)
         self._check_epoch(file)
         return file
@@ -67,7 +67,7 @@ class Table:
                 continue
             try:
                 file = sealed.Sealed(os.path.join(self.directory, path), f'{self.name}/{path}', self.notes)
-                file.unlock(self.keys, 0)
+                file.unlock(self.keys)
             except Refused as fault:
                 self.notes.add(f'{self.name}/{path}', f'unnamed, passed over: {fault.obligation}')
                 continue

@@ -181,7 +181,8 @@ class WorkedExamples(unittest.TestCase):
 
     def test_current(self):
         self.is_example('CURRENT MAC key', derive(KEK, b'current-mac', TABLE, 32))
-        holder = types.SimpleNamespace(find_by_id=lambda kek_id, where: {KEK_ID: KEK}[kek_id])
+        holder = types.SimpleNamespace(find_for_current=lambda kek_id, minimum, where: {KEK_ID: KEK}[kek_id],
+                                       check_minimum=lambda minimum: None)
         with tempfile.TemporaryDirectory() as scratch:
             with open(os.path.join(scratch, 'CURRENT'), 'wb') as file:
                 file.write(self.page['CURRENT'])

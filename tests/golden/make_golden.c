@@ -8,6 +8,7 @@
  * before it is written. Stores are worked on in a scratch directory and copied: a copy of a store that is
  * open is what a killed process leaves.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,13 +33,67 @@ static nacre_store *store;
 static shelf shelves[TABLES_MAX];
 static size_t shelf_count;
 
+/* ---- a disk that fails where it is to ------------------------------------------------------------------ */
+
+/* slot_writes: of file headers that are rewritten in place; none: every one is carried out. */
+static struct failing {
+  bool rewraps_counted, dies_after_key_file, dead;
+  unsigned slot_writes;
+} failing;
+
+static bool ends_in(const char *name, const char *end) {
+  size_t size = strlen(name), end_size = strlen(end);
+  return size >= end_size && strcmp(name + size - end_size, end) == 0;
+}
+
+/* A rewrap whose slot cannot be written would make a copy of the file. */
+static int failing_create(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file) {
+  bool copy = ends_in(name, ".seg.tmp") || ends_in(name, ".log.tmp") || ends_in(name, ".man.tmp");
+  if (failing.dead || (failing.rewraps_counted && copy)) return EIO;
+  return nacre_io_posix()->file_create(context, dir, name, ret_file);
+}
+
+static int failing_write(void *context, nacre_io_file *file, uint64_t offset, const void *buffer, size_t size) {
+  if (failing.dead) return EIO;
+  if (failing.rewraps_counted && size == 4096 && offset < TEAR_FRAMES_OFFSET) {
+    if (failing.slot_writes == 0) return EIO;
+    failing.slot_writes--;
+  }
+  return nacre_io_posix()->file_write(context, file, offset, buffer, size);
+}
+
+static int failing_sync(void *context, nacre_io_file *file) {
+  return failing.dead ? EIO : nacre_io_posix()->file_sync(context, file);
+}
+
+static int failing_rename(void *context, nacre_io_dir *dir, const char *from, const char *to) {
+  if (failing.dead) return EIO;
+  failing.dead = failing.dies_after_key_file && strcmp(to, "KEYS.b") == 0;
+  return nacre_io_posix()->rename(context, dir, from, to);
+}
+
+static int failing_remove(void *context, nacre_io_dir *dir, const char *name) {
+  return failing.dead ? EIO : nacre_io_posix()->remove(context, dir, name);
+}
+
+static const nacre_io *failing_io(void) {
+  static nacre_io io;
+  io = *nacre_io_posix();
+  io.file_create = failing_create;
+  io.file_write = failing_write;
+  io.file_sync = failing_sync;
+  io.rename = failing_rename;
+  io.remove = failing_remove;
+  return &io;
+}
+
 /* ---- a store in the making ----------------------------------------------------------------------------- */
 
 static nacre_slice text(const char *s) { return (nacre_slice){s, strlen(s)}; }
 
 static void begin_session(void) {
   /* No workers: nothing is merged or flushed but what is asked for. */
-  nacre_store_options options = {.create = true, .workers = UINT32_MAX};
+  nacre_store_options options = {.create = true, .workers = UINT32_MAX, .io = failing_io()};
   golden_ok(nacre_open(store_path, &options, &store), "opening the store");
 }
 
@@ -344,6 +399,57 @@ static void make_torn(void) {
   end_session();
 }
 
+/* ---- rotated ------------------------------------------------------------------------------------------- */
+
+static void rotate(const char *name, bool wait) {
+  shelf *s = shelf_of(name);
+  golden_ok(nacre_table_rotate(s->table), "rotating a table's key");
+  if (wait) golden_ok(nacre_table_rewrap_wait(s->table, NULL), "rewrapping");
+}
+
+/* One file is brought under the new key, and the disk takes no more of them: the others stay under the old. */
+static void rotate_in_part(const char *name) {
+  failing = (struct failing){.rewraps_counted = true, .slot_writes = 2};
+  rotate(name, false);
+  if (nacre_table_rewrap_wait(shelf_of(name)->table, NULL) != NACRE_IO) test_die("%s was rewrapped", name);
+}
+
+/* Both copies of the key file call the new version active; before the catalogue calls it current, all ends. */
+static void rotate_in_vain(const char *name) {
+  nacre_table *table = shelf_of(name)->table;
+  failing = (struct failing){.dies_after_key_file = true};
+  if (nacre_table_rotate(table) != NACRE_IO || !failing.dead) test_die("%s was rotated", name);
+}
+
+static void make_rotated(void) {
+  static const char *const names[] = {"once", "twice", "on its way", "pending"};
+  begin_session();
+  for (size_t i = 0; i < 4; i++) {
+    create(names[i], (nacre_table_options){.block_bytes = 1024});
+    fill(names[i], 0, 20, 1, "2020");
+    flush(names[i]);
+    fill(names[i], 20, 5, 1, "2021");
+  }
+  rotate("once", true);
+  rotate("twice", true);
+  end_session();
+  begin_session();
+  fill("once", 18, 4, 1, "2022");
+  rotate("twice", true);
+  fill("twice", 24, 4, 1, "2022");
+  golden_ok(nacre_store_rotate(store), "rotating the store's key");
+  fill("on its way", 18, 4, 1, "2022");
+  rotate_in_part("on its way");
+  put("on its way", "under the new key", "and with the old one's files beside it");
+  end_session();
+  begin_session();
+  fill("pending", 18, 4, 1, "2022");
+  sync_table("pending");
+  rotate_in_vain("pending");
+  golden_copy_store(store_path, target);
+  /* What is left of it ends with the process, as a process that was killed would. */
+}
+
 /* ---- expected.txt -------------------------------------------------------------------------------------- */
 
 static void records_of(void *arg, nacre_table *table, const char *name, golden_records *records) {
@@ -371,8 +477,11 @@ static void write_expected(const char *directory) {
 static const struct {
   const char *name;
   void (*make)(void);
-} stores[] = {
-    {"clean", make_clean}, {"torn", make_torn}, {"tables", make_tables}, {"compression", make_compression}};
+} stores[] = {{"clean", make_clean},
+              {"torn", make_torn},
+              {"tables", make_tables},
+              {"compression", make_compression},
+              {"rotated", make_rotated}};
 
 static void make(const char *directory, void (*make_store)(void)) {
   char keyring[GOLDEN_PATH_BYTES];
@@ -394,6 +503,6 @@ int main(int argc, char **argv) {
     make(argv[2], stores[i].make);
     return 0;
   }
-  (void)fprintf(stderr, "usage: %s clean|torn|tables|compression DIRECTORY\n", argv[0]);
+  (void)fprintf(stderr, "usage: %s clean|torn|tables|compression|rotated DIRECTORY\n", argv[0]);
   return 2;
 }

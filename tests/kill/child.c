@@ -94,6 +94,49 @@ static void *write_on(void *arg) {
   }
 }
 
+/* ---- keys ---------------------------------------------------------------------------------------------- */
+
+typedef struct keeper {
+  const plan_child *child;
+  nacre_store *store;
+  nacre_table *tables[PLAN_TABLES];
+} keeper;
+
+static nacre_status change_key(const keeper *k, plan_key_news news, bool rotate) {
+  char uri[340];
+  plan_keyring_uri(k->child->key_uri, news.keyring, uri, sizeof uri);
+  nacre_key_spec spec = {.uri = uri};
+  if (news.subject == PLAN_TABLES) return rotate ? nacre_store_rotate(k->store) : nacre_store_set_key(k->store, spec);
+  nacre_table *table = k->tables[news.subject];
+  return rotate ? nacre_table_rotate(table) : nacre_table_set_key(table, &spec, 1);
+}
+
+static nacre_status change_some_key(const keeper *k, test_random *random) {
+  plan_key_news news = {(unsigned)test_random_below(random, PLAN_KEYED),
+                        (unsigned)test_random_below(random, PLAN_KEYRINGS), false};
+  bool rotate = test_random_chance(random, 3);
+  if (!rotate) acknowledge(k->child, PLAN_KEY_THREAD, NACRE_OK, plan_key_news_encode(news));
+  nacre_status status = change_key(k, news, rotate);
+  news.done = true;
+  if (!rotate && status == NACRE_OK)
+    acknowledge(k->child, PLAN_KEY_THREAD, NACRE_OK, plan_key_news_encode(news));
+  if (status == NACRE_OK && news.subject < PLAN_TABLES && test_random_chance(random, 2))
+    status = nacre_table_rewrap_wait(k->tables[news.subject], NULL);
+  return status;
+}
+
+static void *change_keys(void *arg) {
+  const keeper *k = arg;
+  test_random random = {test_mix(k->child->seed, k->child->start[0] * 31 + k->child->start[1])};
+  for (;;) {
+    nacre_status status = change_some_key(k, &random);
+    if (status != NACRE_OK) _exit(give_up(k->child, PLAN_KEY_THREAD, status, 0, "a change of keys"));
+    usleep((useconds_t)test_random_below(&random, 15000));
+  }
+}
+
+/* ---- the process --------------------------------------------------------------------------------------- */
+
 int plan_child_run(const plan_child *child) {
   writer writers[PLAN_THREADS];
   pthread_t threads[PLAN_THREADS];
@@ -101,6 +144,8 @@ int plan_child_run(const plan_child *child) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   alarm(CHILD_SECONDS_MAX);
   nacre_store_options options = plan_store_options(child->key_uri, child->start[0]);
+  static plan_keyrings names;
+  if (child->keyrings != 0) plan_name_keyrings(&options, child->key_uri, (unsigned)child->keyrings, &names);
   options.io = child->die_at > 0 ? dying_io(child->die_at) : NULL;
   nacre_status status = nacre_open(child->store_path, &options, &store);
   if (status != NACRE_OK) return give_up(child, 0, status, 0, "opening the store");
@@ -114,6 +159,11 @@ int plan_child_run(const plan_child *child) {
     for (uint32_t i = 0; i < PLAN_TABLES; i++) writers[t].tables[i] = writers[0].tables[i];
     if (pthread_create(&threads[t], NULL, write_on, &writers[t]) != 0) return 5;
   }
+  pthread_t keys;
+  static keeper at_keys;
+  at_keys = (keeper){child, store, {0}};
+  for (uint32_t i = 0; i < PLAN_TABLES; i++) at_keys.tables[i] = writers[0].tables[i];
+  if (child->keyrings != 0 && pthread_create(&keys, NULL, change_keys, &at_keys) != 0) return 5;
   pthread_join(threads[0], NULL);
   return 5;
 }

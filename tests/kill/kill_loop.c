@@ -8,10 +8,15 @@
  * Most looks are read-only, so that the next child begins with an unclean store and is often killed during
  * its recovery.
  *
+ * With the argument "keys" a third thread changes the tables' keys and the catalogue's meanwhile, from keyring to
+ * keyring. The keyrings that cannot be needed are taken away before each look; in some looks the change finishes,
+ * and then all keyrings go that the store does not list.
+ *
  * Environment: NACRE_TEST_SEED; NACRE_KILLS, how many rounds.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,6 +43,9 @@ typedef struct parent {
   plan_state states[PLAN_THREADS]; /* after `done` operations */
   uint64_t done[PLAN_THREADS];
   uint64_t acknowledged, in_flight_found, killed_before_any; /* figures */
+  bool keyed;
+  unsigned sure[PLAN_KEYED], maybe[PLAN_KEYED]; /* sets of keyrings: which suffices, or may, a change being under way */
+  uint64_t changes, finished;
 } parent;
 
 /* ---- the child, from outside --------------------------------------------------------------------------- */
@@ -45,14 +53,15 @@ typedef struct parent {
 static pid_t start_child(const parent *p, uint64_t die_at, int *ret_pipe) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) test_die("pipe: %s", strerror(errno));
-  char numbers[5][24];
-  const uint64_t values[5] = {p->seed, p->done[0] + 1, p->done[1] + 1, die_at, (uint64_t)ends[1]};
-  for (int i = 0; i < 5; i++) snprintf(numbers[i], sizeof numbers[i], "%llu", (unsigned long long)values[i]);
+  char numbers[6][24];
+  uint64_t keyrings = p->keyed ? p->sure[PLAN_TABLES] | p->maybe[PLAN_TABLES] : 0;
+  const uint64_t values[6] = {p->seed, p->done[0] + 1, p->done[1] + 1, die_at, (uint64_t)ends[1], keyrings};
+  for (int i = 0; i < 6; i++) snprintf(numbers[i], sizeof numbers[i], "%llu", (unsigned long long)values[i]);
   char program[] = "kill_loop", flag[] = "--child", store[300], key[300];
   memcpy(store, p->store_path, sizeof store);
   memcpy(key, p->key_uri, sizeof key);
   char *arguments[] = {program,    flag,       store,      key,        numbers[0],
-                       numbers[1], numbers[2], numbers[3], numbers[4], NULL};
+                       numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], NULL};
   pid_t pid = fork();
   if (pid < 0) test_die("fork: %s", strerror(errno));
   if (pid == 0) {
@@ -65,11 +74,23 @@ static pid_t start_child(const parent *p, uint64_t die_at, int *ret_pipe) {
   return pid;
 }
 
+static void note_key(parent *p, plan_key_news news) {
+  p->maybe[news.subject] |= 1u << news.keyring;
+  if (!news.done) return;
+  p->sure[news.subject] = 1u << news.keyring;
+  p->maybe[news.subject] = 0;
+  p->changes++;
+}
+
 static void note_acknowledgement(parent *p, const plan_acknowledgement *record) {
   plan_operation op;
   if (!CHECK(record->status == NACRE_OK, "round %llu: the child reports %s", (unsigned long long)p->round,
              nacre_status_name((nacre_status)record->status)))
     return;
+  if (record->thread == PLAN_KEY_THREAD) {
+    note_key(p, plan_key_news_decode(record->n));
+    return;
+  }
   uint64_t *done = &p->done[record->thread];
   CHECK(record->n == *done + 1, "round %llu: acknowledgements out of order", (unsigned long long)p->round);
   plan_make(p->seed, record->thread, record->n, &op);
@@ -79,13 +100,14 @@ static void note_acknowledgement(parent *p, const plan_acknowledgement *record) 
 }
 
 static int main_child(char **arguments) {
-  uint64_t numbers[5];
-  for (int i = 0; i < 5; i++) numbers[i] = strtoull(arguments[4 + i], NULL, 10);
+  uint64_t numbers[6];
+  for (int i = 0; i < 6; i++) numbers[i] = strtoull(arguments[4 + i], NULL, 10);
   plan_child child = {
       .store_path = arguments[2], .key_uri = arguments[3], .seed = numbers[0], .die_at = numbers[3]};
   child.start[0] = numbers[1];
   child.start[1] = numbers[2];
   child.pipe = (int)numbers[4];
+  child.keyrings = numbers[5];
   return plan_child_run(&child);
 }
 
@@ -187,23 +209,117 @@ static void compare_thread(parent *p, uint32_t thread, const plan_state *found) 
   }
 }
 
-static void look(parent *p) {
-  nacre_store *store = NULL;
-  static plan_state found[PLAN_THREADS];
-  memset(found, 0, sizeof found);
-  nacre_store_options options = plan_store_options(p->key_uri, p->round);
-  options.read_only = p->round % WRITABLE_EVERY != WRITABLE_EVERY - 1;
-  if (!check_status(p, nacre_open(p->store_path, &options, &store), "open the store")) return;
+static void open_and_read(parent *p, nacre_store *store, plan_state found[PLAN_THREADS],
+                          void (*finish)(parent *p, nacre_table *table, uint32_t index)) {
   for (uint32_t i = 0; i < PLAN_TABLES; i++) {
     nacre_table *table = NULL;
     if (!check_status(p, nacre_table_open(store, plan_table_names[i], NULL, &table), "open a table"))
       continue;
     read_table(p, table, i, found);
-    if (p->round % VERIFY_EVERY == 0) check_status(p, nacre_verify(table, NULL, NULL), "verify");
+    if (finish != NULL) finish(p, table, i);
+    bool verified = p->keyed ? finish != NULL : p->round % VERIFY_EVERY == 0;
+    if (verified) check_status(p, nacre_verify(table, NULL, NULL), "verify");
     check_status(p, nacre_table_close(table), "close a table");
   }
+}
+
+static bool is_writable_round(const parent *p) { return p->round % WRITABLE_EVERY == WRITABLE_EVERY - 1; }
+
+static void look(parent *p) {
+  nacre_store *store = NULL;
+  static plan_state found[PLAN_THREADS];
+  memset(found, 0, sizeof found);
+  nacre_store_options options = plan_store_options(p->key_uri, p->round);
+  options.read_only = !is_writable_round(p);
+  if (!check_status(p, nacre_open(p->store_path, &options, &store), "open the store")) return;
+  open_and_read(p, store, found, NULL);
   check_status(p, nacre_close(store), "close the store");
   for (uint32_t t = 0; t < PLAN_THREADS; t++) compare_thread(p, t, &found[t]);
+}
+
+/* ---- keys ---------------------------------------------------------------------------------------------- */
+
+/* Has the keyrings of a set at their places, and no other. */
+static void leave_keyrings(const parent *p, unsigned set) {
+  for (unsigned i = 0; i < PLAN_KEYRINGS; i++) {
+    char uri[340], away[360];
+    plan_keyring_uri(p->key_uri, i, uri, sizeof uri);
+    const char *path = uri + strlen("local:");
+    snprintf(away, sizeof away, "%s.away", path);
+    bool stays = (set >> i & 1) != 0;
+    if (rename(stays ? away : path, stays ? path : away) != 0 && errno != ENOENT)
+      test_die("moving a keyring: %s", strerror(errno));
+  }
+}
+
+static void note_listed(parent *p, const nacre_key_status *status, uint32_t subject) {
+  unsigned listed = 0;
+  for (size_t k = 0; k < nacre_kms_keys_count(status->kms_keys); k++)
+    for (unsigned i = 0; i < PLAN_KEYRINGS; i++) {
+      char uri[340];
+      plan_keyring_uri(p->key_uri, i, uri, sizeof uri);
+      if (strcmp(uri, nacre_kms_keys_at(status->kms_keys, k)->uri) == 0) listed |= 1u << i;
+    }
+  unsigned allowed = p->sure[subject] | p->maybe[subject];
+  CHECK(nacre_kms_keys_count(status->kms_keys) == 1 && (listed & ~allowed) == 0 && listed != 0,
+        "round %llu: subject %u lists keyrings %#x, of %#x", (unsigned long long)p->round, subject, listed, allowed);
+  CHECK(nacre_key_versions_count(status->versions) == 1 && status->files_left == 0 && !status->changing,
+        "round %llu: subject %u is not settled", (unsigned long long)p->round, subject);
+  p->sure[subject] = listed;
+  p->maybe[subject] = 0;
+}
+
+static void note_status(parent *p, nacre_status status, nacre_key_status *found, uint32_t subject) {
+  if (!check_status(p, status, "key status")) return;
+  note_listed(p, found, subject);
+  nacre_key_versions_free(found->versions);
+  nacre_kms_keys_free(found->kms_keys);
+}
+
+static void finish_change(parent *p, nacre_table *table, uint32_t index) {
+  nacre_key_status status = {0};
+  check_status(p, nacre_table_rewrap_wait(table, NULL), "wait for the rewrap");
+  note_status(p, nacre_table_key_status(table, &status), &status, index);
+}
+
+static void open_keyed(parent *p, bool read_only, bool finish, plan_state found[PLAN_THREADS]) {
+  static plan_keyrings names;
+  nacre_store *store = NULL;
+  nacre_store_options options = plan_store_options(p->key_uri, p->round);
+  unsigned subject = PLAN_TABLES;
+  names = (plan_keyrings){0};
+  plan_name_keyrings(&options, p->key_uri, p->sure[subject] | p->maybe[subject], &names);
+  options.read_only = read_only;
+  memset(found, 0, PLAN_THREADS * sizeof *found);
+  if (!check_status(p, nacre_open(p->store_path, &options, &store), "open the store")) return;
+  open_and_read(p, store, found, finish ? finish_change : NULL);
+  if (finish) { /* the catalogue's rewrap began with the open; a rotation waits for its end */
+    nacre_key_status status = {0};
+    check_status(p, nacre_store_rotate(store), "rotate the catalogue's key");
+    note_status(p, nacre_store_key_status(store, &status), &status, subject);
+  }
+  check_status(p, nacre_close(store), "close the store");
+}
+
+static unsigned all_keyrings(const parent *p) {
+  unsigned set = 0;
+  for (unsigned i = 0; i < PLAN_KEYED; i++) set |= p->sure[i] | p->maybe[i];
+  return set;
+}
+
+static void look_keyed(parent *p) {
+  static plan_state found[PLAN_THREADS];
+  bool finish = is_writable_round(p);
+  leave_keyrings(p, all_keyrings(p));
+  open_keyed(p, !finish, finish, found);
+  for (uint32_t t = 0; t < PLAN_THREADS; t++) compare_thread(p, t, &found[t]);
+  if (finish) {
+    p->finished++;
+    leave_keyrings(p, all_keyrings(p));
+    open_keyed(p, false, false, found);
+    for (uint32_t t = 0; t < PLAN_THREADS; t++) compare_thread(p, t, &found[t]);
+  }
+  leave_keyrings(p, UINT_MAX);
 }
 
 static void create_store(const parent *p) {
@@ -218,12 +334,14 @@ static void create_store(const parent *p) {
 }
 
 int main(int argc, char **argv) {
-  if (argc == 9 && strcmp(argv[1], "--child") == 0) return main_child(argv);
+  if (argc == 10 && strcmp(argv[1], "--child") == 0) return main_child(argv);
   static parent p;
   char scratch[200];
   double started = test_seconds();
   p.seed = test_seed("kill_loop", 20260104);
   p.random.state = test_mix(p.seed, 1);
+  p.keyed = argc == 2 && strcmp(argv[1], "keys") == 0;
+  for (unsigned i = 0; i < PLAN_KEYED; i++) p.sure[i] = 1;
   uint64_t kills = test_env_number("NACRE_KILLS", 200);
   test_scratch_make(scratch, sizeof scratch, "kill");
   test_path(p.store_path, sizeof p.store_path, scratch, "store");
@@ -231,8 +349,12 @@ int main(int argc, char **argv) {
   create_store(&p);
   for (p.round = 1; p.round <= kills && test_failures() == 0; p.round++) {
     run_child(&p);
-    look(&p);
+    p.keyed ? look_keyed(&p) : look(&p);
   }
+  if (p.keyed) CHECK(p.changes > 0 && p.finished > 0, "no key was changed, or no change was finished");
+  if (p.keyed)
+    printf("kill_keys: %llu changes of keys acknowledged, %llu finished and all other keyrings gone\n",
+           (unsigned long long)p.changes, (unsigned long long)p.finished);
   printf(
       "kill_loop: %llu kills (%llu before the first acknowledgement), %llu operations acknowledged, %llu of "
       "those under "

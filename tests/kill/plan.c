@@ -76,3 +76,33 @@ nacre_store_options plan_store_options(const char *key_uri, uint64_t round) {
       .workers = round % 4 == 0 ? UINT32_MAX : 2,
   };
 }
+
+/* ---- keys ---------------------------------------------------------------------------------------------- */
+
+void plan_keyring_uri(const char *base, unsigned keyring, char *uri, size_t capacity) {
+  if (keyring == 0)
+    snprintf(uri, capacity, "%s", base);
+  else
+    snprintf(uri, capacity, "%s-%u", base, keyring);
+}
+
+uint64_t plan_key_news_encode(plan_key_news news) {
+  return (uint64_t)news.subject << 16 | (uint64_t)news.keyring << 8 | (news.done ? 1u : 0u);
+}
+
+plan_key_news plan_key_news_decode(uint64_t n) {
+  return (plan_key_news){(unsigned)(n >> 16 & 255), (unsigned)(n >> 8 & 255), (n & 1) != 0};
+}
+
+void plan_name_keyrings(nacre_store_options *options, const char *base, unsigned set, plan_keyrings *names) {
+  options->default_key.uri = NULL;
+  for (unsigned i = 0; i < PLAN_KEYRINGS; i++) {
+    if ((set >> i & 1) == 0) continue;
+    plan_keyring_uri(base, i, names->uris[i], sizeof names->uris[i]);
+    if (options->default_key.uri == NULL)
+      options->default_key.uri = names->uris[i];
+    else
+      names->trusted[options->trusted_key_count++] = (nacre_key_spec){.uri = names->uris[i]};
+  }
+  options->trusted_keys = names->trusted;
+}

@@ -45,12 +45,32 @@ size_t plan_value(uint32_t thread, uint32_t table, uint32_t key, uint64_t n, uin
 /* Which operation wrote this value; 0 when none did. */
 uint64_t plan_value_parse(uint32_t thread, uint32_t table, uint32_t key, nacre_slice value);
 
-/* What the child tells the parent, written at once to a pipe after the call has returned. */
+/* Changes of keys, beside the writers. What has a key: the tables, then the catalogue; the keys are keyrings. */
+enum { PLAN_KEYED = PLAN_TABLES + 1, PLAN_KEYRINGS = 4, PLAN_KEY_THREAD = PLAN_THREADS };
+/* The URI of a keyring; that of number 0 is the `base` of the others. */
+void plan_keyring_uri(const char *base, unsigned keyring, char *uri, size_t capacity);
+
+/* What the child tells the parent, written at once to a pipe after the call has returned. Of a change of keys it is
+ * told, too, before the call; n is plan_key_news_encode's then. */
 typedef struct plan_acknowledgement {
   uint32_t thread;
   uint32_t status; /* NACRE_OK, or the child gives up */
   uint64_t n;
 } plan_acknowledgement;
+
+typedef struct plan_key_news {
+  unsigned subject, keyring;
+  bool done; /* the call has returned */
+} plan_key_news;
+uint64_t plan_key_news_encode(plan_key_news news);
+plan_key_news plan_key_news_decode(uint64_t n);
+
+/* Options that name these keyrings (a set of bits, the lowest the default) for the catalogue. */
+typedef struct plan_keyrings {
+  char uris[PLAN_KEYRINGS][340];
+  nacre_key_spec trusted[PLAN_KEYRINGS];
+} plan_keyrings;
+void plan_name_keyrings(nacre_store_options *options, const char *base, unsigned set, plan_keyrings *names);
 
 /* The child: opens the store and writes until it is killed. `start[t]` is the first operation of thread t.
  * With `die_at` > 0 it kills itself at that operation on the disk. Returns only after an error or when it has
@@ -58,6 +78,7 @@ typedef struct plan_acknowledgement {
 typedef struct plan_child {
   const char *store_path, *key_uri;
   uint64_t seed, start[PLAN_THREADS], die_at;
+  uint64_t keyrings; /* of the catalogue, a set of bits; 0: keys never change */
   int pipe;
 } plan_child;
 int plan_child_run(const plan_child *child);

@@ -2,8 +2,8 @@
  *
  * The model test. Seeded random operations go to a store in a real directory and to a sorted map; every
  * answer must be the same. Sessions differ in their options; within one, the store is closed and opened again
- * with others, also read-only. Snapshots and iterators live on across writes, flushes and merges, each with
- * its own copy of the map.
+ * with others, also read-only, and the table's key changes to and fro. Snapshots and iterators live on across
+ * writes, flushes and merges, each with its own copy of the map.
  *
  * Environment: NACRE_TEST_SEED; NACRE_MODEL_OPS, operations over all sessions.
  */
@@ -407,6 +407,19 @@ static void compact(session *s) {
   expect_status(s, nacre_compact(s->table, from, to), NACRE_OK, "compact");
 }
 
+/* Most changes are not waited for: the rest of the session goes on beside the rewrap, or over what it left. */
+static void change_key(session *s) {
+  char uri[sizeof s->key_uri + 8];
+  snprintf(uri, sizeof uri, "%s%s", s->key_uri, test_random_chance(&s->random, 2) ? "" : "-other");
+  nacre_key_spec spec = {.uri = uri};
+  if (test_random_chance(&s->random, 2))
+    expect_status(s, nacre_table_rotate(s->table), NACRE_OK, "rotate");
+  else
+    expect_status(s, nacre_table_set_key(s->table, &spec, 1), NACRE_OK, "set_key");
+  if (test_random_chance(&s->random, 4))
+    expect_status(s, nacre_table_rewrap_wait(s->table, NULL), NACRE_OK, "wait for the rewrap");
+}
+
 static void one_operation(session *s) {
   uint64_t dice = test_random_below(&s->random, 10000);
   if (dice < 2)
@@ -421,6 +434,8 @@ static void one_operation(session *s) {
     compact(s);
   else if (dice < 45)
     expect_status(s, nacre_wait_idle(s->table), NACRE_OK, "wait until idle");
+  else if (dice < 48)
+    change_key(s);
   else if (dice < 60)
     expect_status(s, nacre_sync(s->table), NACRE_OK, "sync");
   else if (dice < 200)

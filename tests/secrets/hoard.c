@@ -223,6 +223,14 @@ static void add_header(hoard *h, nacre_slice bytes) {
   h->header_count++;
 }
 
+static void add_masked(hoard *h, nacre_slice wrapped) {
+  uint8_t key[32];
+  nacre_error error;
+  nacre_kms_call call = {.key.uri = "mask:"};
+  if (h->provider.unwrap(&h->service, &call, wrapped, key, &error) != NACRE_OK) test_die("a mask: %s", error.text);
+  needles_add_hmac_key(h->set, NEEDLE_KEK, 0, key);
+}
+
 void hoard_add_overheard(hoard *h, const char *path) {
   overheard record;
   uint8_t *bytes = NULL;
@@ -235,6 +243,7 @@ void hoard_add_overheard(hoard *h, const char *path) {
     if (fread(bytes, 1, record.size, f) != record.size) test_die("%s ends within a record", path);
     if (record.kind == OVERHEARD_KEY_FILE) add_key_file(h, (nacre_slice){bytes, record.size});
     if (record.kind == OVERHEARD_HEADER) add_header(h, (nacre_slice){bytes, record.size});
+    if (record.kind == OVERHEARD_MASKED) add_masked(h, (nacre_slice){bytes, record.size});
     free(bytes);
   }
   h->done = ftell(f);

@@ -10,7 +10,11 @@
 
 /* What the process under test hands on of what it writes: all of it is ciphertext, and public. A record is this
  * and `size` bytes. */
-typedef enum overheard_kind { OVERHEARD_KEY_FILE = 1, OVERHEARD_HEADER = 2 } overheard_kind;
+typedef enum overheard_kind {
+  OVERHEARD_KEY_FILE = 1,
+  OVERHEARD_HEADER = 2, /* one slot */
+  OVERHEARD_MASKED = 3  /* a table key as the test's service has wrapped it, whatever became of it */
+} overheard_kind;
 typedef struct overheard {
   uint32_t kind, size;
 } overheard;

@@ -5,6 +5,7 @@
 #include "memory.h"
 
 #include <dirent.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -29,6 +30,7 @@ typedef struct search {
   needles *set;
   memory_report *report;
   int memory, pagemap;
+  bool in_registers;
   const mapping *at;
   uint64_t window_at;
   uint8_t *window;
@@ -92,6 +94,10 @@ static void note(void *arg, needle *what, size_t at) {
   search *s = arg;
   memory_report *r = s->report;
   bool is_private = s->at != NULL && s->at->left_out;
+  if (s->in_registers) {
+    r->in_registers[what->kind]++;
+    return;
+  }
   (*(is_private ? &r->in_private[what->kind] : &r->in_ordinary[what->kind]))++;
   (*(is_private ? &what->in_private : &what->in_ordinary))++;
   if (r->sight_count < MEMORY_SIGHTS_MAX)
@@ -198,14 +204,27 @@ static bool find_core(const char *directory, char *path, size_t capacity) {
   return found;
 }
 
+/* Memory, and what else the kernel says of each thread. */
+static void search_segments(search *s) {
+  Elf64_Ehdr head;
+  Elf64_Phdr segment;
+  if (pread(s->memory, &head, sizeof head, 0) != (ssize_t)sizeof head || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
+    test_die("a core file is none");
+  for (unsigned i = 0; i < head.e_phnum; i++) {
+    off_t at = (off_t)(head.e_phoff + (uint64_t)i * sizeof segment);
+    if (pread(s->memory, &segment, sizeof segment, at) != (ssize_t)sizeof segment) test_die("a core file is cut");
+    s->in_registers = segment.p_type == PT_NOTE;
+    search_run(s, segment.p_offset, segment.p_offset + segment.p_filesz);
+  }
+}
+
 static void search_file(const char *path, needles *set, memory_report *ret_report) {
   search s = {.set = set, .report = ret_report, .window = test_alloc(WINDOW_BYTES)};
   memset(ret_report, 0, sizeof *ret_report);
   needles_forget(set);
   s.memory = open(path, O_RDONLY | O_CLOEXEC);
   if (s.memory < 0) test_die("cannot open %s: %s", path, strerror(errno));
-  off_t size = lseek(s.memory, 0, SEEK_END);
-  search_run(&s, 0, (uint64_t)size);
+  search_segments(&s);
   close(s.memory);
   free(s.window);
 }

@@ -21,6 +21,7 @@ typedef struct memory_sight {
 typedef struct memory_report {
   uint64_t bytes;
   uint64_t in_private[NEEDLE_KINDS], in_ordinary[NEEDLE_KINDS];
+  uint64_t in_registers[NEEDLE_KINDS]; /* of the threads: a core file's notes */
   size_t sight_count;
   memory_sight sights[MEMORY_SIGHTS_MAX]; /* the first of them */
 } memory_report;
@@ -29,7 +30,7 @@ typedef struct memory_report {
 void memory_search_live(pid_t pid, needles *set, memory_report *ret_report);
 /* Of these what the kernel's default core dump holds: by core(5), VmFlags and coredump_filter. */
 void memory_search_dumpable(pid_t pid, needles *set, memory_report *ret_report);
-/* Ends the process by SIGABRT and searches the core file that the kernel wrote to `directory`, where the process
+/* Ends the process by SIGABRT, which is how most cores come to be, and searches the core file that the kernel wrote to `directory`, where the process
  * must be running. False where cores do not go to files there; the process is gone in any case. */
 bool memory_search_core(pid_t pid, const char *directory, needles *set, memory_report *ret_report);
 

@@ -70,9 +70,9 @@ void needles_add_cipher_key(needles *set, needle_kind kind, uint32_t owner, cons
   needle_kind round_kind = needle_is_of_data_key((int)kind) ? NEEDLE_DATA_ROUND_KEY : NEEDLE_OTHER_SCHEDULE;
   needles_add(set, kind, owner, key, 32);
   key_schedule_expand(key, schedule);
-  for (int i = 2; i < AES_ROUND_KEYS; i++) {
+  for (int i = 1; i < AES_ROUND_KEYS; i++) {
     const uint8_t *round = schedule + (ptrdiff_t)i * AES_ROUND_KEY_BYTES;
-    add_both_ways(set, owner, round_kind, round);
+    if (i >= 2) add_both_ways(set, owner, round_kind, round);
     key_schedule_invert(round, inverse);
     add_both_ways(set, owner, NEEDLE_OTHER_SCHEDULE, inverse);
   }

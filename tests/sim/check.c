@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "status.h"
+
 enum { EXTRA_VALUE_BYTES = 300, EXTRA_OWNER = 1000, EXTRA_LAST = STORE_EXTRAS_MAX };
 
 typedef struct found {
@@ -178,7 +180,7 @@ static bool check_content(const visit *v) {
 static bool is_half_done(const nacre_faults *faults) {
   bool all = nacre_faults_count(faults) > 0;
   for (size_t i = 0; i < nacre_faults_count(faults); i++) {
-    uint32_t id = nacre_faults_at(faults, i)->error.id;
+    uint32_t id = nacre_faults_at(faults, i)->id;
     all = all && (id == NC_E_HEADER_SLOTS_DIFFER || id == NC_E_KEY_COPIES_DIFFER);
   }
   return all;

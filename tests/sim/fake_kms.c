@@ -38,7 +38,9 @@ static bool has(atomic_uint *mask, unsigned key) { return (atomic_load(mask) >> 
 static nacre_status answer(fake_kms *kms, const nacre_kms_call *call, unsigned *ret_root, fake_fault *ret_fault,
                            nacre_error *err) {
   unsigned root = *ret_root = fake_kms_key_of(call->key.uri);
-  fake_fault fault = *ret_fault = atomic_fetch_add(&kms->calls, 1) == kms->fault_at ? kms->fault : FAKE_NO_FAULT;
+  uint64_t call_number = atomic_fetch_add(&kms->calls, 1);
+  bool strikes = kms->for_good ? call_number >= kms->fault_at : call_number == kms->fault_at;
+  fake_fault fault = *ret_fault = strikes ? kms->fault : FAKE_NO_FAULT;
   if (root == FAKE_KMS_KEYS) return nacre_kms_fail(err, NACRE_INVALID, "no such URI");
   if (fault == FAKE_ODD_STATUS) return NACRE_BUSY;
   if (fault == FAKE_UNREACHABLE || has(&kms->unreachable, root))

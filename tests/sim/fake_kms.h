@@ -9,6 +9,7 @@
 
 #include <nacre/nacre_kms.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 enum { FAKE_KMS_KEYS = 4, FAKE_KMS_ALL = (1 << FAKE_KMS_KEYS) - 1 };
 
@@ -33,6 +34,7 @@ typedef struct fake_kms {
   atomic_uint unreachable;           /* bit i: no answer */
   atomic_uint_fast64_t calls;
   uint64_t fault_at; /* the call that fails; NACRE_NONE: none */
+  bool for_good;     /* and those after it */
   fake_fault fault;
 } fake_kms;
 

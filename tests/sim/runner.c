@@ -46,7 +46,16 @@ void runner_init(runner *r, const history *h, const nacre_store_options *options
 }
 
 static nacre_status open_table(runner *r, uint32_t table) {
-  return nacre_table_open(r->store, r->history->tables[table].name, NULL, &r->tables[table]);
+  nacre_status status =
+      nacre_table_open(r->store, r->history->tables[table].name, NULL, &r->tables[table]);
+  r->opened[table] = r->opened[table] || status == NACRE_OK;
+  return status;
+}
+
+/* Also one whose creation was not acknowledged, but that could be opened. */
+static bool is_in_use(const runner *r, uint32_t table) {
+  presence there = r->progress[table].there;
+  return there == PRESENCE_PRESENT || (there == PRESENCE_CREATING && r->opened[table]);
 }
 
 nacre_status runner_open(runner *r) {
@@ -58,7 +67,7 @@ nacre_status runner_open(runner *r) {
   nacre_status status = nacre_open(STORE_PATH, &options, &r->store);
   if (status == NACRE_OK) r->made = true;
   for (uint32_t i = 0; i < r->history->table_count && status == NACRE_OK; i++)
-    if (r->progress[i].there == PRESENCE_PRESENT) status = open_table(r, i);
+    if (is_in_use(r, i)) status = open_table(r, i);
   return status;
 }
 

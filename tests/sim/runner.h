@@ -47,6 +47,7 @@ typedef struct runner {
   nacre_table *tables[HISTORY_TABLES_MAX];
   bool made;
   table_progress progress[HISTORY_TABLES_MAX];
+  bool opened[HISTORY_TABLES_MAX]; /* at some time */
   /* of a history with changes of keys */
   sim_disk *disk;
   fake_kms *kms;

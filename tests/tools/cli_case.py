@@ -166,7 +166,7 @@ def main(module):
     if len(sys.argv) < 2:
         sys.exit(f"usage: {os.path.basename(sys.argv[0])} NACRE [TEST...]")
     Case.nacre = os.path.abspath(sys.argv[1])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     print(f"seed {SEED} (NACRE_TEST_SEED replays it)")
     loader = unittest.TestLoader()
     module = sys.modules[module]

@@ -20,7 +20,8 @@ class Basics(Case):
 
     def test_init_in_json(self):
         answer = self.json("init", self.store)
-        self.assertEqual(answer, {"store": self.store, "key": "local:", "keyring": self.path("keyring")})
+        self.assertEqual(answer, {"store": self.store, "key": "local:", "keyring": self.path("keyring"),
+                                  "passphrase": False})
 
     def test_init_with_a_key_of_its_own(self):
         other = self.path("other-ring")
@@ -29,6 +30,8 @@ class Basics(Case):
         self.run_nacre("table", "create", self.store, "t", "--store-key", "local:" + other)
         self.run_nacre("put", self.store, "t", "k", "v", "--key", "local:" + other)
         self.assertEqual(self.out("get", self.store, "t", "k", "--key", "local:" + other), b"v")
+        self.assertEqual(self.out("get", self.store, "t", "k"), b"v")
+        os.remove(self.path("keyring.trust"))  # for one who has not opened it before
         self.run_nacre("get", self.store, "t", "k", status=NO_KEY)
 
     def test_init_twice_fails_and_changes_nothing(self):
