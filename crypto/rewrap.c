@@ -105,7 +105,7 @@ static nacre_status write_slot(rewrapping *r, uint8_t index, nacre_error *err) {
   return nc_fail_in(err, nc_fail_at(err, NC_E_REWRAP_READ_BACK, at, NULL), r->file.label, 0);
 }
 
-/* First the slot that was not read from; then, the file's only wrap being safe there, the other. */
+/* First the slot that was not read from; then, the file's wrap being safe there, the other. [W4] */
 static nacre_status write_in_place(rewrapping *r, nacre_error *err) {
   uint8_t first = r->good.index == 0 ? 1 : 0;
   /* What an interrupted rewrap wrote may stand in the page cache only, the good slot too. After a sync that
@@ -170,6 +170,7 @@ static nacre_status copy_bytes(rewrapping *r, nc_file *to, nacre_error *err) {
   return status;
 }
 
+/* [W5] */
 static nacre_status replace_by_copy(rewrapping *r, nacre_error *err) {
   char aside[NAME_BYTES];
   nc_file to;

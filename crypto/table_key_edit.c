@@ -99,7 +99,7 @@ static nacre_status wrap_and_probe(const nc_kms *kms, const nc_uuid *table, cons
   NC_TRY(nc_kms_wrap(kms, spec, &purpose, may_create, kek->key, wrapped, NACRE_KMS_WRAPPED_BYTES_MAX,
                      ret_size, err));
   NC_TRY(nc_kms_unwrap(kms, spec, &purpose, (nacre_slice){wrapped, *ret_size}, back.bytes, err));
-  if (nc_equal_secret(back.bytes, kek->key, NC_KEK_BYTES)) return NACRE_OK;
+  if (nc_equal_secret(back.bytes, kek->key, NC_KEK_BYTES)) return NACRE_OK; /* [W1] */
   return nc_fail(err, NC_E_KMS_ROUND_TRIP, "%.200s", spec->uri);
 }
 

@@ -93,7 +93,7 @@ static bool holds_pinned(const nc_key_file *file, const uint8_t *commitment) {
 }
 
 /* A change of keys that the catalogue has not committed yet: the file calls the new version active, but files
- * are made under the current one. */
+ * are made under the current one. [K9] */
 static nacre_status find_current(const nc_key_file *file, const nc_kek_pin *current, uint32_t *ret_index,
                                  nacre_error *err) {
   for (uint32_t i = 0; i < file->version_count; i++) {
@@ -122,7 +122,8 @@ static nacre_status check_trust(const nc_key_file *file, const nc_key_trust *tru
   }
   *ret_active = active;
   *ret_pending = file->version_count;
-  if (trust->pinned != NULL && !holds_pinned(file, trust->pinned)) return nc_fail(err, NC_E_STORE_PIN, NULL);
+  if (trust->pinned != NULL && !holds_pinned(file, trust->pinned)) /* [T5] */
+    return nc_fail(err, NC_E_STORE_PIN, NULL);
   if (trust->current == NULL || pinned(version, trust->current)) return NACRE_OK; /* [T2] */
   if (pinned(version, trust->pending) && active + 1 == file->version_count) {
     *ret_pending = active;
@@ -239,7 +240,7 @@ static nacre_status unwrap_version(asking *a, uint32_t i, nacre_error *err) {
   return ask_all(a, i, err);
 }
 
-/* A pending version that cannot be had keeps nothing from opening: no file is under it yet. */
+/* A pending version that cannot be had keeps nothing from opening: no file is under it yet. [K9] */
 static nacre_status unwrap_versions(asking *a, uint32_t pending, nacre_error *err) {
   for (uint32_t i = 0; i < a->file->version_count; i++) {
     nacre_error why;

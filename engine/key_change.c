@@ -130,9 +130,11 @@ static nacre_status write_key_file(nacre_table *t, const nc_table_keys *keys, na
 }
 
 /* What was read may be what a process that died, or a failed try, had on the way: one copy of two, or both, but
- * with names that the next loss of power takes back. The catalogue must not rest on that. */
+ * with names that the next loss of power takes back; and so may the catalogue's commit be. Neither rests on the
+ * other before it is durable. */
 static nacre_status secure_key_file(nacre_table *t, nacre_error *err) {
   nacre_error why;
+  if (!is_catalogue(t)) NC_TRY(nc_catalogue_secure(t->store, err));
   NC_TAKEN_KEYS(keys, &t->keys);
   if (nc_table_keys_check_copies(keys, &t->dir, &why) != NACRE_OK) return write_key_file(t, keys, err);
   NC_TRY(nc_dir_sync(&t->dir, err));
@@ -189,6 +191,7 @@ static nacre_status abandon_pending(nacre_table *t, const nacre_error *why, nacr
   return NACRE_OK;
 }
 
+/* [W3] */
 nacre_status nc_key_settle_locked(nacre_table *t, nacre_error *err) {
   const nacre_error *why;
   if (t->keys_doubtful) NC_TRY(read_again(t, err));
@@ -235,6 +238,7 @@ static nacre_status learn_key(nacre_store *store, const nacre_key_spec *spec, bo
 
 /* ---- a change ------------------------------------------------------------------------------------------ */
 
+/* [W2] */
 static nacre_status make_real(nacre_table *t, const nc_table_keys *next, const nc_key_record *pending,
                               nacre_error *err) {
   uint64_t generation = nc_table_keys_generation(next);

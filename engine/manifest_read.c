@@ -40,7 +40,7 @@ static nacre_status authenticate_current(const nc_table_keys *keys, const nc_cur
   /* [C4] */
   if (!nc_equal_secret(mac, current->mac, sizeof mac)) return nc_fail(err, NC_E_CURRENT_MAC, NULL);
   uint32_t active = nc_kek_describe(nc_table_keys_active(keys))->version;
-  if (current->kek_version_min <= active) return NACRE_OK;
+  if (current->kek_version_min <= active) return NACRE_OK; /* [C8] */
   return nc_fail(err, NC_E_KEY_FILE_ROLLED_BACK, "its table key is of version %u, CURRENT asks for %u", active,
                  current->kek_version_min);
 }

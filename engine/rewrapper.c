@@ -220,7 +220,7 @@ static nacre_status check_missing(nacre_table *t, nc_rewrap_work *w, nacre_error
   return NACRE_OK;
 }
 
-/* The end of a look at all files. */
+/* The end of a look at all files. [W6] */
 static nacre_status finish_look(nacre_table *t, nc_rewrap_work *w, nacre_error *err) {
   NC_TRY(check_missing(t, w, err));
   if (w->kept.status != NACRE_OK) return nc_fail_with(err, &w->kept);

@@ -74,6 +74,9 @@ NC_MUST_CHECK nacre_status nc_read_table_keys(const nc_kms *kms, const nc_dir *d
                                               const nc_catalogue_item *item, const nacre_key_spec *more,
                                               size_t more_count, const char *region,
                                               nc_table_keys **ret_keys, nacre_error *err);
+/* Makes durable what the catalogue says. After an unclean end it may say what stands in the page cache only, and
+ * nothing may be dropped, or done under a key, because of that. */
+NC_MUST_CHECK nacre_status nc_catalogue_secure(nacre_store *store, nacre_error *err);
 /* Whether a directory holds a store. */
 NC_MUST_CHECK nacre_status nc_store_is_there(const nc_dir *dir, bool *ret_is, nacre_error *err);
 /* Finishes creations and drops that were interrupted. */

@@ -121,11 +121,10 @@ static nacre_status check_name_free(nacre_store *store, const char *name, nacre_
   nc_catalogue_item *item;
   nacre_error ignored;
   nacre_status status = nc_catalogue_find(store->catalogue, name, &item, &ignored);
+  if (status != NACRE_OK && status != NACRE_NOT_FOUND) *err = ignored;
+  nc_wipe(&ignored, sizeof ignored); /* it tells the name, which is user data, and this is a stack */
   if (status == NACRE_NOT_FOUND) return NACRE_OK;
-  if (status != NACRE_OK) {
-    *err = ignored;
-    return status;
-  }
+  if (status != NACRE_OK) return status;
   nc_catalogue_free(item);
   return nc_fail(err, NC_E_TABLE_EXISTS, "\"%.100s\"", name);
 }
@@ -274,6 +273,10 @@ static nacre_status settle_table(nacre_store *store, nc_catalogue_item *item, na
   return nc_catalogue_put(store->catalogue, &item->table, &item->record, err);
 }
 
+nacre_status nc_catalogue_secure(nacre_store *store, nacre_error *err) {
+  return store->catalogue->recovery.clean ? NACRE_OK : nc_table_sync(store->catalogue, err);
+}
+
 nacre_status nc_store_resume(nacre_store *store, nacre_error *err) {
   nc_catalogue_item *items;
   NC_TRY(nc_catalogue_list(store->catalogue, &items, err));
@@ -282,7 +285,9 @@ nacre_status nc_store_resume(nacre_store *store, nacre_error *err) {
     nacre_error why;
     /* What cannot be finished now (a full disk, say) must not keep the store shut: the next open tries
      * again. */
-    if (settle_table(store, i, &why) != NACRE_OK) {
+    nacre_status status = nc_catalogue_secure(store, &why);
+    if (status == NACRE_OK) status = settle_table(store, i, &why);
+    if (status != NACRE_OK) {
       nc_table_emit(store->catalogue, NACRE_EVENT_BACKGROUND_ERROR, 0, &why);
     }
   }

@@ -119,7 +119,9 @@ static void enter(opening *q, nacre_table *t) {
   t->next = store->tables;
   store->tables = t;
   if (!t->recovery.clean) nc_table_emit(t, NACRE_EVENT_RECOVERED, t->recovery.dropped_bytes, NULL);
-  if (!t->read_only && nc_rewrap_due(t)) nc_rewrap_schedule(t);
+  if (t->read_only || !nc_rewrap_due(t)) return;
+  nc_ignore(nc_catalogue_secure(store, NULL)); /* before the first use; the rewrap insists on it */
+  nc_rewrap_schedule(t);
 }
 
 /* `*ret_table` stays NULL when the catalogue says something else by now. */

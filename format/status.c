@@ -64,6 +64,7 @@ __attribute__((format(printf, 4, 0))) static nacre_status fail(nacre_error *err,
   }
   append(&built, "; %s", info->remedy);
   *err = built;
+  explicit_bzero(&built, sizeof built); /* the particulars may be user data: one copy of them is the caller's */
   return info->status;
 }
 

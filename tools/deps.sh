@@ -4,7 +4,7 @@
 # The one install list. Installs the Debian packages that a task needs and that are missing; with everything in
 # place it does nothing, asks nothing and touches no network.
 #
-#   tools/deps.sh [build|run|test|all]...      (default: build)
+#   tools/deps.sh [build|run|test|bench|all]...      (default: build)
 set -euo pipefail
 
 # To compile the libraries and the command, and to run tools/quickstart.sh.
@@ -15,6 +15,8 @@ run=(libssl3 liblz4-1 libzstd1 libjansson4)
 # published test vectors, and what the decoder in Python needs.
 test=(g++ clang libclang-rt-dev libcriterion-dev binutils python3-cryptography-vectors
   python3-cryptography python3-zstandard)
+# To measure others beside Nacre (bench/compare), on top of build; without them it measures Nacre alone.
+bench=(librocksdb-dev libleveldb-dev liblmdb-dev)
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2
@@ -26,7 +28,8 @@ list() {
     build) printf '%s\n' "${build[@]}" ;;
     run) printf '%s\n' "${run[@]}" ;;
     test) printf '%s\n' "${build[@]}" "${test[@]}" ;;
-    all) printf '%s\n' "${build[@]}" "${run[@]}" "${test[@]}" ;;
+    bench) printf '%s\n' "${build[@]}" "${bench[@]}" ;;
+    all) printf '%s\n' "${build[@]}" "${run[@]}" "${test[@]}" "${bench[@]}" ;;
     *) usage ;;
   esac
 }

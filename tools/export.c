@@ -61,7 +61,8 @@ static int export_table(void *arg, const nacre_table_info *info) {
 
 static int export_all(exporting *e) {
   if (e->o->format != RECORDS_UNSAID && e->o->format != RECORDS_JSONL) {
-    return tool_fail_usage(e->o, "only jsonl has a place for the table's name: name a table, or leave out --format");
+    return tool_fail_usage(
+        e->o, "only jsonl has a place for the table's name: name a table, or leave out --format");
   }
   int status = tool_store_open(e->o, ACCESS_READ, &e->session);
   if (status != TOOL_DONE) return status;

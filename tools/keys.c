@@ -50,7 +50,8 @@ static void tell_json(const change *c, const char *table, const nacre_key_status
   for (size_t i = 0; i < nacre_kms_keys_count(keys->kms_keys); i++)
     json_array_append_new(needed, json_string(nacre_kms_keys_at(keys->kms_keys, i)->uri));
   if (c->waited) {
-    tool_json_set_number(object, "files_rewrapped", c->report.rewrapped + c->report.healed + c->report.copied);
+    tool_json_set_number(object, "files_rewrapped",
+                         c->report.rewrapped + c->report.healed + c->report.copied);
     tool_json_set_number(object, "header_bytes_written", c->report.header_bytes);
     tool_json_set_number(object, "copied_bytes", c->report.copied_bytes);
   }
@@ -92,8 +93,8 @@ static void tell_report(const nacre_rewrap_report *r) {
   char files[TOOL_UNIT_TEXT_BYTES], size[TOOL_UNIT_TEXT_BYTES];
   uint64_t count = r->rewrapped + r->healed + r->copied;
   if (count == 0) return;
-  printf("%s rewritten, %s written; the data stay as they are", tool_text_counted(files, count, "header", "headers"),
-         tool_text_size(size, r->header_bytes, false));
+  printf("%s rewritten, %s written; the data stay as they are",
+         tool_text_counted(files, count, "header", "headers"), tool_text_size(size, r->header_bytes, false));
   if (r->copied > 0) {
     printf(", but %s copied, %s", tool_text_counted(files, r->copied, "file was", "files were"),
            tool_text_size(size, r->copied_bytes, false));
@@ -119,8 +120,9 @@ static void tell_text(const change *c, const char *table, const nacre_key_status
   if (!keys->changing && !keys->rewrapping) {
     printf("; %s under it, none under another\n", tool_text_counted(files, keys->files, "file", "files"));
   } else {
-    printf("; %s of %s still under an older one: keep the older KMS keys until nacre keys wait says otherwise\n",
-           tool_text_count(left, keys->files_left), tool_text_counted(files, keys->files, "file", "files"));
+    printf(
+        "; %s of %s still under an older one: keep the older KMS keys until nacre keys wait says otherwise\n",
+        tool_text_count(left, keys->files_left), tool_text_counted(files, keys->files, "file", "files"));
   }
 }
 
@@ -154,7 +156,9 @@ static int end(change *c, int status) {
 }
 
 static int await_table(change *c, const char *table) {
+  tool_keys_watch_draw(&c->watch, true);
   nacre_status status = nacre_table_rewrap_wait(c->session.table, &c->report);
+  tool_keys_watch_draw(&c->watch, false);
   c->waited = status == NACRE_OK;
   nacre_retirements_free(c->report.retirements); /* the watch has them, the catalogue's, too */
   c->report.retirements = NULL;
@@ -179,8 +183,10 @@ static int change_table(change *c, bool set) {
 static int change_catalogue(change *c, bool set) {
   const options *o = c->o;
   const nacre_key_spec *key = set ? &o->table_keys[0] : &c->session.opening.options.default_key;
+  tool_keys_watch_draw(&c->watch, true);
   nacre_status changed =
       set ? nacre_store_set_key(c->session.store, *key) : nacre_store_rotate(c->session.store);
+  tool_keys_watch_draw(&c->watch, false);
   if (changed != NACRE_OK) return tool_fail_last(o);
   int status = tell(c, NULL);
   int remembered = tool_opening_remember(o, c->session.store, key);
@@ -190,7 +196,8 @@ static int change_catalogue(change *c, bool set) {
 static int run_change(const options *o, bool set) {
   change c = {0};
   int status = begin(&c, o);
-  if (status == TOOL_DONE) status = o->argument_count == 1 ? change_catalogue(&c, set) : change_table(&c, set);
+  if (status == TOOL_DONE)
+    status = o->argument_count == 1 ? change_catalogue(&c, set) : change_table(&c, set);
   return end(&c, status);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keys_status: `nacre keys status`: under which keys the catalogue and the tables are, what the KMS keys answer,
- * and which are not needed.
+ * keys_status: `nacre keys status`: under which keys the catalogue and the tables are, what the KMS keys
+ * answer, and which are not needed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +52,8 @@ static void note_needed(key_report *r, const char *uri, const char *table) {
   json_t *object = json_object();
   tool_json_set_bytes(object, "table", tool_slice(table, strlen(table)), BYTES_TEXT);
   json_t *name = json_object_get(object, "table");
-  json_array_append(n->tables, name != NULL ? name : object); /* a name that is not UTF-8 stays in its object */
+  json_array_append(n->tables,
+                    name != NULL ? name : object); /* a name that is not UTF-8 stays in its object */
   json_decref(object);
   tool_text_escape(&n->by, tool_slice(table, strlen(table)));
 }

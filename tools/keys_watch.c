@@ -44,7 +44,13 @@ void tool_keys_watch_turn(keys_watch *w, const char *table) {
   pthread_mutex_lock(&w->lock);
   forget(w);
   w->table = copy_of(table);
-  tool_progress_clear(&w->progress);
+  pthread_mutex_unlock(&w->lock);
+}
+
+void tool_keys_watch_draw(keys_watch *w, bool drawing) {
+  pthread_mutex_lock(&w->lock);
+  w->drawing = drawing;
+  if (!drawing) tool_progress_clear(&w->progress);
   pthread_mutex_unlock(&w->lock);
 }
 
@@ -63,7 +69,7 @@ void tool_keys_watch_event(void *arg, const nacre_event *event) {
   pthread_mutex_lock(&w->lock);
   if (concerns(w, event)) {
     if (event->type == NACRE_EVENT_KEY_RETIRED) note(w, event);
-    if (event->type == NACRE_EVENT_REWRAP_PROGRESS)
+    if (event->type == NACRE_EVENT_REWRAP_PROGRESS && w->drawing)
       tool_progress_count(&w->progress, event->files_done, event->files, "files");
     if (event->type == NACRE_EVENT_BACKGROUND_ERROR && event->error != NULL) w->error = *event->error;
     if (event->type == NACRE_EVENT_HEALED) w->error = (nacre_error){0};
@@ -84,14 +90,23 @@ static nacre_error await_event(keys_watch *w) {
   return error;
 }
 
+static int catalogue_settled(keys_watch *w, nacre_store *store, bool *ret_settled) {
+  nacre_key_status keys;
+  if (nacre_store_key_status(store, &keys) != NACRE_OK) return tool_fail_last(w->o);
+  nacre_key_versions_free(keys.versions);
+  nacre_kms_keys_free(keys.kms_keys);
+  *ret_settled = !keys.changing && !keys.rewrapping;
+  return TOOL_DONE;
+}
+
 int tool_keys_watch_catalogue(keys_watch *w, nacre_store *store) {
+  bool settled = false;
   for (;;) {
-    nacre_key_status keys;
-    if (nacre_store_key_status(store, &keys) != NACRE_OK) return tool_fail_last(w->o);
-    nacre_key_versions_free(keys.versions);
-    nacre_kms_keys_free(keys.kms_keys);
-    if (!keys.changing && !keys.rewrapping) return TOOL_DONE;
+    int status = catalogue_settled(w, store, &settled);
+    if (status != TOOL_DONE || settled) return status;
+    tool_keys_watch_draw(w, true);
     nacre_error error = await_event(w);
+    tool_keys_watch_draw(w, false);
     if (error.status != NACRE_OK) return tool_fail_error(w->o, &error);
   }
 }

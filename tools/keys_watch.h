@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keys_watch: what a store tells of its rewrapper while a command waits for it: progress, what has retired, what
- * went wrong. Events come on the library's threads; everything here is under the lock.
+ * keys_watch: what a store tells of its rewrapper while a command waits for it: progress, what has retired,
+ * what went wrong. Events come on the library's threads; everything here is under the lock.
  */
 #ifndef TOOL_KEYS_WATCH_H
 #define TOOL_KEYS_WATCH_H
@@ -22,6 +22,7 @@ typedef struct keys_watch {
   pthread_mutex_t lock;
   pthread_cond_t changed;
   progress progress;
+  bool drawing; /* the command waits, and writes nothing else meanwhile */
   char *table; /* the one that is watched; NULL: the catalogue */
   retired *retired;
   size_t retired_count;
@@ -32,9 +33,11 @@ void tool_keys_watch_init(keys_watch *w, const options *o);
 void tool_keys_watch_deinit(keys_watch *w);
 /* Begins with another table (NULL: the catalogue), before it is opened: what was told so far goes. */
 void tool_keys_watch_turn(keys_watch *w, const char *table);
+/* Whether progress may be drawn. */
+void tool_keys_watch_draw(keys_watch *w, bool drawing);
 tool_on_event tool_keys_watch_event; /* its `arg` is the watch */
-/* Waits until the catalogue of an open store is under its newest key. Returns an exit status, told. The library
- * waits for a table by itself. */
+/* Waits until the catalogue of an open store is under its newest key. Returns an exit status, told. The
+ * library waits for a table by itself. */
 int tool_keys_watch_catalogue(keys_watch *w, nacre_store *store);
 
 #endif

@@ -28,8 +28,10 @@ static bool load(const char *store, const char *name, nc_key_file *file) {
   int fd = open(tool_bytes_text(&path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   for (ssize_t got = 1; fd >= 0 && got > 0 && image.size < NC_KEY_FILE_BYTES_MAX;) {
     got = read(fd, image.data + image.size, NC_KEY_FILE_BYTES_MAX - image.size);
-    if (got < 0 && errno == EINTR) got = 1;
-    else if (got > 0) image.size += (size_t)got;
+    if (got < 0 && errno == EINTR)
+      got = 1;
+    else if (got > 0)
+      image.size += (size_t)got;
   }
   bool good = fd >= 0 && nc_key_file_decode(tool_bytes_slice(&image), file, &body, &ignored) == NACRE_OK;
   if (fd >= 0) (void)close(fd);
@@ -58,7 +60,8 @@ static bool same_text(const char *a, const char *b) {
 }
 
 static bool same_key(const nacre_key_spec *a, const nacre_key_spec *b) {
-  return same_text(a->uri, b->uri) && same_text(a->region, b->region) && same_text(a->principal, b->principal);
+  return same_text(a->uri, b->uri) && same_text(a->region, b->region) &&
+         same_text(a->principal, b->principal);
 }
 
 static void set_options(const options *o, opening *p) {
@@ -71,7 +74,8 @@ static void set_options(const options *o, opening *p) {
   tool_passphrase_source(o, &p->options.passphrase, &p->options.passphrase_arg);
 }
 
-/* Whoever names the key of a store whose pin does not fit any more means this one; only then is the pin let go. */
+/* Whoever names the key of a store whose pin does not fit any more means this one; only then is the pin
+ * let go. */
 static void weigh_pin(const options *o, opening *p, const nc_key_file *file) {
   bool named = o->store_key.uri != NULL, held = false, active = false;
   p->learn = named && !(p->is_known && same_key(&p->known.key, &o->store_key));
@@ -80,7 +84,9 @@ static void weigh_pin(const options *o, opening *p, const nc_key_file *file) {
   p->learn = p->learn || !active;
   if (held || !named) return;
   p->options.pinned_commitment = NULL;
-  tool_warn(o, "the store's key is not the one that was trusted for it; you name its key, so this one is trusted now");
+  tool_warn(
+      o,
+      "the store's key is not the one that was trusted for it; you name its key, so this one is trusted now");
 }
 
 int tool_opening_begin_new(const options *o, opening *ret_opening) {
@@ -141,8 +147,8 @@ void tool_opening_learn(const options *o, const opening *p, nacre_store *store) 
   char path[TOOL_TRUST_PATH_BYTES];
   if (!p->learn || !tool_trust_path(path)) return;
   if (remember(store, &p->options.default_key, &err) == NACRE_OK) return;
-  tool_warn(o, "the store's key is not remembered, so name it with --key the next time, too: %s (%s)", err.text,
-            err.file);
+  tool_warn(o, "the store's key is not remembered, so name it with --key the next time, too: %s (%s)",
+            err.text, err.file);
 }
 
 int tool_opening_remember(const options *o, nacre_store *store, const nacre_key_spec *key) {

@@ -114,6 +114,22 @@ static void tell_text(const options *o, const nacre_salvage_report *r, nacre_sta
   printf(", after %s\n", a);
 }
 
+/* As after `init --key`: the new store's key is remembered, where it is not the user's own keyring. */
+static void remember(const options *o, const opening *source) {
+  nacre_store_options made = source->options;
+  nacre_store *store = NULL;
+  if (o->to_key.uri != NULL) made.default_key = o->to_key;
+  if (made.default_key.uri == NULL) return;
+  made.pinned_commitment = NULL; /* it is the source's */
+  made.read_only = true;
+  if (nacre_open(o->to, &made, &store) != NACRE_OK) {
+    (void)tool_fail_last(o);
+    return;
+  }
+  (void)tool_opening_remember(o, store, &made.default_key);
+  if (nacre_close(store) != NACRE_OK) (void)tool_fail_last(o);
+}
+
 /* ---- the command --------------------------------------------------------------------------------------- */
 
 int tool_salvage_run(const options *o) {
@@ -142,8 +158,9 @@ int tool_salvage_run(const options *o) {
   }
   if (done != NACRE_OK) {
     status = tool_fail_last(o);
-  } else if (report.fault_count > 0) {
-    status = TOOL_DAMAGED;
+  } else {
+    remember(o, &source);
+    if (report.fault_count > 0) status = TOOL_DAMAGED;
   }
   nacre_faults_free(report.faults);
   tool_opening_end(&source);

@@ -50,7 +50,8 @@ static void warn_of_recovery(const options *o, const char *name, nacre_table *ta
 
 int tool_session_table(const options *o, access_mode mode, const char *name, session *a) {
   nacre_table_open_options table_options = {.read_only = mode == ACCESS_READ};
-  if (nacre_table_open(a->store, name, &table_options, &a->table) != NACRE_OK) return tool_fail_table(o, name);
+  if (nacre_table_open(a->store, name, &table_options, &a->table) != NACRE_OK)
+    return tool_fail_table(o, name);
   warn_of_recovery(o, name, a->table);
   return TOOL_DONE;
 }
@@ -85,7 +86,8 @@ int tool_session_close(const options *o, session *a, int status) {
 void tool_error_of_table(nacre_error *error, const char *table) {
   char text[sizeof error->text];
   tool_text_fit(text, sizeof text, error->text);
-  (void)snprintf(error->text, sizeof error->text, "table %.60s: %.*s", table, (int)sizeof error->text - 70, text);
+  (void)snprintf(error->text, sizeof error->text, "table %.60s: %.*s", table, (int)sizeof error->text - 70,
+                 text);
 }
 
 int tool_fail_table(const options *o, const char *table) {

@@ -35,8 +35,8 @@ int tool_table_open(const options *o, access_mode mode, session *ret_session);
 int tool_session_table(const options *o, access_mode mode, const char *name, session *a);
 /* Does something with a table. */
 typedef int tool_visit_table(void *arg, const nacre_table_info *info);
-/* Every table by its name, or only the one that argument 1 names. What `visit` returns for one is no reason to leave
- * out the others; returns the first that was not TOOL_DONE. */
+/* Every table by its name, or only the one that argument 1 names. What `visit` returns for one is no
+ * reason to leave out the others; returns the first that was not TOOL_DONE. */
 int tool_session_each(const options *o, session *a, tool_visit_table *visit, void *arg);
 /* The library's last failure, of a table: its name stands before the message. */
 int tool_fail_table(const options *o, const char *table);

@@ -37,9 +37,10 @@ static nacre_status fail_errno(nacre_error *err, int code, const char *doing, co
 
 static nacre_status damaged(nacre_error *err, const char *path, const char *what) {
   char text[376];
-  (void)snprintf(text, sizeof text,
-                 "the trust file is damaged: %.240s; mend it, or move it away and name each store's key once with --key",
-                 what);
+  (void)snprintf(
+      text, sizeof text,
+      "the trust file is damaged: %.240s; mend it, or move it away and name each store's key once with --key",
+      what);
   return fail(err, NACRE_CORRUPT, path, text);
 }
 
@@ -76,7 +77,8 @@ static bool key_sound(const json_t *key) {
 
 static bool entry_sound(const char *store, const json_t *entry) {
   const json_t *commitment = json_object_get(entry, "commitment");
-  return is_uuid(store) && json_is_object(entry) && json_object_size(entry) == 2 && json_is_string(commitment) &&
+  return is_uuid(store) && json_is_object(entry) && json_object_size(entry) == 2 &&
+         json_is_string(commitment) &&
          hexadecimal(json_string_value(commitment), TOOL_COMMITMENT_TEXT_BYTES - 1) &&
          key_sound(json_object_get(entry, "key"));
 }
@@ -87,11 +89,14 @@ static nacre_status check(json_t *root, const char *path, nacre_error *err) {
   const char *store;
   if (!json_is_integer(version)) return damaged(err, path, "it is not one that nacre has written");
   if (json_integer_value(version) != FILE_VERSION)
-    return fail(err, NACRE_UNSUPPORTED, path, "the trust file was written by a later version of nacre; use that");
-  if (!json_is_object(stores) || json_object_size(root) != 2) return damaged(err, path, "it has no list of stores");
+    return fail(err, NACRE_UNSUPPORTED, path,
+                "the trust file was written by a later version of nacre; use that");
+  if (!json_is_object(stores) || json_object_size(root) != 2)
+    return damaged(err, path, "it has no list of stores");
   json_object_foreach(stores, store, entry) {
     char what[128];
-    (void)snprintf(what, sizeof what, "its entry \"%.60s\" is not one of a store, a key and a commitment", store);
+    (void)snprintf(what, sizeof what, "its entry \"%.60s\" is not one of a store, a key and a commitment",
+                   store);
     if (!entry_sound(store, entry)) return damaged(err, path, what);
   }
   return NACRE_OK;
@@ -104,9 +109,10 @@ static nacre_status check_mode(int fd, const char *path, nacre_error *err) {
   if (fstat(fd, &info) != 0) return fail_errno(err, errno, "look at", path);
   if (!S_ISREG(info.st_mode)) return fail(err, NACRE_KEY_DENIED, path, "the trust file is not a plain file");
   if ((info.st_mode & (S_IRWXG | S_IRWXO)) == 0 && info.st_uid == geteuid()) return NACRE_OK;
-  return fail(err, NACRE_KEY_DENIED, path,
-              "the trust file may be used by others; look whether it is as you left it, then make it yours alone: "
-              "mode 0600, your own user");
+  return fail(
+      err, NACRE_KEY_DENIED, path,
+      "the trust file may be used by others; look whether it is as you left it, then make it yours alone: "
+      "mode 0600, your own user");
 }
 
 static nacre_status slurp(int fd, const char *path, bytes *to, nacre_error *err) {
@@ -144,7 +150,8 @@ static nacre_status load(const char *path, json_t **ret_root, nacre_error *err) 
   *ret_root = NULL;
   int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return NACRE_OK;
-  if (fd < 0 && errno == ELOOP) return fail(err, NACRE_KEY_DENIED, path, "the trust file is not a plain file");
+  if (fd < 0 && errno == ELOOP)
+    return fail(err, NACRE_KEY_DENIED, path, "the trust file is not a plain file");
   if (fd < 0) return fail_errno(err, errno, "open", path);
   nacre_status status = check_mode(fd, path, err);
   if (status == NACRE_OK) status = slurp(fd, path, &text, err);
@@ -164,7 +171,8 @@ static void fill(trust_entry *entry, const char *store, const json_t *from) {
   const char **const to[] = {&entry->key.uri, &entry->key.region, &entry->key.principal};
   const json_t *key = json_object_get(from, "key");
   size_t size = 0;
-  for (size_t i = 0; i < 3; i++) size += member(key, names[i]) == NULL ? 0 : strlen(member(key, names[i])) + 1;
+  for (size_t i = 0; i < 3; i++)
+    size += member(key, names[i]) == NULL ? 0 : strlen(member(key, names[i])) + 1;
   char *at = entry->copy = tool_alloc(size);
   for (size_t i = 0; i < 3; i++) {
     const char *text = member(key, names[i]);
@@ -205,7 +213,8 @@ static nacre_status make_parents(const char *path, nacre_error *err) {
   tool_text_fit(part, sizeof part, path);
   for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
     *slash = 0;
-    if (mkdir(part, 0700) != 0 && errno != EEXIST) return fail_errno(err, errno, "make the directory of", path);
+    if (mkdir(part, 0700) != 0 && errno != EEXIST)
+      return fail_errno(err, errno, "make the directory of", path);
     *slash = '/';
   }
   return NACRE_OK;
@@ -273,9 +282,11 @@ static json_t *json_of(const trust_entry *entry) {
 
 static nacre_status put_locked(const char *path, const trust_entry *entry, nacre_error *err) {
   json_t *root = NULL, *made = json_of(entry);
-  if (made == NULL) return fail(err, NACRE_INVALID, path, "the key's URI is not UTF-8, so it cannot be kept there");
+  if (made == NULL)
+    return fail(err, NACRE_INVALID, path, "the key's URI is not UTF-8, so it cannot be kept there");
   nacre_status status = load(path, &root, err);
-  if (status == NACRE_OK && root == NULL) root = json_pack("{s:i,s:{}}", "nacre_trust", FILE_VERSION, "stores");
+  if (status == NACRE_OK && root == NULL)
+    root = json_pack("{s:i,s:{}}", "nacre_trust", FILE_VERSION, "stores");
   if (status == NACRE_OK) {
     json_object_set(json_object_get(root, "stores"), entry->store, made);
     status = replace(path, root, err);
@@ -288,7 +299,8 @@ static nacre_status put_locked(const char *path, const trust_entry *entry, nacre
 nacre_status tool_trust_put(const trust_entry *entry, nacre_error *err) {
   char path[TOOL_TRUST_PATH_BYTES], lock_path[NAME_BYTES];
   if (!tool_trust_path(path))
-    return fail(err, NACRE_NOT_FOUND, "", "the environment names no place for a trust file: set NACRE_KEYRING");
+    return fail(err, NACRE_NOT_FOUND, "",
+                "the environment names no place for a trust file: set NACRE_KEYRING");
   nacre_status status = make_parents(path, err);
   if (status != NACRE_OK) return status;
   (void)snprintf(lock_path, sizeof lock_path, "%s.lock", path);

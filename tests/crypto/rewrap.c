@@ -133,6 +133,16 @@ static void put_slots(const uint8_t *slot0, const uint8_t *slot1, int torn) {
   free(bytes);
 }
 
+/* The slots are mended after the change: their checksums are good, their wraps are not. */
+static void forge_slot(int slot, size_t at) {
+  size_t now;
+  uint8_t *bytes = file_bytes(&f, NAME, &now), *p = bytes + (size_t)slot * NC_SLOT_BYTES;
+  p[at] ^= 1;
+  nc_put_u32(p + NC_SLOT_BYTES - 4, nc_crc32c(0, p, NC_SLOT_BYTES - 4));
+  file_replace(&f, NAME, bytes, now);
+  free(bytes);
+}
+
 /* ---- what it is for ------------------------------------------------------------------------------------ */
 
 Test(rewrap, brings_a_header_under_the_active_key_and_touches_nothing_else) {
@@ -220,6 +230,19 @@ Test(rewrap, takes_the_slot_that_opens) {
   free(after);
 }
 
+/* Who is held up while he reads may see both slots half written; it is not so when he looks again. */
+Test(rewrap, a_reader_looks_again_when_neither_slot_is_whole) {
+  nc_sealed_reader *reader;
+  f.faults.lie_read = atomic_load(&f.faults.reads) + 1;
+  opens(f.keys, true);
+  f.faults.lie_read = 0;
+  forge_slot(0, 100);
+  forge_slot(1, 100);
+  int reads = atomic_load(&f.faults.reads);
+  must_fail(nc_sealed_reader_open(&f.dir, NAME, f.keys, NULL, &reader, &err), NC_E_WRAP_TAG);
+  cr_assert_eq(atomic_load(&f.faults.reads), reads + 1, "what is whole and wrong stays wrong");
+}
+
 /* ---- what it refuses ----------------------------------------------------------------------------------- */
 
 Test(rewrap, a_file_that_is_not_what_it_should_be_is_not_written_to) {
@@ -248,16 +271,6 @@ Test(rewrap, under_a_key_that_is_not_held) {
   is_as_it_was(before);
   rewrap(two, true);
   refuses(f.keys, NULL, NC_E_KEK_UNKNOWN); /* a newer one is not retired */
-}
-
-/* The slots are mended after the change: their checksums are good, their wraps are not. */
-static void forge_slot(int slot, size_t at) {
-  size_t now;
-  uint8_t *bytes = file_bytes(&f, NAME, &now), *p = bytes + (size_t)slot * NC_SLOT_BYTES;
-  p[at] ^= 1;
-  nc_put_u32(p + NC_SLOT_BYTES - 4, nc_crc32c(0, p, NC_SLOT_BYTES - 4));
-  file_replace(&f, NAME, bytes, now);
-  free(bytes);
 }
 
 Test(rewrap, nothing_is_written_to_a_file_that_does_not_authenticate) {
@@ -299,7 +312,7 @@ Test(rewrap, a_header_that_nobody_can_read_stays_as_it_is) {
 
 /* ---- copies -------------------------------------------------------------------------------------------- */
 
-Test(rewrap, a_file_of_two_names_is_replaced_by_a_copy) {
+Test(rewrap, a_file_of_two_names_is_replaced_by_a_copy) { /* [W5] */
   char path[128], other[128];
   size_t now;
   file_path(&f, NAME, path);
@@ -403,7 +416,7 @@ static bool try_with(counter_of *a, int x, counter_of *b, int y) {
 
 /* Every operation of a rewrap fails, alone and with every operation of the copy that comes instead, from every
  * state in which an earlier one may have ended. */
-Test(rewrap, whatever_fails_the_file_opens) {
+Test(rewrap, whatever_fails_the_file_opens) { /* [W4] */
   uint8_t *after = rewrapped_bytes();
   static const int states[][3] = {{0, 0, -1}, {0, 0, 0}, {0, 0, 1}, {0, 1, -1},
                                   {1, 0, -1}, {0, 1, 0}, {1, 0, 1}, {1, 1, -1}};

@@ -56,7 +56,7 @@ static int faulty_read(void *context, nacre_io_file *file, uint64_t offset, void
   bool lie = atomic_load(&f->reads) + 1 == f->lie_read;
   if (due(&f->reads, f->fail_read)) return f->code;
   int code = nacre_io_posix()->file_read(NULL, file, offset, buffer, size, ret_read);
-  if (lie && code == 0 && *ret_read > 0) ((uint8_t *)buffer)[*ret_read - 1] ^= 4;
+  for (size_t i = 3; lie && code == 0 && i < *ret_read; i += 4096) ((uint8_t *)buffer)[i] ^= 4;
   return code;
 }
 

@@ -169,7 +169,7 @@ static void change_fails(uint32_t id) {
   cr_assert_eq(nc_heap_bytes(f.env->heap), before);
 }
 
-Test(table_key_change, every_wrap_is_probed) {
+Test(table_key_change, every_wrap_is_probed) { /* [W1] */
   kms.keys[2].unwrap_status = NACRE_KEY_DENIED; /* may wrap, may not unwrap */
   change_fails(NC_E_KMS_DENIED);
   kms.keys[2].unwrap_status = NACRE_KEY_UNREACHABLE;
@@ -313,7 +313,7 @@ Test(table_key_change, of_several_wraps_under_one_key_the_newest_stays) {
 
 /* ---- a pending version --------------------------------------------------------------------------------- */
 
-Test(table_key_change, a_pending_version_is_held_beside_the_current_one) {
+Test(table_key_change, a_pending_version_is_held_beside_the_current_one) { /* [K9] */
   nc_table_keys *next = succeed(f.keys, 1, 1);
   nc_kek_pin pending = *active_pin(next);
   must(nc_table_keys_write(next, &f.dir, &err));

@@ -146,8 +146,8 @@ def choose_copy(directory, name, notes):
 
 
 class Keys:
-    """The KEKs of one table, unwrapped and proven. `trust` is what the catalogue says of the table; None: this is the
-    catalogue's own key file, trusted because the caller's key opens it."""
+    """The KEKs of one table, unwrapped and proven. `trust` is what the catalogue says of the table; None: this
+    is the catalogue's own key file, trusted because the caller's key opens it."""
 
     def __init__(self, directory, name, roots, trust, notes):
         self.where = f'{name}/KEYS'
@@ -175,7 +175,7 @@ class Keys:
         self.pending, self.active = self.active, current[0]
 
     def _unwrap(self, version, roots, notes):
-        """By any wrap that the caller's keyring opens; a wrap under another URI of the provider may be shown to it."""
+        """By any wrap that the caller's keyring opens, also under another URI of the same provider."""
         context = self.table + version.id + version.number.to_bytes(4, 'little')
         tried = 'no wrap of the provider local'
         for wrap in version.wraps:
@@ -190,7 +190,8 @@ class Keys:
             self.keks[version.id] = kek
             return
         if version is not self.pending:
-            raise Refused('unavailable', self.where, f'KEK version {version.number} cannot be unwrapped: {tried}')
+            raise Refused('unavailable', self.where,
+                          f'KEK version {version.number} cannot be unwrapped: {tried}')
         notes.add(self.where, f'the pending KEK cannot be unwrapped: {tried}')
 
     def _check_macs(self):
@@ -203,7 +204,8 @@ class Keys:
     def find(self, kek_id, number, where):
         kek = self.keks.get(kek_id)
         if kek is None:
-            demand(number >= self.active.number, where, f'its KEK, version {number}, has been retired', 'rolled back')
+            demand(number >= self.active.number, where, f'its KEK, version {number}, has been retired',
+                   'rolled back')
             raise Refused('unavailable', where, f'its KEK {uuid_text(kek_id)} is not in the key file')
         return kek
 

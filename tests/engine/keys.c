@@ -418,7 +418,7 @@ static void commitment_of(char out[65]) {
   key_status_free(&status);
 }
 
-Test(keys, a_pinned_store_is_the_one_that_is_opened) {
+Test(keys, a_pinned_store_is_the_one_that_is_opened) { /* [T5] */
   char first[65], second[65];
   commitment_of(first);
   key_site_close(&k);

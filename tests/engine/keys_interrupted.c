@@ -15,7 +15,7 @@ static key_site k;
 
 static void setup(void) { key_site_make(&k); }
 static void teardown(void) { key_site_remove(&k); }
-TestSuite(keys_interrupted, .init = setup, .fini = teardown);
+TestSuite(keys_interrupted, .init = setup, .fini = teardown, .timeout = 120);
 
 /* ---- the disk ------------------------------------------------------------------------------------------ */
 
@@ -65,7 +65,7 @@ static void comes_to_an_end(uint64_t at) {
 }
 
 /* Every operation fails once, or from then on, as when the power goes; then the table is opened again. */
-Test(keys_interrupted, at_every_operation_of_the_disk) {
+Test(keys_interrupted, at_every_operation_of_the_disk) { /* [W2] */
   uint64_t operations = 0, changed = 0;
   keep_store();
   for (int forever = 0; forever < 2; forever++) {
@@ -97,9 +97,26 @@ Test(keys_interrupted, at_every_operation_of_the_disk) {
   cr_assert_gt(changed, 40);
 }
 
-/* The same for the key of the catalogue: it opens with one of the two keys at least, and in the end with one. */
+/* Whether the store opens with a key; how many versions its catalogue's key file has. Changes nothing. */
+static bool looks_open_with(unsigned key, size_t *ret_versions) {
+  nacre_store_options options = k.s.options;
+  nacre_store *store = NULL;
+  nacre_key_status status;
+  options.create = false;
+  options.read_only = true;
+  options.default_key = fake_spec(key);
+  if (nacre_open(k.s.store, &options, &store) != NACRE_OK) return false;
+  ok(nacre_store_key_status(store, &status));
+  *ret_versions = nacre_key_versions_count(status.versions);
+  key_status_free(&status);
+  ok(nacre_close(store));
+  return true;
+}
+
+/* The same for the key of the catalogue: whoever comes next may have the old key or the new one, and both open what
+ * is under way. */
 Test(keys_interrupted, at_every_operation_for_the_stores_key) {
-  uint64_t operations = 0;
+  uint64_t operations = 0, both = 0;
   keep_store();
   for (int forever = 0; forever < 2; forever++) {
     for (uint64_t at = 1;; at++) {
@@ -111,15 +128,13 @@ Test(keys_interrupted, at_every_operation_for_the_stores_key) {
       abandon();
       k.s.options.io = &k.s.quick;
       k.disk.fail_at = 0;
-      nacre_store *store = NULL;
-      bool old_opens = nacre_open(k.s.store, &k.s.options, &store) == NACRE_OK;
-      if (old_opens) ok(nacre_close(store));
-      k.s.options.default_key = fake_spec(1);
-      bool new_opens = nacre_open(k.s.store, &k.s.options, &store) == NACRE_OK;
-      if (new_opens) ok(nacre_close(store));
+      size_t versions = 0;
+      bool old_opens = looks_open_with(0, &versions), new_opens = looks_open_with(1, &versions);
       cr_assert(old_opens || new_opens, "operation %llu", (unsigned long long)at);
+      cr_assert(versions == 1 || (old_opens && new_opens), "operation %llu", (unsigned long long)at);
       cr_assert(status != NACRE_OK || (new_opens && !old_opens), "operation %llu", (unsigned long long)at);
-      k.s.options.default_key = fake_spec(new_opens ? 1 : 0);
+      both += versions == 2;
+      k.s.options.default_key = fake_spec(new_opens && at % 2 == 0 ? 1 : old_opens ? 0 : 1);
       key_site_reopen(&k);
       key_site_check(&k);
       k.s.options.default_key = fake_spec(0);
@@ -129,6 +144,7 @@ Test(keys_interrupted, at_every_operation_for_the_stores_key) {
     }
   }
   cr_assert_gt(operations, 40);
+  cr_assert_gt(both, 10);
 }
 
 /* ---- between the two commits --------------------------------------------------------------------------- */
@@ -238,7 +254,7 @@ Test(keys_interrupted, a_pending_key_and_a_reader) {
 }
 
 /* The commit itself may have been made although its answer was lost. */
-Test(keys_interrupted, another_change_after_one_that_failed) {
+Test(keys_interrupted, another_change_after_one_that_failed) { /* [W3] */
   keep_store();
   for (uint64_t at = 1; at < 40; at++) {
     fresh_store();
@@ -291,5 +307,154 @@ Test(keys_interrupted, a_key_that_changes_while_a_file_is_opened) {
   races = 1;
   cr_assert(holds(k.t, NULL, "b", "2"));
   cr_assert_eq(races, 0);
+  key_site_check(&k);
+}
+
+/* ---- beside others ------------------------------------------------------------------------------------- */
+
+/* A place where a thread stops until it is let go. */
+typedef struct gate {
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  bool armed, reached, open;
+} gate;
+static gate files = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false, false},
+            service = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false, false};
+
+static void pass(gate *g) {
+  pthread_mutex_lock(&g->lock);
+  if (g->armed) {
+    g->armed = false;
+    g->reached = true;
+    pthread_cond_broadcast(&g->changed);
+    while (!g->open) pthread_cond_wait(&g->changed, &g->lock);
+  }
+  pthread_mutex_unlock(&g->lock);
+}
+
+static void arm(gate *g) {
+  pthread_mutex_lock(&g->lock);
+  g->armed = true;
+  g->reached = g->open = false;
+  pthread_mutex_unlock(&g->lock);
+}
+
+static void await_reached(gate *g) {
+  pthread_mutex_lock(&g->lock);
+  while (!g->reached) pthread_cond_wait(&g->changed, &g->lock);
+  pthread_mutex_unlock(&g->lock);
+}
+
+static void let_go(gate *g) {
+  pthread_mutex_lock(&g->lock);
+  g->open = true;
+  pthread_cond_broadcast(&g->changed);
+  pthread_mutex_unlock(&g->lock);
+}
+
+static bool is_segment(const char *name) { return strlen(name) == 24 && strcmp(name + 20, ".seg") == 0; }
+
+static int create_late(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file) {
+  (void)context;
+  if (is_segment(name)) pass(&files);
+  return nacre_io_posix()->file_create(NULL, dir, name, ret_file);
+}
+static int rewrap_late(void *context, nacre_io_dir *dir, const char *name, bool writable,
+                       nacre_io_file **ret_file) {
+  (void)context;
+  if (is_segment(name) && writable) pass(&files);
+  return nacre_io_posix()->file_open(NULL, dir, name, writable, ret_file);
+}
+static void wrap_late(void) { pass(&service); }
+
+static void *flush(void *arg) {
+  ok(nacre_flush(arg));
+  return NULL;
+}
+static void *rotate(void *arg) {
+  ok(nacre_table_rotate(arg));
+  return NULL;
+}
+
+static void with_workers(int (*create)(void *, nacre_io_dir *, const char *, nacre_io_file **),
+                         int (*open)(void *, nacre_io_dir *, const char *, bool, nacre_io_file **)) {
+  racing = k.s.quick;
+  if (create != NULL) racing.file_create = create;
+  if (open != NULL) racing.file_open = open;
+  k.s.options.io = &racing;
+  k.s.options.workers = 2;
+  key_site_reopen(&k);
+  put_text(k.t, "d", "4", true);
+}
+
+static size_t versions_now(void) {
+  nacre_key_status status;
+  ok(nacre_table_key_status(k.t, &status));
+  size_t count = nacre_key_versions_count(status.versions);
+  key_status_free(&status);
+  return count;
+}
+
+/* A flush has taken the key and makes its file only after the change: the older version waits for it. */
+Test(keys_interrupted, a_flush_that_began_before_the_change) {
+  pthread_t flusher;
+  with_workers(create_late, NULL);
+  arm(&files);
+  cr_assert_eq(pthread_create(&flusher, NULL, flush, k.t), 0);
+  await_reached(&files);
+  ok(nacre_table_rotate(k.t)); /* nobody waits */
+  put_text(k.t, "e", "5", true);
+  cr_assert(holds(k.t, NULL, "a", "1"));
+  for (int i = 0; i < 20; i++) {
+    usleep(5000);
+    cr_assert_eq(versions_now(), 2, "a file is still to come under the first one");
+  }
+  let_go(&files);
+  ok(nacre_table_rewrap_wait(k.t, NULL));
+  pthread_join(flusher, NULL);
+  cr_assert_eq(key_site_only_version(&k), 2);
+  key_site_reopen(&k);
+  key_site_check(&k);
+  cr_assert(holds(k.t, NULL, "d", "4") && holds(k.t, NULL, "e", "5"));
+}
+
+/* A change asks the KMS while the one before it comes to the point where its older version would retire. */
+Test(keys_interrupted, a_change_while_the_one_before_it_ends) {
+  pthread_t changer;
+  with_workers(NULL, rewrap_late);
+  arm(&files);
+  ok(nacre_table_rotate(k.t));
+  await_reached(&files); /* the rewrapper is at its first segment */
+  arm(&service);
+  k.kms.on_wrap = wrap_late;
+  cr_assert_eq(pthread_create(&changer, NULL, rotate, k.t), 0);
+  await_reached(&service);
+  let_go(&files);
+  usleep(100000); /* it goes on, as far as it may */
+  put_text(k.t, "e", "5", true);
+  cr_assert(holds(k.t, NULL, "a", "1"));
+  let_go(&service);
+  pthread_join(changer, NULL);
+  ok(nacre_table_rewrap_wait(k.t, NULL));
+  cr_assert_eq(key_site_only_version(&k), 3);
+  key_site_reopen(&k);
+  key_site_check(&k);
+}
+
+/* Closed while a file is being rewrapped: it ends after that one, and the next open goes on. */
+Test(keys_interrupted, a_table_that_is_closed_in_the_midst_of_a_change) {
+  with_workers(NULL, rewrap_late);
+  arm(&files);
+  ok(nacre_table_rotate(k.t));
+  await_reached(&files);
+  pthread_t closer;
+  cr_assert_eq(pthread_create(&closer, NULL, rotate, k.t), 0); /* and another change meanwhile */
+  pthread_join(closer, NULL);
+  let_go(&files);
+  key_site_close(&k);
+  key_site_reopen(&k);
+  key_site_check(&k);
+  ok(nacre_table_rewrap_wait(k.t, NULL));
+  cr_assert_eq(key_site_only_version(&k), 3);
   key_site_check(&k);
 }

@@ -41,7 +41,7 @@ static void hide(const char *path, char away[PATH_BYTES]) {
   cr_assert_eq(rename(path, away), 0);
 }
 
-Test(keys_trust, a_missing_file_keeps_the_older_version) {
+Test(keys_trust, a_missing_file_keeps_the_older_version) { /* [W6] */
   char path[PATH_BYTES], away[PATH_BYTES];
   put_text(k.t, "d", "4", true); /* this open has removed its orphans */
   first_file(k.table_path, ".seg", path);
@@ -118,6 +118,40 @@ Test(keys_trust, a_file_of_two_names_is_copied) {
   cr_assert_eq(key_site_only_version(&k), 2);
   key_site_reopen(&k);
   key_site_check(&k);
+}
+
+/* The same for all of them, the log and the manifest that are being written included: what is written afterwards is
+ * not written to the copies' originals. */
+Test(keys_trust, files_that_are_being_written_have_two_names) {
+  char path[PATH_BYTES], backup[PATH_BYTES];
+  static const char *const kinds[] = {".seg", ".log", ".man"};
+  put_text(k.t, "d", "4", true);
+  ok(nacre_flush(k.t));
+  put_text(k.t, "e", "5", true);
+  for (size_t i = 0; i < 3; i++) {
+    first_file(k.table_path, kinds[i], path);
+    join(backup, k.s.path, kinds[i] + 1);
+    cr_assert_eq(link(path, backup), 0);
+  }
+  ok(nacre_table_rotate(k.t));
+  put_text(k.t, "f", "6", true); /* to the log */
+  cr_assert(count_files(k.table_path, ".log") >= 2);
+  cr_assert_eq(key_site_only_version(&k), 2);
+  char copy[PATH_BYTES], there[PATH_BYTES];
+  join(copy, k.s.path, "copy"); /* as when the power goes here */
+  tree_copy(k.s.store, copy);
+  ok(nacre_flush(k.t)); /* to the manifest */
+  put_text(k.t, "g", "7", true);
+  key_site_reopen(&k);
+  cr_assert(holds(k.t, NULL, "e", "5") && holds(k.t, NULL, "g", "7"));
+  key_site_check(&k);
+  key_site_close(&k);
+  memcpy(there, k.s.store, sizeof there);
+  memcpy(k.s.store, copy, sizeof copy);
+  key_site_reopen(&k);
+  cr_assert(holds(k.t, NULL, "d", "4") && holds(k.t, NULL, "e", "5") && holds(k.t, NULL, "f", "6"));
+  key_site_close(&k);
+  memcpy(k.s.store, there, sizeof there);
 }
 
 /* What nothing names may be there and sound, or be noise: neither keeps a key alive that the other needs. */
@@ -254,8 +288,28 @@ Test(keys_trust, older_copies_of_both_key_files) {
   open_fails(NC_E_KEY_FILE_ROLLED_BACK); /* and the whole directory */
 }
 
+/* The key file of the midst of a change still holds the older version: it must not come back after it retired. */
+Test(keys_trust, key_files_of_a_change_that_has_come_to_its_end) {
+  char segment[PATH_BYTES], away[PATH_BYTES], copy[PATH_BYTES], path[PATH_BYTES];
+  put_text(k.t, "d", "4", true);
+  first_file(k.table_path, ".seg", segment);
+  hide(segment, away);
+  key_site_set(&k, 1, 1);
+  join(path, k.table_path, "KEYS.a");
+  join(copy, k.s.path, "keys");
+  file_copy(path, copy);
+  cr_assert_eq(rename(away, segment), 0);
+  ok(nacre_table_rewrap_wait(k.t, NULL));
+  key_site_only_version(&k);
+  key_site_close(&k);
+  file_copy(copy, path);
+  join(path, k.table_path, "KEYS.b");
+  file_copy(copy, path);
+  open_fails(NC_E_KEY_FILE_ROLLED_BACK);
+}
+
 /* The catalogue has nobody above it; its own CURRENT knows which keys it must have. */
-Test(keys_trust, older_copies_of_the_catalogues_key_files) {
+Test(keys_trust, older_copies_of_the_catalogues_key_files) { /* [C8] */
   char copy[PATH_BYTES], from[PATH_BYTES], to[PATH_BYTES];
   key_site_close(&k);
   join(copy, k.s.path, "old");

@@ -172,6 +172,23 @@ class Golden(unittest.TestCase):
         self.assertEqual(levels[b'runs'], {1})
         self.assertTrue(self.stores['tables'].catalogue.manifest.segments)
 
+    def test_changes_of_keys_at_rest_on_their_way_and_pending(self):
+        """Of each table: versions in the key file, those that its files are under, which is pending."""
+        opened, found = self.stores['rotated'], {}
+        for described, table in zip(opened.described, opened.tables):
+            under = set()
+            for path in opened.files():
+                if uuid_text(described.uuid) in path and path.endswith(('.seg', '.log', '.man')):
+                    with open(path, 'rb') as file:
+                        under.add(int.from_bytes(file.read(132)[128:], 'little'))
+            keys = table.keys
+            found[described.name] = ([version.number for version in keys.document.versions], under,
+                                     keys.pending and keys.pending.number)
+        self.assertEqual(found, {b'once': ([2], {2}, None), b'twice': ([3], {3}, None),
+                                 b'on its way': ([1, 2], {1, 2}, None), b'pending': ([1, 2], {1}, 2)})
+        catalogue = opened.catalogue.keys.document.versions
+        self.assertEqual([version.number for version in catalogue], [2])
+
     @with_each_store
     def test_no_store_names_a_path_of_the_machine_that_made_it(self, _, opened):
         for described in opened.described:

@@ -53,7 +53,8 @@ static int failing_create(void *context, nacre_io_dir *dir, const char *name, na
   return nacre_io_posix()->file_create(context, dir, name, ret_file);
 }
 
-static int failing_write(void *context, nacre_io_file *file, uint64_t offset, const void *buffer, size_t size) {
+static int failing_write(void *context, nacre_io_file *file, uint64_t offset, const void *buffer,
+                         size_t size) {
   if (failing.dead) return EIO;
   if (failing.rewraps_counted && size == 4096 && offset < TEAR_FRAMES_OFFSET) {
     if (failing.slot_writes == 0) return EIO;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * No function here leaves more than eight bytes of a secret behind on the stack, and none goes through stdio, whose
- * buffers would keep it.
+ * No function here leaves more than eight bytes of a secret behind on the stack, and none goes through stdio,
+ * whose buffers would keep it.
  */
 #include "canary.h"
 
@@ -44,7 +44,9 @@ void canary_table_name(uint64_t seed, uint32_t table, char name[CANARY_WORD]) {
   put_word(state_of(seed, 4, table), name);
 }
 
-void canary_passphrase(uint64_t seed, char passphrase[CANARY_WORD]) { put_word(state_of(seed, 5, 0), passphrase); }
+void canary_passphrase(uint64_t seed, char passphrase[CANARY_WORD]) {
+  put_word(state_of(seed, 5, 0), passphrase);
+}
 
 void canary_control_key(uint64_t seed, uint8_t key[32]) { put_noise(state_of(seed, 6, 0), key, 32); }
 
@@ -62,7 +64,8 @@ static nacre_status answer(canary_service *service, nacre_error *err) {
   if (service->called != NULL) service->called(service->called_arg);
   int mood = atomic_load(&service->mood);
   if (mood == SERVICE_DENIES) return nacre_kms_fail(err, NACRE_KEY_DENIED, "the test's service says no");
-  if (mood == SERVICE_IS_GONE) return nacre_kms_fail(err, NACRE_KEY_UNREACHABLE, "the test's service is gone");
+  if (mood == SERVICE_IS_GONE)
+    return nacre_kms_fail(err, NACRE_KEY_UNREACHABLE, "the test's service is gone");
   return NACRE_OK;
 }
 
@@ -78,15 +81,16 @@ static nacre_status mask_wrap(void *arg, const nacre_kms_call *call, const uint8
   return NACRE_OK;
 }
 
-static nacre_status mask_unwrap(void *arg, const nacre_kms_call *call, nacre_slice wrapped, uint8_t ret_key[32],
-                                nacre_error *err) {
+static nacre_status mask_unwrap(void *arg, const nacre_kms_call *call, nacre_slice wrapped,
+                                uint8_t ret_key[32], nacre_error *err) {
   canary_service *service = arg;
   (void)call;
   nacre_status status = answer(service, err);
   if (status != NACRE_OK) return status;
   if (wrapped.size != NACRE_KMS_KEY_BYTES) return nacre_kms_fail(err, NACRE_KEY_MISSING, "not wrapped here");
   mask(service->seed, wrapped.data, ret_key);
-  if (atomic_load(&service->mood) == SERVICE_LIES) ret_key[31] ^= 1; /* 31 bytes of the key are the right ones */
+  if (atomic_load(&service->mood) == SERVICE_LIES)
+    ret_key[31] ^= 1; /* 31 bytes of the key are the right ones */
   return NACRE_OK;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What users of the store in these tests keep secret, each byte a function of a seed: the process under test makes
- * it on the fly and wipes it at once, the one that searches makes it again. And a key service for both, which hides
- * a table key under a mask that is made in the same way.
+ * What users of the store in these tests keep secret, each byte a function of a seed: the process under test
+ * makes it on the fly and wipes it at once, the one that searches makes it again. And a key service for both,
+ * which hides a table key under a mask that is made in the same way.
  */
 #ifndef NACRE_TESTS_SECRETS_CANARY_H
 #define NACRE_TESTS_SECRETS_CANARY_H
@@ -23,7 +23,12 @@ void canary_table_name(uint64_t seed, uint32_t table, char name[CANARY_WORD]);
 void canary_passphrase(uint64_t seed, char passphrase[CANARY_WORD]); /* CANARY_WORD - 1 bytes */
 void canary_control_key(uint64_t seed, uint8_t key[32]); /* what the detectors of keys are tried on */
 
-typedef enum canary_service_mood { SERVICE_SERVES = 0, SERVICE_DENIES, SERVICE_LIES, SERVICE_IS_GONE } canary_service_mood;
+typedef enum canary_service_mood {
+  SERVICE_SERVES = 0,
+  SERVICE_DENIES,
+  SERVICE_LIES,
+  SERVICE_IS_GONE
+} canary_service_mood;
 
 /* Scheme "mask". `arg` points to a canary_service. */
 typedef struct canary_service {

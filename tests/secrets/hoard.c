@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Uses the crypto floor with an env of its own. Keys are collected where they are derived: nc_derive is wrapped at
- * link time, and hands on what it is given and what it makes; in the process under test nothing is collected.
+ * Uses the crypto floor with an env of its own. Keys are collected where they are derived: nc_derive is
+ * wrapped at link time, and hands on what it is given and what it makes; in the process under test nothing is
+ * collected.
  */
 #include "hoard.h"
 
@@ -84,8 +85,8 @@ nacre_status __wrap_nc_derive(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES
 
 /* ---- the hoard ----------------------------------------------------------------------------------------- */
 
-static nacre_status know_passphrase(void *arg, const char *keyring, bool confirm, char *buffer, size_t capacity,
-                                    size_t *ret_size) {
+static nacre_status know_passphrase(void *arg, const char *keyring, bool confirm, char *buffer,
+                                    size_t capacity, size_t *ret_size) {
   const hoard *h = arg;
   char word[CANARY_WORD];
   (void)keyring, (void)confirm, (void)capacity;
@@ -145,7 +146,8 @@ void hoard_add_keyring(hoard *h, const char *path) {
   nc_keyring_work *work = nc_heap_alloc(h->env->heap, sizeof *work);
   collecting = h;
   collecting_owner = 0;
-  if (work == NULL || nc_keyring_load(h->env, path, work, &error) != NACRE_OK) test_die("%s: %s", path, error.text);
+  if (work == NULL || nc_keyring_load(h->env, path, work, &error) != NACRE_OK)
+    test_die("%s: %s", path, error.text);
   collecting = NULL;
   for (uint32_t i = 0; i < work->ring.key_count; i++)
     needles_add_hmac_key(h->set, NEEDLE_ROOT_KEY, 0, work->ring.keys[i].key);
@@ -163,7 +165,8 @@ static known_kek *find_kek(hoard *h, const nc_uuid *id) {
 static void add_mac_keys(hoard *h, const known_kek *k) {
   uint8_t mac[NC_MAC_BYTES];
   nacre_error error;
-  if (nc_kek_mac(h->env, &k->kek, NC_LABEL_KEYFILE_MAC, &k->table, nc_slice("", 0), mac, &error) != NACRE_OK ||
+  if (nc_kek_mac(h->env, &k->kek, NC_LABEL_KEYFILE_MAC, &k->table, nc_slice("", 0), mac, &error) !=
+          NACRE_OK ||
       nc_kek_mac(h->env, &k->kek, NC_LABEL_CURRENT_MAC, &k->table, nc_slice("", 0), mac, &error) != NACRE_OK)
     test_die("MAC keys: %s", error.text);
 }
@@ -213,7 +216,8 @@ static void add_header(hoard *h, nacre_slice bytes) {
   nc_header_slot slot;
   nacre_error error;
   nc_open_ctx *ctx = NULL;
-  if (nc_header_decode(bytes, 0, &slot, NULL) != NACRE_OK && nc_header_decode(bytes, 1, &slot, &error) != NACRE_OK)
+  if (nc_header_decode(bytes, 0, &slot, NULL) != NACRE_OK &&
+      nc_header_decode(bytes, 1, &slot, &error) != NACRE_OK)
     test_die("a header: %s", error.text);
   const known_kek *k = find_kek(h, &slot.kek_id);
   if (k == NULL) test_die("a header under a table key that was in no key file");
@@ -227,7 +231,8 @@ static void add_masked(hoard *h, nacre_slice wrapped) {
   uint8_t key[32];
   nacre_error error;
   nacre_kms_call call = {.key.uri = "mask:"};
-  if (h->provider.unwrap(&h->service, &call, wrapped, key, &error) != NACRE_OK) test_die("a mask: %s", error.text);
+  if (h->provider.unwrap(&h->service, &call, wrapped, key, &error) != NACRE_OK)
+    test_die("a mask: %s", error.text);
   needles_add_hmac_key(h->set, NEEDLE_KEK, 0, key);
 }
 

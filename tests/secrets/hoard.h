@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every secret of a store that another process keeps, made again from what that process wrote: keyrings, key files
- * and file headers, in the order in which they were written. What the other process no longer needs is here for good.
+ * Every secret of a store that another process keeps, made again from what that process wrote: keyrings, key
+ * files and file headers, in the order in which they were written. What the other process no longer needs is
+ * here for good.
  */
 #ifndef NACRE_TESTS_SECRETS_HOARD_H
 #define NACRE_TESTS_SECRETS_HOARD_H
 
 #include "needles.h"
 
-/* What the process under test hands on of what it writes: all of it is ciphertext, and public. A record is this
- * and `size` bytes. */
+/* What the process under test hands on of what it writes: all of it is ciphertext, and public. A record is
+ * this and `size` bytes. */
 typedef enum overheard_kind {
   OVERHEARD_KEY_FILE = 1,
   OVERHEARD_HEADER = 2, /* one slot */

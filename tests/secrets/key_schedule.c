@@ -52,7 +52,8 @@ void key_schedule_expand(const uint8_t key[32], uint8_t ret_schedule[AES_SCHEDUL
   }
 }
 
-void key_schedule_invert(const uint8_t round_key[AES_ROUND_KEY_BYTES], uint8_t ret_inverse[AES_ROUND_KEY_BYTES]) {
+void key_schedule_invert(const uint8_t round_key[AES_ROUND_KEY_BYTES],
+                         uint8_t ret_inverse[AES_ROUND_KEY_BYTES]) {
   static const uint8_t row[4] = {14, 11, 13, 9};
   for (int column = 0; column < 4; column++)
     for (int i = 0; i < 4; i++) {
@@ -62,6 +63,7 @@ void key_schedule_invert(const uint8_t round_key[AES_ROUND_KEY_BYTES], uint8_t r
     }
 }
 
-void key_schedule_swap(const uint8_t round_key[AES_ROUND_KEY_BYTES], uint8_t ret_swapped[AES_ROUND_KEY_BYTES]) {
+void key_schedule_swap(const uint8_t round_key[AES_ROUND_KEY_BYTES],
+                       uint8_t ret_swapped[AES_ROUND_KEY_BYTES]) {
   for (int i = 0; i < AES_ROUND_KEY_BYTES; i++) ret_swapped[i] = round_key[(i & ~3) + 3 - (i & 3)];
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reads /proc/PID/smaps, pagemap and mem. Pages that were never touched are skipped: sanitizers map terabytes.
+ * Reads /proc/PID/smaps, pagemap and mem. Pages that were never touched are skipped; so are the terabytes of
+ * AddressSanitizer's shadow, where a byte tells of eight others, and not what they hold.
  */
 #include "memory.h"
 
@@ -17,6 +18,7 @@
 
 #include "support.h"
 
+#define SHADOW_BYTES ((uint64_t)1 << 38)
 enum { WINDOW_BYTES = 1 << 20, OVERLAP_BYTES = 64, PAGE_BYTES = 4096, TOLD_MAX = 6 };
 
 typedef struct mapping {
@@ -166,7 +168,8 @@ static void search_process(pid_t pid, bool dumpable_only, needles *set, memory_r
   s.pagemap = open_raw(pid, "pagemap");
   FILE *smaps = open_of(pid, "smaps");
   while (next_mapping(smaps, &m))
-    if (m.readable && (!dumpable_only || in_default_dump(&m, filter))) search_mapping(&s, &m);
+    if (m.readable && m.to - m.from < SHADOW_BYTES && (!dumpable_only || in_default_dump(&m, filter)))
+      search_mapping(&s, &m);
   fclose(smaps);
   close(s.memory);
   close(s.pagemap);
@@ -208,11 +211,13 @@ static bool find_core(const char *directory, char *path, size_t capacity) {
 static void search_segments(search *s) {
   Elf64_Ehdr head;
   Elf64_Phdr segment;
-  if (pread(s->memory, &head, sizeof head, 0) != (ssize_t)sizeof head || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
+  if (pread(s->memory, &head, sizeof head, 0) != (ssize_t)sizeof head ||
+      memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
     test_die("a core file is none");
   for (unsigned i = 0; i < head.e_phnum; i++) {
     off_t at = (off_t)(head.e_phoff + (uint64_t)i * sizeof segment);
-    if (pread(s->memory, &segment, sizeof segment, at) != (ssize_t)sizeof segment) test_die("a core file is cut");
+    if (pread(s->memory, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
+      test_die("a core file is cut");
     s->in_registers = segment.p_type == PT_NOTE;
     search_run(s, segment.p_offset, segment.p_offset + segment.p_filesz);
   }

@@ -30,8 +30,8 @@ typedef struct memory_report {
 void memory_search_live(pid_t pid, needles *set, memory_report *ret_report);
 /* Of these what the kernel's default core dump holds: by core(5), VmFlags and coredump_filter. */
 void memory_search_dumpable(pid_t pid, needles *set, memory_report *ret_report);
-/* Ends the process by SIGABRT, which is how most cores come to be, and searches the core file that the kernel wrote to `directory`, where the process
- * must be running. False where cores do not go to files there; the process is gone in any case. */
+/* Ends the process by SIGABRT, and searches the core file that the kernel wrote to `directory`, where the
+ * process must be running. False where cores do not go to files there; the process is gone in any case. */
 bool memory_search_core(pid_t pid, const char *directory, needles *set, memory_report *ret_report);
 
 /* Says on stderr what was found, and in which mapping, up to a few of `kind` in memory of one sort. */

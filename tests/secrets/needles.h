@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is searched for in memory: byte strings, each of a kind, each somebody's; and how often they were found.
+ * What is searched for in memory: byte strings, each of a kind, each somebody's; and how often they were
+ * found.
  */
 #ifndef NACRE_TESTS_SECRETS_NEEDLES_H
 #define NACRE_TESTS_SECRETS_NEEDLES_H
@@ -16,8 +17,8 @@ typedef enum needle_kind {
   NEEDLE_DEK,
   NEEDLE_WRAPPING_KEY, /* of DEKs, table keys, keyrings */
   NEEDLE_MAC_KEY,
-  NEEDLE_HMAC_PAD,        /* a key of a derivation, as HMAC mixes it with its two pads */
-  NEEDLE_OTHER_SCHEDULE,  /* round keys of a wrapping key, in any form; of a data key, inverse or swapped */
+  NEEDLE_HMAC_PAD,       /* a key of a derivation, as HMAC mixes it with its two pads */
+  NEEDLE_OTHER_SCHEDULE, /* round keys of a wrapping key, in any form; of a data key, inverse or swapped */
   /* In private memory as long as the store or the table is open. */
   NEEDLE_PASSPHRASE_KEY, /* what scrypt makes */
   NEEDLE_KEK,
@@ -59,7 +60,8 @@ void needles_forget(needles *set);
 
 /* Calls `found` for each place of `bytes` where a needle begins before `end`. */
 typedef void (*needles_found)(void *arg, needle *what, size_t at);
-void needles_search(needles *set, const uint8_t *bytes, size_t size, size_t end, needles_found found, void *arg);
+void needles_search(needles *set, const uint8_t *bytes, size_t size, size_t end, needles_found found,
+                    void *arg);
 /* Calls `visit` for each of them. */
 void needles_each(needles *set, void (*visit)(void *arg, const needle *what), void *arg);
 

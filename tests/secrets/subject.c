@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The process under test: its loop, and the store in daily use. It holds no secret outside the library: what it puts
- * or compares lies in one page, which is wiped after each use, and never goes through stdio.
+ * The process under test: its loop, and the store in daily use. It holds no secret outside the library: what
+ * it puts or compares lies in one page, which is wiped after each use, and never goes through stdio.
  */
 #include "subject_store.h"
 
@@ -17,12 +17,34 @@
 #include "support.h"
 
 const char *step_name(step s) {
-  static const char *const names[STEP_COUNT] = {
-      "end",         "busy",          "resume",         "rotate",         "retire",       "close one table",
-      "fork",        "reap",          "close",          "reopen",         "verify",       "salvage",
-      "inspect",     "keyring",       "a wrong key",    "a wrong passphrase", "the KMS denies", "the KMS lies",
-      "the KMS is gone", "tampered",  "a failed sync",  "no space",       "a failed create", "a failed rotation",
-      "an interrupted rotation", "asked for a passphrase", "the KMS is called", "copies left"};
+  static const char *const names[STEP_COUNT] = {"end",
+                                                "busy",
+                                                "resume",
+                                                "rotate",
+                                                "retire",
+                                                "close one table",
+                                                "fork",
+                                                "reap",
+                                                "close",
+                                                "reopen",
+                                                "verify",
+                                                "salvage",
+                                                "inspect",
+                                                "keyring",
+                                                "a wrong key",
+                                                "a wrong passphrase",
+                                                "the KMS denies",
+                                                "the KMS lies",
+                                                "the KMS is gone",
+                                                "tampered",
+                                                "a failed sync",
+                                                "no space",
+                                                "a failed create",
+                                                "a failed rotation",
+                                                "an interrupted rotation",
+                                                "asked for a passphrase",
+                                                "the KMS is called",
+                                                "copies left"};
   return names[s];
 }
 
@@ -40,7 +62,8 @@ static void send_answer(subject *s, bool paused) {
   s->answer.wrong = s->wrong;
   s->answer.status = s->wrong_status;
   s->answer.contexts = contexts_now();
-  if (write(s->answers, &s->answer, sizeof s->answer) != (ssize_t)sizeof s->answer) _exit(3);
+  answer told = s->answer;
+  if (write(s->answers, &told, sizeof told) != (ssize_t)sizeof told) _exit(3);
 }
 
 static step receive_step(const subject *s) {
@@ -89,12 +112,16 @@ nacre_status subject_open_table(subject *s, uint32_t table) {
 }
 
 static void create_table(subject *s, uint32_t table) {
-  static const char *const uris[SUBJECT_TABLES][2] = {
-      {NULL, NULL}, {"local:" SUBJECT_PROTECTED, NULL}, {"mask:", NULL}, {"local:" SUBJECT_KEYRING, "mask:"}, {NULL, NULL}};
+  static const char *const uris[SUBJECT_TABLES][2] = {{NULL, NULL},
+                                                      {"local:" SUBJECT_PROTECTED, NULL},
+                                                      {"mask:", NULL},
+                                                      {"local:" SUBJECT_KEYRING, "mask:"},
+                                                      {NULL, NULL}};
   nacre_key_spec keys[2] = {{.uri = uris[table][0]}, {.uri = uris[table][1]}};
-  nacre_table_options options = {.keys = keys,
-                                 .key_count = (size_t)(keys[0].uri != NULL) + (keys[1].uri != NULL),
-                                 .compression = table == 4 ? NACRE_COMPRESSION_AUTOMATIC : (nacre_compression)table};
+  nacre_table_options options = {
+      .keys = keys,
+      .key_count = (size_t)(keys[0].uri != NULL) + (keys[1].uri != NULL),
+      .compression = table == 4 ? NACRE_COMPRESSION_AUTOMATIC : (nacre_compression)table};
   canary_table_name(s->seed, table, (char *)s->around.page);
   EXPECT_OK(nacre_table_create(s->store, (const char *)s->around.page, &options, &s->tables[table]));
   explicit_bzero(s->around.page, sizeof *s->around.page);
@@ -104,8 +131,8 @@ void subject_put(subject *s, uint32_t table, uint32_t number, bool sync, nacre_s
   canary *c = s->around.page;
   nacre_write_options options = {.sync = sync};
   canary_make(s->seed, table, number, c);
-  EXPECT(nacre_put(s->tables[table], (nacre_slice){c->key, sizeof c->key}, (nacre_slice){c->value, sizeof c->value},
-                   &options),
+  EXPECT(nacre_put(s->tables[table], (nacre_slice){c->key, sizeof c->key},
+                   (nacre_slice){c->value, sizeof c->value}, &options),
          wanted);
   explicit_bzero(c, sizeof *c);
 }
@@ -116,7 +143,8 @@ static void put_batch(subject *s, uint32_t table, uint32_t from, uint32_t to) {
   EXPECT_OK(nacre_batch_create(&batch));
   for (uint32_t i = from; i < to; i++) {
     canary_make(s->seed, table, i, c);
-    EXPECT_OK(nacre_batch_put(batch, (nacre_slice){c->key, sizeof c->key}, (nacre_slice){c->value, sizeof c->value}));
+    EXPECT_OK(nacre_batch_put(batch, (nacre_slice){c->key, sizeof c->key},
+                              (nacre_slice){c->value, sizeof c->value}));
   }
   explicit_bzero(c, sizeof *c);
   EXPECT_OK(nacre_write(s->tables[table], batch, NULL));
@@ -129,8 +157,8 @@ uint32_t subject_read_all(subject *s, uint32_t table) {
   for (uint32_t i = 0; i < SUBJECT_ENTRIES; i++) {
     size_t size = 0;
     canary_make(s->seed, table, i, c);
-    nacre_status status = nacre_get_into(s->tables[table], (nacre_slice){c->key, sizeof c->key}, NULL, back->value,
-                                         sizeof back->value, &size);
+    nacre_status status = nacre_get_into(s->tables[table], (nacre_slice){c->key, sizeof c->key}, NULL,
+                                         back->value, sizeof back->value, &size);
     if (status != NACRE_OK) unread++;
     EXPECT_TRUE(status != NACRE_OK || (size == sizeof c->value && memcmp(back->value, c->value, size) == 0));
     explicit_bzero(c, 2 * sizeof *c);
@@ -149,7 +177,8 @@ static void fill_table(subject *s, uint32_t table) {
   put_batch(s, table, 120, 180);
   EXPECT_OK(nacre_flush(s->tables[table]));
   put_batch(s, table, 180, SUBJECT_ENTRIES - 20);
-  for (uint32_t i = SUBJECT_ENTRIES - 20; i < SUBJECT_ENTRIES; i++) subject_put(s, table, i, i % 8 == 0, NACRE_OK);
+  for (uint32_t i = SUBJECT_ENTRIES - 20; i < SUBJECT_ENTRIES; i++)
+    subject_put(s, table, i, i % 8 == 0, NACRE_OK);
 }
 
 static void hold_value(subject *s, uint32_t table, uint32_t number, nacre_value *ret_value) {
@@ -229,7 +258,8 @@ static void retire(subject *s) {
   nacre_key_spec other = {.uri = "mask:another"};
   nacre_key_status status = {0};
   for (uint32_t table = 0; table < SUBJECT_TABLES; table++) {
-    EXPECT_OK(table == 4 ? nacre_table_set_key(s->tables[4], &other, 1) : nacre_table_rotate(s->tables[table]));
+    EXPECT_OK(table == 4 ? nacre_table_set_key(s->tables[4], &other, 1)
+                         : nacre_table_rotate(s->tables[table]));
     EXPECT_OK(nacre_table_rewrap_wait(s->tables[table], NULL));
   }
   EXPECT_OK(nacre_store_rotate(s->store));

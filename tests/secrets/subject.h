@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The process under test, which keeps a store and does one step after another as it is told, and how it is told.
- * Each step ends with an answer; a step that stops half-way answers "paused" and goes on with STEP_RESUME.
+ * The process under test, which keeps a store and does one step after another as it is told, and how it is
+ * told. Each step ends with an answer; a step that stops half-way answers "paused" and goes on with
+ * STEP_RESUME.
  */
 #ifndef NACRE_TESTS_SECRETS_SUBJECT_H
 #define NACRE_TESTS_SECRETS_SUBJECT_H
@@ -12,20 +13,20 @@ enum { SUBJECT_TABLES = 5, SUBJECT_ENTRIES = 300, SUBJECT_COPIES = 5 };
 
 typedef enum step {
   STEP_END = 0,
-  STEP_BUSY,          /* a store with open tables, a cache, iterators, values, snapshots held */
+  STEP_BUSY, /* a store with open tables, a cache, iterators, values, snapshots held */
   STEP_RESUME,
-  STEP_ROTATE,        /* pauses in the middle of rewriting a header */
-  STEP_RETIRE,        /* rotates all tables by KMS and by version, and waits for the end */
-  STEP_CLOSE_ONE,     /* closes one table of several; its UUID in the answer */
-  STEP_FORK,          /* a child that does nothing; its process id in the answer */
-  STEP_REAP,          /* ends that child */
-  STEP_CLOSE,         /* everything is given back */
+  STEP_ROTATE,    /* pauses in the middle of rewriting a header */
+  STEP_RETIRE,    /* rotates all tables by KMS and by version, and waits for the end */
+  STEP_CLOSE_ONE, /* closes one table of several; its UUID in the answer */
+  STEP_FORK,      /* a child that does nothing; its process id in the answer */
+  STEP_REAP,      /* ends that child */
+  STEP_CLOSE,     /* everything is given back */
   /* From here on: opens the store, or tries to, meets its error, and gives everything back. */
   STEP_REOPEN,
   STEP_VERIFY,
   STEP_SALVAGE,
   STEP_INSPECT,
-  STEP_KEYRING,       /* changes to the keyrings */
+  STEP_KEYRING, /* changes to the keyrings */
   STEP_WRONG_KEY,
   STEP_WRONG_PASSPHRASE,
   STEP_KMS_DENIES,
@@ -47,9 +48,9 @@ const char *step_name(step s);
 
 typedef struct answer {
   uint32_t step, paused;
-  uint32_t wrong;       /* line of the first expectation that was not met; 0: none */
-  int32_t status;       /* what was had instead */
-  uint64_t contexts;    /* live cipher contexts */
+  uint32_t wrong;    /* line of the first expectation that was not met; 0: none */
+  int32_t status;    /* what was had instead */
+  uint64_t contexts; /* live cipher contexts */
   int64_t pid;
   char uuid[40];
   uint64_t copies[SUBJECT_COPIES]; /* addresses of what STEP_LEAVE_COPIES left, as subject_copy names them */

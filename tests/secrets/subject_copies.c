@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The process under test leaves copies on purpose, one in every sort of place, so that the detectors can be seen to
- * find them.
+ * The process under test leaves copies on purpose, one in every sort of place, so that the detectors can be
+ * seen to find them.
  */
 #include <openssl/evp.h>
 #include <pthread.h>

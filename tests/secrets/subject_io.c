@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The surroundings. What is handed on is what goes to the disk: header slots and key files, told apart by their
- * place, size and magic.
+ * The surroundings. What is handed on is what goes to the disk: header slots and key files, told apart by
+ * their place, size and magic.
  */
 #include "subject_io.h"
 
@@ -51,19 +51,21 @@ uint64_t contexts_now(void) { return atomic_load(&contexts); }
 static void hand_on(uint32_t kind, const void *bytes, size_t size) {
   overheard record = {kind, (uint32_t)size};
   struct iovec parts[2] = {{&record, sizeof record}, {(void *)(uintptr_t)bytes, size}};
-  if (writev(the_surroundings->overheard, parts, 2) != (ssize_t)(sizeof record + size)) test_die("cannot hand on");
+  if (writev(the_surroundings->overheard, parts, 2) != (ssize_t)(sizeof record + size))
+    test_die("cannot hand on");
 }
 
 static bool is_header(uint64_t offset, const uint8_t *bytes, size_t size) {
-  return offset < NC_FRAMES_OFFSET && size >= NC_SLOT_BYTES && size <= NC_FRAMES_OFFSET && size % NC_SLOT_BYTES == 0 &&
-         memcmp(bytes, "\x89NACRE", 6) == 0;
+  return offset < NC_FRAMES_OFFSET && size >= NC_SLOT_BYTES && size <= NC_FRAMES_OFFSET &&
+         size % NC_SLOT_BYTES == 0 && memcmp(bytes, "\x89NACRE", 6) == 0;
 }
 
 static bool is_key_file(uint64_t offset, const uint8_t *bytes, size_t size) {
   return offset == 0 && size > 8 && memcmp(bytes, "\x89NACKE", 6) == 0;
 }
 
-static int telling_write(void *context, nacre_io_file *file, uint64_t offset, const void *buffer, size_t size) {
+static int telling_write(void *context, nacre_io_file *file, uint64_t offset, const void *buffer,
+                         size_t size) {
   surroundings *s = the_surroundings;
   bool key_file = is_key_file(offset, buffer, size);
   if (key_file) hand_on(OVERHEARD_KEY_FILE, buffer, size);
@@ -88,8 +90,8 @@ static void called(void *arg) {
   if (atomic_exchange(&s->pause_at_call, false)) s->pause(s->pause_arg);
 }
 
-static nacre_status telling_wrap(void *arg, const nacre_kms_call *call, const uint8_t key[32], uint8_t *wrapped,
-                                 size_t capacity, size_t *ret_size, nacre_error *err) {
+static nacre_status telling_wrap(void *arg, const nacre_kms_call *call, const uint8_t key[32],
+                                 uint8_t *wrapped, size_t capacity, size_t *ret_size, nacre_error *err) {
   surroundings *s = arg;
   if (strcmp(call->key.uri, "mask:refused") == 0)
     return nacre_kms_fail(err, NACRE_KEY_DENIED, "the test's service never serves this key");
@@ -98,8 +100,8 @@ static nacre_status telling_wrap(void *arg, const nacre_kms_call *call, const ui
   return status;
 }
 
-static nacre_status plain_unwrap(void *arg, const nacre_kms_call *call, nacre_slice wrapped, uint8_t ret_key[32],
-                                 nacre_error *err) {
+static nacre_status plain_unwrap(void *arg, const nacre_kms_call *call, nacre_slice wrapped,
+                                 uint8_t ret_key[32], nacre_error *err) {
   surroundings *s = arg;
   return s->inner.unwrap(&s->service, call, wrapped, ret_key, err);
 }
@@ -128,7 +130,8 @@ void surroundings_init(surroundings *s, uint64_t seed) {
   s->io.file_sync = failing_sync;
   s->service = (canary_service){.seed = seed, .called = called, .called_arg = s};
   s->inner = canary_provider(&s->service);
-  s->provider = (nacre_kms_provider){.scheme = "mask", .arg = s, .wrap = telling_wrap, .unwrap = plain_unwrap};
+  s->provider =
+      (nacre_kms_provider){.scheme = "mask", .arg = s, .wrap = telling_wrap, .unwrap = plain_unwrap};
   s->providers[0] = &s->provider;
   s->page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   s->overheard = open("overheard", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);

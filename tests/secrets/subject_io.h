@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the process under test has around the library: a disk that tells what it is given and fails when it is told
- * to, a key service, a passphrase, a page for the secrets that are the application's own.
+ * What the process under test has around the library: a disk that tells what it is given and fails when it is
+ * told to, a key service, a passphrase, a page for the secrets that are the application's own.
  */
 #ifndef NACRE_TESTS_SECRETS_SUBJECT_IO_H
 #define NACRE_TESTS_SECRETS_SUBJECT_IO_H

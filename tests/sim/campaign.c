@@ -154,7 +154,7 @@ static void check_nested(campaign *c, nest *n, const campaign_job *outer, bool o
     snprintf(label, sizeof label, "%.100s; %.80s", outer->label, inner->label);
     memcpy(inner->label, label, sizeof label);
     inner->depth = outer->depth + 1;
-    inner->keys = outer->keys;
+    inner->keys = outer->killed ? 0 : outer->keys; /* the power may take back what made them suffice */
     set_bounds(inner, outer, &outer->bounds);
     if (ok && is_new(c, inner, true))
       check_image(c, inner);
@@ -229,7 +229,8 @@ static uint64_t run_workload(campaign *c, void (*before)(void *arg, uint64_t num
   for (; i < c->history.step_count && status == NACRE_OK; i++) status = run_step(c, &c->history.steps[i]);
   nacre_error error = {0};
   if (status != NACRE_OK) nacre_last_error(&error);
-  CHECK(status == NACRE_OK, "the workload itself: step %zu: %s: %s", i, nacre_status_name(status), error.text);
+  CHECK(status == NACRE_OK, "the workload itself: step %zu: %s: %s", i, nacre_status_name(status),
+        error.text);
   status = runner_close(&c->runner);
   CHECK(status == NACRE_OK, "closing after the workload: %s", nacre_status_name(status));
   uint64_t operations = sim_disk_operations(c->disk);

@@ -176,12 +176,12 @@ static bool check_content(const visit *v) {
   return true;
 }
 
-/* Two header slots or two copies of a key file that are not equal, and nothing else. */
+/* Two header slots, one of them perhaps torn, or two copies of a key file that are not equal; and nothing else. */
 static bool is_half_done(const nacre_faults *faults) {
   bool all = nacre_faults_count(faults) > 0;
   for (size_t i = 0; i < nacre_faults_count(faults); i++) {
     uint32_t id = nacre_faults_at(faults, i)->id;
-    all = all && (id == NC_E_HEADER_SLOTS_DIFFER || id == NC_E_KEY_COPIES_DIFFER);
+    all = all && (id == NC_E_HEADER_SLOTS_DIFFER || id == NC_E_HEADER_CRC || id == NC_E_KEY_COPIES_DIFFER);
   }
   return all;
 }

@@ -35,8 +35,8 @@ static void digest_of(unsigned root, nacre_slice context, const uint8_t *key, ui
 
 static bool has(atomic_uint *mask, unsigned key) { return (atomic_load(mask) >> key & 1) != 0; }
 
-static nacre_status answer(fake_kms *kms, const nacre_kms_call *call, unsigned *ret_root, fake_fault *ret_fault,
-                           nacre_error *err) {
+static nacre_status answer(fake_kms *kms, const nacre_kms_call *call, unsigned *ret_root,
+                           fake_fault *ret_fault, nacre_error *err) {
   unsigned root = *ret_root = fake_kms_key_of(call->key.uri);
   uint64_t call_number = atomic_fetch_add(&kms->calls, 1);
   bool strikes = kms->for_good ? call_number >= kms->fault_at : call_number == kms->fault_at;
@@ -69,8 +69,8 @@ static nacre_status fake_wrap(void *arg, const nacre_kms_call *call, const uint8
   return NACRE_OK;
 }
 
-static nacre_status fake_unwrap(void *arg, const nacre_kms_call *call, nacre_slice wrapped, uint8_t ret_key[32],
-                                nacre_error *err) {
+static nacre_status fake_unwrap(void *arg, const nacre_kms_call *call, nacre_slice wrapped,
+                                uint8_t ret_key[32], nacre_error *err) {
   fake_kms *kms = arg;
   unsigned root;
   fake_fault fault;
@@ -78,7 +78,8 @@ static nacre_status fake_unwrap(void *arg, const nacre_kms_call *call, nacre_sli
   nacre_status status = answer(kms, call, &root, &fault, err);
   if (status != NACRE_OK) return status;
   if (has(&kms->no_unwrap, root)) return nacre_kms_fail(err, NACRE_KEY_DENIED, "it may only encrypt");
-  if (wrapped.size != WRAPPED_BYTES) return nacre_kms_fail(err, NACRE_KEY_MISSING, "not a wrap of this service");
+  if (wrapped.size != WRAPPED_BYTES)
+    return nacre_kms_fail(err, NACRE_KEY_MISSING, "not a wrap of this service");
   digest_of(root, call->context, NULL, stream);
   for (size_t i = 0; i < sizeof plain; i++) plain[i] = ((const uint8_t *)wrapped.data)[i] ^ stream[i];
   digest_of(root, call->context, plain, digest);

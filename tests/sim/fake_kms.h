@@ -17,11 +17,11 @@ typedef enum fake_fault {
   FAKE_NO_FAULT = 0,
   FAKE_DENIED,
   FAKE_UNREACHABLE,
-  FAKE_MISSING,      /* wrong key, or bytes that are not its own */
-  FAKE_OTHER_KEY,    /* unwraps to another key; wraps another key than the one it was given */
-  FAKE_SIZE_NONE,    /* a wrap of no bytes */
-  FAKE_SIZE_HUGE,    /* a wrap that is longer than the buffer */
-  FAKE_ODD_STATUS,   /* one that no provider may return */
+  FAKE_MISSING,    /* wrong key, or bytes that are not its own */
+  FAKE_OTHER_KEY,  /* unwraps to another key; wraps another key than the one it was given */
+  FAKE_SIZE_NONE,  /* a wrap of no bytes */
+  FAKE_SIZE_HUGE,  /* a wrap that is longer than the buffer */
+  FAKE_ODD_STATUS, /* one that no provider may return */
   FAKE_FAULT_COUNT
 } fake_fault;
 

@@ -27,7 +27,8 @@ static bool is_sealed(const char *name) {
 }
 
 /* Of the first `size` bytes; NACRE_NONE: of all. False when there are fewer. */
-static bool digest_file(sim_disk *disk, nacre_io_dir *dir, const char *name, uint64_t size, frame_digest *ret) {
+static bool digest_file(sim_disk *disk, nacre_io_dir *dir, const char *name, uint64_t size,
+                        frame_digest *ret) {
   const nacre_io *io = sim_disk_io(disk);
   nacre_io_file *file;
   nacre_io_info info;

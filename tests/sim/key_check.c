@@ -57,9 +57,10 @@ unsigned key_check_settled(nacre_table *table, nacre_store *store, unsigned allo
                  nacre_key_versions_at(status.versions, 0)->active;
   bool one = nacre_kms_keys_count(status.kms_keys) == 1 && (listed & allowed) == listed &&
              nacre_kms_keys_at(status.kms_keys, 0)->status == NACRE_OK;
-  settled = CHECK(settled, "%s: not settled: %zu versions, %llu files of %llu left, changing %d, rewrapping %d",
-                  label, versions, (unsigned long long)status.files_left, (unsigned long long)status.files,
-                  status.changing, status.rewrapping);
+  settled =
+      CHECK(settled, "%s: not settled: %zu versions, %llu files of %llu left, changing %d, rewrapping %d",
+            label, versions, (unsigned long long)status.files_left, (unsigned long long)status.files,
+            status.changing, status.rewrapping);
   one = CHECK(one, "%s: KMS keys %#x are listed, of %#x", label, listed, allowed);
   nacre_key_versions_free(status.versions);
   nacre_kms_keys_free(status.kms_keys);
@@ -94,6 +95,8 @@ static bool look_at_store(void *arg, nacre_store *store, const char *label) {
   *keys = (key_bounds){.sure = listed};
   l->after = sim_disk_image(l->job->image, SIM_KEEP_NONE, 1);
   l->bounds_after = l->job->bounds;
+  /* A store without a table holds nothing yet, and whoever was making it was killed. */
+  l->bounds_after.made = !l->job->killed || l->job->power.made;
   return listed != 0;
 }
 
@@ -177,8 +180,8 @@ static unsigned choose_keys(look *l) {
   unsigned first = turn == 1 ? choice.old : choice.new, second = turn == 1 ? choice.new : choice.old;
   nacre_status status = try_keys(l, first);
   if (status == NACRE_OK) {
-    figures.with_old_alone += choice.old != choice.new && turn == 1;
-    figures.with_new_alone += choice.old != choice.new && turn == 2;
+    figures.with_old_alone += choice.old != choice.new &&turn == 1;
+    figures.with_new_alone += choice.old != choice.new &&turn == 2;
     return first;
   }
   figures.refused++;
@@ -212,7 +215,8 @@ static bool check_after(look *l) {
   leave_keys(l, l->listed);
   figures.destroyed++;
   bool ok = check_with(l, l->after, &l->bounds_after, &plan, false, "; other keys destroyed, power cut");
-  return check_with(l, l->job->image, &l->job->bounds, &unwritten, false, "; other keys destroyed, reopened") &&
+  return check_with(l, l->job->image, &l->job->bounds, &unwritten, false,
+                    "; other keys destroyed, reopened") &&
          ok;
 }
 

@@ -15,10 +15,10 @@ bool key_check(const campaign *c, campaign_job *job);
 
 typedef struct key_figures {
   uint64_t with_old_alone, with_new_alone; /* of stores whose change was under way */
-  uint64_t refused;    /* tries with keys that did not suffice */
-  uint64_t destroyed;  /* stores that were opened after all other keys had been destroyed */
-  uint64_t abandoned;  /* changes */
-  uint64_t calls;      /* of key services */
+  uint64_t refused;                        /* tries with keys that did not suffice */
+  uint64_t destroyed; /* stores that were opened after all other keys had been destroyed */
+  uint64_t abandoned; /* changes */
+  uint64_t calls;     /* of key services */
 } key_figures;
 key_figures key_check_figures(void); /* of the whole program */
 

@@ -230,8 +230,10 @@ int main(void) {
   CHECK(nonce_registry_reused() == 0, "%llu nonces were used twice",
         (unsigned long long)nonce_registry_reused());
   printf(
-      "key_faults: %llu faults, at %llu sites, once and for good, and full disks; %llu steps succeeded when tried "
-      "again, %llu runs went on only after a reopen; %llu rewraps finished in place; %llu stores opened after all "
+      "key_faults: %llu faults, at %llu sites, once and for good, and full disks; %llu steps succeeded when "
+      "tried "
+      "again, %llu runs went on only after a reopen; %llu rewraps finished in place; %llu stores opened "
+      "after all "
       "other keys were destroyed; %llu nonces (%llu reused); %.1f s, seed %llu\n",
       (unsigned long long)run, (unsigned long long)sites_all, (unsigned long long)in_place,
       (unsigned long long)gave_up, (unsigned long long)finished_in_place, (unsigned long long)f.destroyed,

@@ -60,7 +60,8 @@ static void put_and_get(bench *b, const char *text) {
   nacre_value value = {0};
   succeeds(b, nacre_put(b->table, slice, slice, &sync), "put");
   if (succeeds(b, nacre_get(b->table, slice, NULL, &value), "get"))
-    CHECK(value.size == slice.size && memcmp(value.data, text, value.size) == 0, "%s: another value", b->label);
+    CHECK(value.size == slice.size && memcmp(value.data, text, value.size) == 0, "%s: another value",
+          b->label);
   nacre_value_release(&value);
   value = (nacre_value){0};
   succeeds(b, nacre_get(b->table, (nacre_slice){"first", 5}, NULL, &value), "get what was there before");
@@ -92,7 +93,8 @@ static void bench_init(bench *b, sim_disk *made, unsigned keys) {
 
 static void bench_deinit(bench *b) {
   calls_all += atomic_load(&b->kms.calls);
-  if (CHECK(sim_disk_handles(b->disk) == 0, "%s: handles are still open", b->label)) sim_disk_destroy(b->disk);
+  if (CHECK(sim_disk_handles(b->disk) == 0, "%s: handles are still open", b->label))
+    sim_disk_destroy(b->disk);
 }
 
 /* ---- deeds --------------------------------------------------------------------------------------------- */
@@ -164,7 +166,8 @@ static void check_done(bench *b, const deed *d) {
 static void try_deed(sim_disk *made, const deed *d, fake_fault fault, uint64_t call) {
   bench b = {0};
   uint8_t before[SIM_DIGEST_BYTES], after[SIM_DIGEST_BYTES];
-  snprintf(b.label, sizeof b.label, "%s, fault %d at call %llu", d->name, (int)fault, (unsigned long long)call);
+  snprintf(b.label, sizeof b.label, "%s, fault %d at call %llu", d->name, (int)fault,
+           (unsigned long long)call);
   bench_init(&b, made, FAKE_KMS_ALL);
   succeeds(&b, open_store(&b), "open");
   sim_disk_digest(b.disk, before);
@@ -242,7 +245,8 @@ static bool try_open(sim_disk *made, fake_fault fault, uint64_t call) {
   bool struck = atomic_load(&b.kms.calls) > call;
   bool harmless = !struck || fault == FAKE_SIZE_NONE || fault == FAKE_SIZE_HUGE;
   faults_tried += struck;
-  CHECK(harmless ? status == NACRE_OK : is_right(fault, status), "%s: %s", b.label, nacre_status_name(status));
+  CHECK(harmless ? status == NACRE_OK : is_right(fault, status), "%s: %s", b.label,
+        nacre_status_name(status));
   succeeds(&b, nacre_table_close(b.table), "close the table");
   succeeds(&b, nacre_close(b.store), "close the store");
   b.table = NULL;
@@ -353,8 +357,8 @@ static void try_cuts(sim_disk *made) {
     phase phases[TROUBLES];
     for (int t = 0; t < TROUBLES; t++) phases[t] = phase_of(c.images[i], (trouble)t, i);
     CHECK(phases[DENIED] == phases[GONE] && phases[DENIED] == phases[OUTAGE],
-          "cut %llu is in phase %d, %d, %d by what the key service answers", (unsigned long long)i, phases[DENIED],
-          phases[GONE], phases[OUTAGE]);
+          "cut %llu is in phase %d, %d, %d by what the key service answers", (unsigned long long)i,
+          phases[DENIED], phases[GONE], phases[OUTAGE]);
     CHECK(phases[DENIED] >= last, "cut %llu: phase %d after %d", (unsigned long long)i, phases[DENIED], last);
     last = phases[DENIED];
     seen[last] = true;
@@ -375,10 +379,11 @@ int main(void) {
   CHECK(nonce_registry_seen() > 0, "the nonce registry saw nothing: is the wrapping linked in?");
   CHECK(nonce_registry_reused() == 0, "%llu nonces were used twice",
         (unsigned long long)nonce_registry_reused());
-  printf("kms_faults: %llu faults at every call of opens and changes, %llu interrupted changes, %llu KMS calls, "
-         "%.1f s\n",
-         (unsigned long long)faults_tried, (unsigned long long)pending_tried, (unsigned long long)calls_all,
-         test_seconds() - started);
+  printf(
+      "kms_faults: %llu faults at every call of opens and changes, %llu interrupted changes, %llu KMS calls, "
+      "%.1f s\n",
+      (unsigned long long)faults_tried, (unsigned long long)pending_tried, (unsigned long long)calls_all,
+      test_seconds() - started);
   nonce_registry_free();
   return test_finish();
 }

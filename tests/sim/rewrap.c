@@ -5,8 +5,9 @@
  * Each image is held against the oracle with the keys alone that it may need, its rewrap finishes, every KMS key
  * that is not listed then is destroyed, and the rest must do (key_check.h).
  *
- * Environment: NACRE_TEST_SEED; NACRE_REWRAP_IMAGES, how many distinct images to aim for; NACRE_SIM_STEPS,
- * NACRE_SIM_OP and NACRE_SIM_THREADS as for power_cut.
+ * Environment: NACRE_TEST_SEED; NACRE_REWRAP_IMAGES, how many distinct images to aim for; NACRE_REWRAP_KILLED, at one
+ * of how many operations the process is killed, too; NACRE_SIM_STEPS, NACRE_SIM_OP and NACRE_SIM_THREADS as for
+ * power_cut.
  */
 #include <stdio.h>
 
@@ -15,7 +16,7 @@
 #include "key_check.h"
 #include "nonce_registry.h"
 
-enum { KEYS = FAKE_KMS_KEYS, KILLED_SHARE = 6 };
+enum { KEYS = FAKE_KMS_KEYS, KILLED_OPERATIONS = 12000 };
 
 static uint64_t compared;
 
@@ -36,11 +37,11 @@ int main(void) {
   static fake_kms kms;
   double started = test_seconds();
   c.seed = test_seed("rewrap", 20260404);
-  c.goal = test_env_number("NACRE_REWRAP_IMAGES", 6000);
+  c.goal = test_env_number("NACRE_REWRAP_IMAGES", 4000);
   c.kms = &kms;
   fake_kms_init(&kms, FAKE_KMS_ALL);
   history_init_keys(&c.history, c.seed, (size_t)test_env_number("NACRE_SIM_STEPS", 400), KEYS);
-  c.killed_one_in = 12 * 6000 / (c.goal + 1) / KILLED_SHARE + 1;
+  c.killed_one_in = test_env_number("NACRE_REWRAP_KILLED", KILLED_OPERATIONS / (c.goal + 1) + 1);
   campaign_run(&c);
   key_figures f = key_check_figures();
   CHECK(compared > 0, "no file was there before and after a change of keys");
@@ -48,13 +49,15 @@ int main(void) {
   CHECK(nonce_registry_reused() == 0, "%llu nonces were used twice",
         (unsigned long long)nonce_registry_reused());
   printf(
-      "rewrap: %llu operations, %zu distinct images, %llu kills, %zu distinct nested images; %llu opened with the "
-      "old key alone, %llu with the new one, %llu refused; %llu after all other keys were destroyed; %llu changes "
+      "rewrap: %llu operations, %zu distinct images, %llu kills, %zu distinct nested images; %llu opened "
+      "with the "
+      "old key alone, %llu with the new one, %llu refused; %llu after all other keys were destroyed; %llu "
+      "changes "
       "abandoned; %llu KMS calls; %llu files compared; %llu nonces (%llu reused); %.1f s, seed %llu\n",
       (unsigned long long)c.operations, c.images.count, (unsigned long long)c.killed, c.nested.count,
-      (unsigned long long)f.with_old_alone, (unsigned long long)f.with_new_alone, (unsigned long long)f.refused,
-      (unsigned long long)f.destroyed, (unsigned long long)f.abandoned, (unsigned long long)f.calls,
-      (unsigned long long)compared, (unsigned long long)nonce_registry_seen(),
+      (unsigned long long)f.with_old_alone, (unsigned long long)f.with_new_alone,
+      (unsigned long long)f.refused, (unsigned long long)f.destroyed, (unsigned long long)f.abandoned,
+      (unsigned long long)f.calls, (unsigned long long)compared, (unsigned long long)nonce_registry_seen(),
       (unsigned long long)nonce_registry_reused(), test_seconds() - started, (unsigned long long)c.seed);
   campaign_deinit(&c);
   nonce_registry_free();

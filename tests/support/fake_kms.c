@@ -39,6 +39,8 @@ static nacre_status wrap(void *arg, const nacre_kms_call *call, const uint8_t ke
   fake_key *k = key_of(arg, call, &index);
   if (k == NULL || capacity < WRAPPED_BYTES) return nacre_kms_fail(err, NACRE_KEY_MISSING, "no such key");
   atomic_fetch_add(&k->wraps, 1);
+  const fake_kms *kms = arg;
+  if (kms->on_wrap != NULL) kms->on_wrap();
   bool spent = k->runs_out && k->wraps_left == 0;
   if (k->runs_out && k->wraps_left > 0) k->wraps_left--;
   if ((!k->runs_out || spent) && k->wrap_status != NACRE_OK)

@@ -24,6 +24,7 @@ typedef struct fake_key {
 typedef struct fake_kms {
   fake_key keys[FAKE_KEYS];
   atomic_uint strangers; /* calls for other URIs of the scheme */
+  void (*on_wrap)(void); /* called in every wrap; NULL: none */
   nacre_kms_provider provider;
   const nacre_kms_provider *list[1]; /* for nacre_store_options.kms_providers */
 } fake_kms;

@@ -74,7 +74,8 @@ class Changes(Keyrings, Filled):
     def test_a_change_of_keys_frees_the_old_one(self):
         data, _ = self.data_and_headers()
         told = self.text("keys", "set", self.store, "t", "--key", self.uri("second"), "--wait")
-        self.assertIn("no file is left under version 1: KMS key local: is no longer needed by this table", told)
+        self.assertIn("no file is left under version 1: KMS key local: is no longer needed by this table",
+                      told)
         self.run_nacre("keys", "set", self.store, "--key", self.uri("second"))
         os.rename(self.path("keyring"), self.path("keyring.away"))
         self.assertEqual(data, self.data_and_headers()[0])
@@ -137,6 +138,23 @@ class Changes(Keyrings, Filled):
             self.run_nacre("keys", command, self.store, "none", status=NOT_FOUND)
         self.run_nacre("keys", "set", self.store, "none", "--key", "local:", status=NOT_FOUND)
         self.run_nacre("init", self.path("other"), "--trust-key", "local:", status=USAGE)
+
+
+class Page(Keyrings, Filled):
+    def test_the_commands_of_the_page_do_what_it_says(self):
+        page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "README.md")
+        with open(page, encoding="utf-8") as file:
+            commands = file.read().split("\n## Changing keys\n")[1].split("```")[1].strip().splitlines()
+        said = b""
+        for line in commands:
+            words = line.split("#")[0].replace("/srv/records", self.store).replace("people", "t")
+            words = words.replace("/mnt/vault/keyring", self.path("vault")).split()
+            self.assertEqual(words[0], "nacre")
+            said += self.out(*words[1:])
+        self.assertEqual(len(commands), 5)
+        self.assertIn(b"KMS key local: is no longer needed by this table", said)
+        os.remove(self.path("keyring"))
+        self.assertEqual(len(self.exported()), 3000)
 
 
 class Trust(Keyrings):
@@ -212,9 +230,12 @@ class Trust(Keyrings):
         uuid = next(iter(self.trust()["stores"]))
         spoilt = [
             "", "{", "[]", good[:-4], good + "x", good.replace('"key"', '"kye"'),
-            good.replace('"uri"', '"url"'), good.replace(entry["commitment"], entry["commitment"][:-1]),
-            good.replace(entry["commitment"], entry["commitment"].upper()), good.replace(uuid, uuid[:-1] + "x"),
-            good.replace('"local:"', '""'), good.replace('"local:"', '7'), good.replace('"local:"', '"a\\u0000b"'),
+            good.replace('"uri"', '"url"'), good.replace('"uri"', '"regoin": "eu", "uri"'),
+            good.replace(entry["commitment"], entry["commitment"][:-1]),
+            good.replace(entry["commitment"], entry["commitment"].upper()),
+            good.replace(uuid, uuid[:-1] + "x"),
+            good.replace('"local:"', '""'), good.replace('"local:"', '7'),
+            good.replace('"local:"', '"a\\u0000b"'),
             good.replace("stores", "stroes"), json.dumps({"nacre_trust": 1}),
             json.dumps({"nacre_trust": 1, "stores": {}, "more": 1}),
         ]
@@ -273,6 +294,25 @@ class Trust(Keyrings):
         for thread in threads:
             thread.join()
         self.assertEqual(len(self.trust()["stores"]), len(stores))
+
+    def test_a_salvaged_store_under_another_key_is_remembered(self):
+        self.run_nacre("init", self.store)
+        self.run_nacre("table", "create", self.store, "t")
+        self.put("k", "v")
+        new = self.path("new")
+        self.run_nacre("salvage", self.store, "t", "--to", new, "--to-key", self.uri("second"))
+        self.assertEqual(self.out("get", new, "t", "k"), b"v")
+        self.assertEqual(len(self.trust()["stores"]), 2)
+
+    def test_a_store_looked_into_by_its_files(self):
+        self.run_nacre("init", self.store, "--key", self.uri("second"))
+        self.run_nacre("table", "create", self.store, "t")
+        self.put("k", "v")
+        log = self.files("*.log")[0]
+        self.run_nacre("dump", log)
+        os.remove(self.trust_path())
+        self.run_nacre("dump", log, status=NO_KEY)
+        self.run_nacre("dump", log, "--trust-key", self.uri("second"))
 
     def test_another_stores_uuid_opens_nothing(self):
         """The UUID is read without a key: a store that borrows another's is opened as that one, and fails."""
@@ -350,8 +390,9 @@ class DifferentKeys(Keyrings):
 class Terminal(Keyrings, Filled):
     def test_a_line_stands_only_while_it_works(self):
         master, slave = pty.openpty()
-        done = subprocess.run([self.nacre, "keys", "rotate", self.store, "t", "--wait"], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=slave, env=self.environment, timeout=60, check=False)
+        words = [self.nacre, "keys", "rotate", self.store, "t", "--wait"]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=slave,
+                              env=self.environment, timeout=60, check=False)
         os.close(slave)
         self.assertEqual(done.returncode, DONE)
         shown = b""

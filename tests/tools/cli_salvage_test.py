@@ -113,6 +113,8 @@ class Salvage(Filled):
     def test_another_key(self):
         uri = "local:" + self.path("keyring.new")
         self.salvage("--to-key", uri)
+        self.run_nacre("get", self.new, "t", "key 00001")
+        os.remove(self.path("keyring.trust"))  # for one who has not opened it before
         self.run_nacre("get", self.new, "t", "key 00001", status=NO_KEY)
         got = self.out("get", self.new, "t", "key 00001", "--key", uri)
         self.assertEqual(got, self.records[b"key 00001"])
