@@ -6,8 +6,10 @@
 #include "aead.h"
 
 #include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <stdlib.h>
 
 struct nc_aead {
@@ -59,6 +61,11 @@ static bool finish(nc_aead *aead) {
   return EVP_CipherFinal_ex(aead->ctx, nothing, &done) == 1;
 }
 
+/* The tag's own parameter: EVP_CIPHER_CTX_ctrl comes to the same by a longer way. */
+static OSSL_PARAM tag_param(uint8_t *tag) {
+  return OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, NC_AEAD_TAG_BYTES);
+}
+
 static bool lengths_fit(nacre_slice aad, nacre_slice text) {
   return aad.size <= INT_MAX && text.size <= INT_MAX;
 }
@@ -67,9 +74,10 @@ nacre_status nc_aead_seal(nc_aead *aead, const uint8_t nonce[NC_AEAD_NONCE_BYTES
                           nacre_slice plaintext, uint8_t *ciphertext, uint8_t tag[NC_AEAD_TAG_BYTES],
                           nacre_error *err) {
   if (!lengths_fit(aad, plaintext)) return nc_fail(err, NC_E_FRAME_TOO_LARGE, "%zu bytes", plaintext.size);
+  OSSL_PARAM params[] = {tag_param(tag), OSSL_PARAM_construct_end()};
   ERR_set_mark();
   if (!run(aead, nonce, aad, plaintext, ciphertext) || !finish(aead) ||
-      EVP_CIPHER_CTX_ctrl(aead->ctx, EVP_CTRL_AEAD_GET_TAG, NC_AEAD_TAG_BYTES, tag) != 1) {
+      EVP_CIPHER_CTX_get_params(aead->ctx, params) != 1) {
     return openssl_fail(err, "sealing");
   }
   ERR_pop_to_mark();
@@ -80,11 +88,11 @@ nacre_status nc_aead_open(nc_aead *aead, const uint8_t nonce[NC_AEAD_NONCE_BYTES
                           nacre_slice ciphertext, const uint8_t tag[NC_AEAD_TAG_BYTES], uint8_t *plaintext,
                           nacre_error *err) {
   if (!lengths_fit(aad, ciphertext)) return nc_fail(err, NC_E_FRAME_TOO_LARGE, "%zu bytes", ciphertext.size);
-  uint8_t expected[NC_AEAD_TAG_BYTES]; /* EVP wants a tag that it could write to */
+  uint8_t expected[NC_AEAD_TAG_BYTES]; /* a parameter is no const */
   memcpy(expected, tag, sizeof expected);
+  const OSSL_PARAM params[] = {tag_param(expected), OSSL_PARAM_construct_end()};
   ERR_set_mark();
-  if (!run(aead, nonce, aad, ciphertext, plaintext) ||
-      EVP_CIPHER_CTX_ctrl(aead->ctx, EVP_CTRL_AEAD_SET_TAG, NC_AEAD_TAG_BYTES, expected) != 1) {
+  if (!run(aead, nonce, aad, ciphertext, plaintext) || EVP_CIPHER_CTX_set_params(aead->ctx, params) != 1) {
     nc_wipe(plaintext, ciphertext.size);
     return openssl_fail(err, "opening");
   }

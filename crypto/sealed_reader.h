@@ -38,10 +38,10 @@ NC_MUST_CHECK nacre_status nc_sealed_header_peek(const nc_dir *dir, const char *
 NC_MUST_CHECK nacre_status nc_sealed_reader_open(const nc_dir *dir, const char *name,
                                                  const nc_table_keys *keys, const nc_sealed_expect *expect,
                                                  nc_sealed_reader **ret_reader, nacre_error *err);
-/* The same under the present keys of a holder: also when they are changed, and the file is rewrapped, between the
- * moment they are taken and the moment its header is read. */
-NC_MUST_CHECK nacre_status nc_sealed_reader_open_under(const nc_dir *dir, const char *name, nc_key_holder *holder,
-                                                       const nc_sealed_expect *expect,
+/* The same under the present keys of a holder: also when they are changed, and the file is rewrapped, between
+ * the moment they are taken and the moment its header is read. */
+NC_MUST_CHECK nacre_status nc_sealed_reader_open_under(const nc_dir *dir, const char *name,
+                                                       nc_key_holder *holder, const nc_sealed_expect *expect,
                                                        nc_sealed_reader **ret_reader, nacre_error *err);
 void nc_sealed_reader_close(nc_sealed_reader *r);
 const nc_header_slot *nc_sealed_reader_header(const nc_sealed_reader *r);

@@ -142,7 +142,7 @@ static bool is_newest(const nc_key_edit *e, uint32_t wrap) {
 void nc_key_edit_keep_newest(nc_key_edit *e) {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < e->file.wrap_count; i++) {
-    if (is_newest(e, i)) e->file.wraps[kept++] = e->file.wraps[i]; /* `kept` never overtakes what is looked at */
+    if (is_newest(e, i)) e->file.wraps[kept++] = e->file.wraps[i]; /* what follows `i` is as it was */
   }
   e->file.wrap_count = kept;
 }

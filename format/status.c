@@ -19,10 +19,18 @@ const nc_error_info *nc_error_info_at(size_t index) {
   return index < sizeof error_infos / sizeof error_infos[0] ? &error_infos[index] : NULL;
 }
 
+/* Ids ascend. */
 const nc_error_info *nc_error_info_of(uint32_t id) {
-  for (size_t i = 0; nc_error_info_at(i) != NULL; i++)
-    if ((uint32_t)error_infos[i].id == id) return &error_infos[i];
-  return NULL;
+  size_t low = 0, high = sizeof error_infos / sizeof error_infos[0];
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if ((uint32_t)error_infos[middle].id < id)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  const nc_error_info *info = nc_error_info_at(low);
+  return info != NULL && (uint32_t)info->id == id ? info : NULL;
 }
 
 void nc_error_clear(nacre_error *err) {
@@ -45,6 +53,29 @@ __attribute__((format(printf, 2, 3))) static void append(nacre_error *err, const
   va_end(list);
 }
 
+static void start(nacre_error *err, const nc_error_info *info, uint64_t offset) {
+  nc_error_clear(err);
+  err->status = info->status;
+  err->id = (uint32_t)info->id;
+  err->offset = offset;
+}
+
+static size_t append_plainly(nacre_error *err, size_t used, const char *text) {
+  size_t size = strlen(text), room = sizeof err->text - 1 - used;
+  if (size > room) size = room;
+  memcpy(err->text + used, text, size);
+  return used + size;
+}
+
+/* Without particulars nothing is formatted, for that takes longer than to find that a key is missing. */
+static nacre_status fail_plainly(nacre_error *err, const nc_error_info *info, uint64_t offset) {
+  start(err, info, offset);
+  size_t used = append_plainly(err, 0, info->sentence);
+  used = append_plainly(err, used, "; ");
+  (void)append_plainly(err, used, info->remedy);
+  return info->status;
+}
+
 /* Builds the error aside: the particulars may quote the one that it replaces. */
 __attribute__((format(printf, 4, 0))) static nacre_status fail(nacre_error *err, nc_error_id id,
                                                                uint64_t offset, const char *particulars,
@@ -52,16 +83,11 @@ __attribute__((format(printf, 4, 0))) static nacre_status fail(nacre_error *err,
   const nc_error_info *info = nc_error_info_of((uint32_t)id);
   assert(info != NULL);
   if (err == NULL) return info->status;
+  if (particulars == NULL) return fail_plainly(err, info, offset);
   nacre_error built;
-  nc_error_clear(&built);
-  built.status = info->status;
-  built.id = (uint32_t)id;
-  built.offset = offset;
-  append(&built, "%s", info->sentence);
-  if (particulars != NULL) {
-    append(&built, ": ");
-    append_list(&built, particulars, list);
-  }
+  start(&built, info, offset);
+  append(&built, "%s: ", info->sentence);
+  append_list(&built, particulars, list);
   append(&built, "; %s", info->remedy);
   *err = built;
   explicit_bzero(&built, sizeof built); /* the particulars may be user data: one copy of them is the caller's */

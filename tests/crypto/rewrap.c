@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rewrapping one file: its header comes under another table key, its data stays, and whatever fails on the way, it
- * opens.
+ * Rewrapping one file: its header comes under another table key, its data stays, and whatever fails on the
+ * way, it opens.
  */
 #include "rewrap.h"
 
@@ -192,11 +192,11 @@ Test(rewrap, heals_what_an_interrupted_one_left) {
     nc_rewrap_outcome outcome;
     const char *trace;
   } cases[] = {
-      {0, 0, 1, NC_REWRAP_DONE, "sw1sw0s"},    /* torn in the first write */
-      {0, 0, 0, NC_REWRAP_DONE, "sw0sw1s"},    /* as when slot 1 had been read from */
-      {0, 1, -1, NC_REWRAP_HEALED, "w1sw0s"},  /* between the two */
+      {0, 0, 1, NC_REWRAP_DONE, "sw1sw0s"},   /* torn in the first write */
+      {0, 0, 0, NC_REWRAP_DONE, "sw0sw1s"},   /* as when slot 1 had been read from */
+      {0, 1, -1, NC_REWRAP_HEALED, "w1sw0s"}, /* between the two */
       {1, 0, -1, NC_REWRAP_HEALED, "w0sw1s"},
-      {0, 1, 0, NC_REWRAP_HEALED, "sw0s"},     /* torn in the second write */
+      {0, 1, 0, NC_REWRAP_HEALED, "sw0s"}, /* torn in the second write */
       {1, 0, 1, NC_REWRAP_HEALED, "sw1s"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -248,9 +248,9 @@ Test(rewrap, a_reader_looks_again_when_neither_slot_is_whole) {
 Test(rewrap, a_file_that_is_not_what_it_should_be_is_not_written_to) {
   nc_uuid other = {{1, 2, 3}};
   uint8_t commitment[NC_COMMITMENT_BYTES] = {7};
-  nc_sealed_expect expects[] = {{.type = NC_FILE_SEGMENT},     {.origin_table = &other}, {.number = 8},
-                                {.file = &other},              {.epoch_max = 2},
-                                {.dek_commitment = commitment}};
+  nc_sealed_expect expects[] = {
+      {.type = NC_FILE_SEGMENT}, {.origin_table = &other}, {.number = 8},
+      {.file = &other},          {.epoch_max = 2},         {.dek_commitment = commitment}};
   for (size_t i = 0; i < sizeof expects / sizeof *expects; i++)
     refuses(two, &expects[i], i == 4 ? NC_E_FILE_EPOCH : NC_E_FILE_IDENTITY);
   is_as_it_was(before);
@@ -274,7 +274,8 @@ Test(rewrap, under_a_key_that_is_not_held) {
 }
 
 Test(rewrap, nothing_is_written_to_a_file_that_does_not_authenticate) {
-  static const size_t places[] = {40, 70, 96, 140, 170, 200}; /* identity, commitment, sequence, salt, wrap, tag */
+  static const size_t places[] = {40,  70,  96,
+                                  140, 170, 200}; /* identity, commitment, sequence, salt, wrap, tag */
   for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
     put_back(before);
     forge_slot(0, places[i]);
@@ -345,7 +346,8 @@ Test(rewrap, a_large_file_is_copied_whole) {
   nc_rewrap_result result = rewrap(two, true);
   cr_assert(result.outcome == NC_REWRAP_COPIED && result.copied_bytes == big);
   uint8_t *copied = file_bytes(&f, NAME, &now);
-  cr_assert(now == big && memcmp(copied + NC_FRAMES_OFFSET, bytes + NC_FRAMES_OFFSET, big - NC_FRAMES_OFFSET) == 0);
+  cr_assert(now == big &&
+            memcmp(copied + NC_FRAMES_OFFSET, bytes + NC_FRAMES_OFFSET, big - NC_FRAMES_OFFSET) == 0);
   opens(retired, true);
   free(copied);
   free(bytes);
@@ -370,7 +372,8 @@ Test(rewrap, a_slot_that_reads_otherwise_than_it_was_written) {
   opens(retired, true);
 }
 
-/* A sync that fails means that nobody knows what is on the disk: a copy, even where nothing else was to be done. */
+/* A sync that fails means that nobody knows what is on the disk: a copy, even where nothing else was to be
+ * done. */
 Test(rewrap, a_sync_that_fails_where_nothing_else_was_to_be_done) {
   uint8_t *after = rewrapped_bytes();
   put_back(after);
@@ -392,8 +395,8 @@ static int *dir_fault(faults *x, atomic_int **count) { return *count = &x->dir_s
 static counter_of *const kinds[] = {sync_fault,   write_fault,  read_fault, lie_fault,
                                     create_fault, rename_fault, dir_fault};
 
-/* One rewrap with a fault of kind `a` at its `x`th operation, and one of kind `b` at its `y`th; 0: none. False when
- * neither came to pass. */
+/* One rewrap with a fault of kind `a` at its `x`th operation, and one of kind `b` at its `y`th; 0: none.
+ * False when neither came to pass. */
 static bool try_with(counter_of *a, int x, counter_of *b, int y) {
   atomic_int *count_a, *count_b;
   int *fail_a = a(&f.faults, &count_a), *fail_b = b(&f.faults, &count_b);
@@ -414,8 +417,8 @@ static bool try_with(counter_of *a, int x, counter_of *b, int y) {
   return came;
 }
 
-/* Every operation of a rewrap fails, alone and with every operation of the copy that comes instead, from every
- * state in which an earlier one may have ended. */
+/* Every operation of a rewrap fails, alone and with every operation of the copy that comes instead, from
+ * every state in which an earlier one may have ended. */
 Test(rewrap, whatever_fails_the_file_opens) { /* [W4] */
   uint8_t *after = rewrapped_bytes();
   static const int states[][3] = {{0, 0, -1}, {0, 0, 0}, {0, 0, 1}, {0, 1, -1},

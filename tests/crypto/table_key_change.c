@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The generations of a key file that a change of keys goes through: succession, a pending version, retirement.
+ * The generations of a key file that a change of keys goes through: succession, a pending version,
+ * retirement.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -100,8 +101,9 @@ Test(table_key_change, a_successor_is_active_and_the_older_ones_are_held) {
   cr_assert_eq(nc_table_keys_oldest(next), 1);
   cr_assert(same_key(f.keys, next, &first));
   cr_assert_eq(nc_table_keys_at(next, 1), nc_table_keys_active(next));
-  cr_assert_neq(memcmp(nc_kek_bytes(nc_table_keys_at(next, 0)), nc_kek_bytes(nc_table_keys_at(next, 1)),
-                       NC_KEK_BYTES), 0, "a new key is another");
+  cr_assert_neq(
+      memcmp(nc_kek_bytes(nc_table_keys_at(next, 0)), nc_kek_bytes(nc_table_keys_at(next, 1)), NC_KEK_BYTES),
+      0, "a new key is another");
   cr_assert(nc_uuid_equal(nc_table_keys_table(next), &f.table));
   cr_assert_null(nc_table_keys_pending(next, NULL));
   must(nc_table_keys_write(next, &f.dir, &err));
@@ -169,7 +171,7 @@ static void change_fails(uint32_t id) {
   cr_assert_eq(nc_heap_bytes(f.env->heap), before);
 }
 
-Test(table_key_change, every_wrap_is_probed) { /* [W1] */
+Test(table_key_change, every_wrap_is_probed) {  /* [W1] */
   kms.keys[2].unwrap_status = NACRE_KEY_DENIED; /* may wrap, may not unwrap */
   change_fails(NC_E_KMS_DENIED);
   kms.keys[2].unwrap_status = NACRE_KEY_UNREACHABLE;
@@ -329,7 +331,8 @@ Test(table_key_change, a_pending_version_is_held_beside_the_current_one) { /* [K
   cr_assert_null(nc_table_keys_pending(dropped, NULL));
   cr_assert_eq(nc_table_keys_generation(dropped), 3);
   must(nc_table_keys_write(dropped, &f.dir, &err));
-  nc_table_keys *again = open_with(&trust); /* the catalogue still calls it pending: the next one settles it */
+  nc_table_keys *again =
+      open_with(&trust); /* the catalogue still calls it pending: the next one settles it */
   cr_assert_null(nc_table_keys_pending(again, NULL));
   nc_table_keys_unref(again);
   nc_table_keys *other = succeed(read, 2, 1); /* another change instead */
@@ -393,7 +396,8 @@ Test(table_key_change, a_version_that_nobody_announced_is_refused) {
 
 /* ---- what binds the versions together ------------------------------------------------------------------ */
 
-/* Rewrites the file as someone would who holds `held` and not the other versions: their MACs are wrong or gone. */
+/* Rewrites the file as someone would who holds `held` and not the other versions: their MACs are wrong or
+ * gone. */
 static void forge(const nc_table_keys *keys, uint32_t wrong_mac) {
   nacre_slice image = nc_table_keys_image(keys);
   uint8_t *bytes = malloc(image.size);
@@ -465,8 +469,8 @@ Test(table_key_change, a_pinned_commitment_follows_a_succession) {
   nc_table_keys_unref(two);
 }
 
-/* A stranger's store, made under a key that the caller's KMS opens as well, with the pinned version copied into it:
- * it cannot be authenticated under that version. */
+/* A stranger's store, made under a key that the caller's KMS opens as well, with the pinned version copied
+ * into it: it cannot be authenticated under that version. */
 Test(table_key_change, a_pinned_version_in_a_strangers_file_does_not_help_it) {
   nc_table_keys *theirs, *two;
   must(nc_table_keys_create(&f.kms, &f.table, specs, 1, false, &theirs, &err));

@@ -127,8 +127,8 @@ void key_site_forget(key_site *k) {
 
 static bool is_sealed(const char *name) {
   size_t length = strlen(name);
-  return length == 24 && (strcmp(name + 20, ".seg") == 0 || strcmp(name + 20, ".log") == 0 ||
-                          strcmp(name + 20, ".man") == 0);
+  return length == 24 &&
+         (strcmp(name + 20, ".seg") == 0 || strcmp(name + 20, ".log") == 0 || strcmp(name + 20, ".man") == 0);
 }
 
 static size_t count_if(const char *directory, bool (*wanted)(const char *path, const void *arg),

@@ -38,13 +38,15 @@ void key_site_close(key_site *k);  /* what is open of it; harmless otherwise */
 void key_site_reopen(key_site *k); /* closes first */
 void key_site_check(key_site *k);  /* the three entries are there, and verify finds nothing */
 
-void key_site_set(key_site *k, unsigned first, size_t count); /* set_key to fake:first and those that follow */
+void key_site_set(key_site *k, unsigned first,
+                  size_t count); /* set_key to fake:first and those that follow */
 nacre_status key_site_try(key_site *k, unsigned first, size_t count);
 /* The only version that is left: active, with every file under it. */
 uint32_t key_site_only_version(key_site *k);
 /* The number of a kind of event since key_site_forget. */
 size_t key_site_count(key_site *k, nacre_event_type type);
-const kept_event *key_site_find(key_site *k, nacre_event_type type, const char *uri); /* NULL uri: without one */
+const kept_event *key_site_find(key_site *k, nacre_event_type type,
+                                const char *uri); /* NULL uri: without one */
 void key_site_forget(key_site *k);
 
 /* ---- headers behind the engine's back ------------------------------------------------------------------ */

@@ -85,7 +85,9 @@ Test(keys, several_keys_any_of_which_opens) {
   for (unsigned alive = 1; alive <= 3; alive++) {
     key_site_close(&k);
     for (unsigned i = 1; i <= 3; i++)
-      k.kms.keys[i].unwrap_status = i == alive ? NACRE_OK : i % 2 == 0 ? NACRE_KEY_UNREACHABLE : NACRE_KEY_DENIED;
+      k.kms.keys[i].unwrap_status = i == alive   ? NACRE_OK
+                                    : i % 2 == 0 ? NACRE_KEY_UNREACHABLE
+                                                 : NACRE_KEY_DENIED;
     key_site_reopen(&k);
     key_site_check(&k);
   }
@@ -386,7 +388,8 @@ Test(keys, the_stores_key_is_changed) {
   ok(nacre_store_key_status(k.store, &status));
   cr_assert(nacre_key_versions_count(status.versions) == 1 && !status.rewrapping);
   cr_assert_eq(nacre_key_versions_at(status.versions, 0)->version, 4);
-  cr_assert_eq(files_under(k.catalogue_path, nacre_key_versions_at(status.versions, 0)->kek_id), status.files);
+  cr_assert_eq(files_under(k.catalogue_path, nacre_key_versions_at(status.versions, 0)->kek_id),
+               status.files);
   key_status_free(&status);
   opens_only_with(1, 0, NC_E_KMS_KEY_MISSING);
 }

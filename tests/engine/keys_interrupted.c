@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A change of keys that is interrupted: at every operation of the disk; between its two commits, with the new key in
- * reach or not; while somebody opens a file.
+ * A change of keys that is interrupted: at every operation of the disk; between its two commits, with the new
+ * key in reach or not; while somebody opens a file.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -113,8 +113,8 @@ static bool looks_open_with(unsigned key, size_t *ret_versions) {
   return true;
 }
 
-/* The same for the key of the catalogue: whoever comes next may have the old key or the new one, and both open what
- * is under way. */
+/* The same for the key of the catalogue: whoever comes next may have the old key or the new one, and both
+ * open what is under way. */
 Test(keys_interrupted, at_every_operation_for_the_stores_key) {
   uint64_t operations = 0, both = 0;
   keep_store();
@@ -187,7 +187,8 @@ Test(keys_interrupted, a_pending_key_that_is_out_of_reach_waits) {
   fails(nacre_table_rotate(k.t), NC_E_KMS_PROVIDER);
   ok(nacre_table_key_status(k.t, &status));
   cr_assert(status.changing && status.files_left == 0);
-  cr_assert(nacre_key_versions_at(status.versions, 0)->active && !nacre_key_versions_at(status.versions, 1)->active);
+  cr_assert(nacre_key_versions_at(status.versions, 0)->active &&
+            !nacre_key_versions_at(status.versions, 1)->active);
   cr_assert_eq(nacre_key_versions_at(status.versions, 1)->files, 0, "no file is under it");
   key_status_free(&status);
   k.kms.keys[1].unwrap_status = NACRE_OK; /* and comes to be when it answers again */
@@ -279,8 +280,8 @@ static nacre_io racing;
 static int races;
 static bool inside; /* the change itself opens files, too */
 
-/* Between the moment in which a reader takes the keys and the moment in which it reads the header, the table key
- * changes and every file is rewrapped. */
+/* Between the moment in which a reader takes the keys and the moment in which it reads the header, the table
+ * key changes and every file is rewrapped. */
 static int open_late(void *context, nacre_io_dir *dir, const char *name, bool writable,
                      nacre_io_file **ret_file) {
   (void)context;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Changes of table keys beside everything else: writers, readers, iterators, flushes, merges, verify, status,
- * waiting, the store's own key, and tables that are closed in the midst of a change. Nothing is lost, nobody fails,
- * every wait returns. A plain program, so that it also runs under ThreadSanitizer.
+ * waiting, the store's own key, and tables that are closed in the midst of a change. Nothing is lost, nobody
+ * fails, every wait returns. A plain program, so that it also runs under ThreadSanitizer.
  *
  * Each writer owns its keys and counts them up, so that a reader can check what it sees: no number goes back.
  */
@@ -161,7 +161,8 @@ static nacre_status try_change(nacre_table *table, test_random *random) {
   return nacre_table_set_key(table, specs, count);
 }
 
-/* So many changes may have come at once that there is no room for another before the older ones are at an end. */
+/* So many changes may have come at once that there is no room for another before the older ones are at an
+ * end. */
 static void change_key(nacre_table *table, test_random *random) {
   nacre_status status = try_change(table, random);
   went_well(status == NACRE_TOO_LARGE ? nacre_table_rewrap_wait(table, NULL) : status, "a change");
@@ -181,7 +182,8 @@ static void *wait_often(void *arg) {
   test_random random = {(uintptr_t)arg};
   while (!atomic_load(&stop)) {
     nacre_rewrap_report report;
-    if (went_well(nacre_table_rewrap_wait(t, &report), "rewrap_wait")) nacre_retirements_free(report.retirements);
+    if (went_well(nacre_table_rewrap_wait(t, &report), "rewrap_wait"))
+      nacre_retirements_free(report.retirements);
     usleep((useconds_t)test_random_below(&random, 3000));
     took(WAIT);
   }
@@ -215,7 +217,8 @@ static void *change_stores_key(void *arg) {
     nacre_key_status status;
     unsigned key = (unsigned)test_random_below(&random, KMS_KEYS);
     went_well(test_random_chance(&random, 2) ? nacre_store_rotate(store)
-                                             : nacre_store_set_key(store, fake_spec(key)), "the store's key");
+                                             : nacre_store_set_key(store, fake_spec(key)),
+              "the store's key");
     if (went_well(nacre_store_key_status(store, &status), "the store's status")) {
       nacre_key_versions_free(status.versions);
       nacre_kms_keys_free(status.kms_keys);
@@ -238,7 +241,8 @@ static void *come_and_go(void *arg) {
     nacre_table *own, *same;
     if (!went_well(nacre_table_open(store, name, NULL, &own), "open")) break;
     for (unsigned i = 0; i < KEYS; i++)
-      CHECK(get_number(own, 0, i) == (n <= 1 ? 0 : n - 1), "table %u, round %u", (unsigned)number, (unsigned)n);
+      CHECK(get_number(own, 0, i) == (n <= 1 ? 0 : n - 1), "table %u, round %u", (unsigned)number,
+            (unsigned)n);
     for (unsigned i = 0; i < KEYS; i++) {
       if (i == 7) change_key(own, &random);
       if (i == 9 && n % 2 == 0) went_well(nacre_flush(own), "flush");
@@ -305,9 +309,10 @@ static void run(uint32_t workers, double seconds) {
   static const struct {
     void *(*body)(void *arg);
     uintptr_t arg;
-  } jobs[] = {{write_numbers, 0}, {write_numbers, 1}, {read_numbers, 1},      {read_numbers, 2},
-              {iterate, 0},       {care, 3},          {care, 4},              {change_keys, 5},
-              {wait_often, 6},    {ask_status, 7},    {change_stores_key, 8}, {come_and_go, 0},
+  } jobs[] = {{write_numbers, 0}, {write_numbers, 1},     {read_numbers, 1},
+              {read_numbers, 2},  {iterate, 0},           {care, 3},
+              {care, 4},          {change_keys, 5},       {wait_often, 6},
+              {ask_status, 7},    {change_stores_key, 8}, {come_and_go, 0},
               {come_and_go, 1}};
   enum { JOBS = sizeof jobs / sizeof jobs[0] };
   pthread_t threads[JOBS];

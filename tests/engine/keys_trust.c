@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Table keys against what becomes of files: damage, loss, older copies put back, copies elsewhere; and whom a store
- * asks for its keys, of several tables under several keys.
+ * Table keys against what becomes of files: damage, loss, older copies put back, copies elsewhere; and whom a
+ * store asks for its keys, of several tables under several keys.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -120,8 +120,8 @@ Test(keys_trust, a_file_of_two_names_is_copied) {
   key_site_check(&k);
 }
 
-/* The same for all of them, the log and the manifest that are being written included: what is written afterwards is
- * not written to the copies' originals. */
+/* The same for all of them, the log and the manifest that are being written included: what is written
+ * afterwards is not written to the copies' originals. */
 Test(keys_trust, files_that_are_being_written_have_two_names) {
   char path[PATH_BYTES], backup[PATH_BYTES];
   static const char *const kinds[] = {".seg", ".log", ".man"};
@@ -288,7 +288,8 @@ Test(keys_trust, older_copies_of_both_key_files) {
   open_fails(NC_E_KEY_FILE_ROLLED_BACK); /* and the whole directory */
 }
 
-/* The key file of the midst of a change still holds the older version: it must not come back after it retired. */
+/* The key file of the midst of a change still holds the older version: it must not come back after it
+ * retired. */
 Test(keys_trust, key_files_of_a_change_that_has_come_to_its_end) {
   char segment[PATH_BYTES], away[PATH_BYTES], copy[PATH_BYTES], path[PATH_BYTES];
   put_text(k.t, "d", "4", true);
@@ -476,8 +477,8 @@ Test(keys_trust, a_dropped_table_may_be_without_its_key) {
   key_site_check(&k);
 }
 
-/* A keyring that has been moved is asked where the caller says that it is. Nobody makes another one in its old place,
- * for that would be the table's key from then on. */
+/* A keyring that has been moved is asked where the caller says that it is. Nobody makes another one in its
+ * old place, for that would be the table's key from then on. */
 Test(keys_trust, a_keyring_that_has_been_moved) {
   char moved[PATH_BYTES], moved_uri[PATH_BYTES + 8];
   const char *old_path = k.s.uri + strlen("local:");

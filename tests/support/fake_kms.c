@@ -8,8 +8,8 @@
 
 enum { CONTEXT_BYTES_MAX = 64, WRAPPED_BYTES = 1 + 32 + CONTEXT_BYTES_MAX };
 
-static const char *const uris[FAKE_KEYS] = {"fake:0",  "fake:1",  "fake:2",  "fake:3",  "fake:4",  "fake:5",
-                                            "fake:6",  "fake:7",  "fake:8",  "fake:9",  "fake:10", "fake:11",
+static const char *const uris[FAKE_KEYS] = {"fake:0",  "fake:1",  "fake:2",  "fake:3", "fake:4",  "fake:5",
+                                            "fake:6",  "fake:7",  "fake:8",  "fake:9", "fake:10", "fake:11",
                                             "fake:12", "fake:13", "fake:14", "fake:15"};
 
 nacre_key_spec fake_spec(unsigned n) { return (nacre_key_spec){.uri = uris[n]}; }

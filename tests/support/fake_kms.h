@@ -2,8 +2,8 @@
  *
  * fake_kms: a key service in memory, which counts what it is asked and misbehaves when it is told to.
  *
- * Its keys are "fake:0" to "fake:15". A wrap opens under the key and the purpose that it was made for, and under
- * nothing else. Counters may be used from any thread; faults are set while nobody asks.
+ * Its keys are "fake:0" to "fake:15". A wrap opens under the key and the purpose that it was made for, and
+ * under nothing else. Counters may be used from any thread; faults are set while nobody asks.
  */
 #ifndef NACRE_TESTS_FAKE_KMS_H
 #define NACRE_TESTS_FAKE_KMS_H

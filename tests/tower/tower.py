@@ -32,7 +32,7 @@ FLOORS = ["format", "crypto", "engine"]
 LIBRARIES = {"format": ["lz4", "zstd"], "crypto": ["crypto"], "engine": []}
 
 PURE_LIBC = """memcpy memmove memset memcmp memchr memrchr memmem strlen strnlen strcmp strncmp strchr strrchr strstr
-snprintf vsnprintf abort __assert_fail __stack_chk_fail""".split()
+snprintf vsnprintf abort explicit_bzero __explicit_bzero_chk __assert_fail __stack_chk_fail""".split()
 
 # What the engine may ask of libc: memory for what holds no user data, threads, sorting, text into its own buffers.
 # Time, files and private memory come from crypto. A function is added here on purpose or not at all.
