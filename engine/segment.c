@@ -69,7 +69,7 @@ void nc_segment_set_obsolete(nc_segment *s) { atomic_store(&s->obsolete, true); 
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
-static nacre_status open_reader(nc_segment *s, nc_segment_file *f, nacre_error *err) {
+nacre_status nc_segment_open_file(nc_segment *s, nc_sealed_reader **ret_reader, nacre_error *err) {
   char name[NC_FILE_NAME_BYTES];
   nc_segment_name(s->record.number, name);
   nc_sealed_expect expect = {.type = NC_FILE_SEGMENT,
@@ -79,7 +79,7 @@ static nacre_status open_reader(nc_segment *s, nc_segment_file *f, nacre_error *
                              .epoch_max = s->epoch_max,
                              .dek_commitment = s->record.dek_commitment};
   nacre_status status =
-      nc_sealed_reader_open_under(s->home->dir, name, s->home->keys, &expect, &f->reader, err);
+      nc_sealed_reader_open_under(s->home->dir, name, s->home->keys, &expect, ret_reader, err);
   if (status == NACRE_NOT_FOUND) {
     char label[NC_DIR_LABEL_BYTES + NC_FILE_NAME_BYTES];
     snprintf(label, sizeof label, "%s/%s", s->home->dir->label, name);
@@ -167,7 +167,7 @@ static nacre_status read_block(nc_segment *s, nc_segment_file *f, nc_handle hand
                                nc_cached_block **ret_block, nacre_error *err);
 
 static nacre_status load_file(nc_segment *s, nc_segment_file *f, nacre_error *err) {
-  NC_TRY(open_reader(s, f, err));
+  NC_TRY(nc_segment_open_file(s, &f->reader, err));
   NC_TRY(load_footer(s, f, err));
   NC_TRY(load_properties(s, f, err));
   NC_TRY(load_filter(s, f, err));

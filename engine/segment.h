@@ -46,6 +46,10 @@ NC_MUST_CHECK nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64
 NC_MUST_CHECK nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor,
                                              nacre_error *err);
 
+/* For verify: the file that stands in the directory now, which need not be the one that was opened when the
+ * segment was first read. */
+NC_MUST_CHECK nacre_status nc_segment_open_file(nc_segment *s, nc_sealed_reader **ret_reader,
+                                                nacre_error *err);
 /* For verify: the open file's parts. Call nc_segment_open first. */
 nc_sealed_reader *nc_segment_reader(nc_segment *s);
 const nc_footer *nc_segment_footer(nc_segment *s);

@@ -146,21 +146,30 @@ static nacre_status check_logic(survey *s, nacre_error *err) {
   return nc_fail_in(err, check_properties(s, err), nc_sealed_reader_label(nc_segment_reader(s->segment)), 0);
 }
 
-static nacre_status check_frames(nc_verifier *v, nc_segment *segment, nacre_error *err) {
+static nacre_status check_frames(nc_verifier *v, nc_segment *segment, nc_sealed_reader *reader,
+                                 nacre_error *err) {
   uint64_t frames;
-  nc_sealed_reader *reader = nc_segment_reader(segment);
   NC_TRY(nc_verify_frames(v, reader, NACRE_NONE, visit_frame, &frames, err));
   if (frames == nc_segment_footer(segment)->frame_count) return NACRE_OK;
   return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_FRAMES, "another number of them"), /* [S4] */
                     nc_sealed_reader_label(reader), 0);
 }
 
+/* Header and frames of what stands in the directory, not of what was opened once. */
+static nacre_status check_file(nc_verifier *v, nc_segment *segment, nacre_error *err) {
+  nc_sealed_reader *reader;
+  NC_TRY(nc_segment_open_file(segment, &reader, err));
+  nacre_status status = nc_verify_note(v, nc_verify_header(v, reader, err), err);
+  if (status == NACRE_OK) status = check_frames(v, segment, reader, err);
+  nc_sealed_reader_close(reader);
+  return status;
+}
+
 nacre_status nc_verify_segment(nc_verifier *v, nc_segment *segment, nacre_error *err) {
   NC_TRY(nc_segment_open(segment, err));
   v->report.files++;
-  NC_TRY(nc_verify_note(v, nc_verify_header(v, nc_segment_reader(segment), err), err));
   uint64_t faults = v->report.fault_count;
-  NC_TRY(check_frames(v, segment, err));
+  NC_TRY(check_file(v, segment, err));
   if (v->report.fault_count > faults) return NACRE_OK; /* frames are missing: their logic was named already */
   nc_heap *heap = v->table->shared->env->heap;
   survey s = {.v = v, .segment = segment, .next_offset = NC_FRAMES_OFFSET};

@@ -201,12 +201,13 @@ static bool over_budget(const nacre_table *t) {
   return memtables + t->shared->cache_bytes > t->shared->memory_bytes_max;
 }
 
-/* Merges that do not keep up slow the writers down, rather than the readers forever. */
+/* Merges that do not keep up slow the writers down, rather than the readers forever. Not while a
+ * rewrap runs: it may keep the merge from its worker, and wait for the lock that is held here. */
 static void await_merges(nacre_table *t) {
   pthread_mutex_lock(&t->state_lock);
   while (t->view->version->run_count >= NC_RUNS_STALL && (t->merge_queued || t->jobs_running > 0) &&
-         !t->rewrapper.running && /* it may keep the merge from its worker, and wait for the lock that is held here */
-         t->merge_error.status == NACRE_OK && !nc_worker_pool_inline(t->shared->workers)) {
+         !t->rewrapper.running && t->merge_error.status == NACRE_OK &&
+         !nc_worker_pool_inline(t->shared->workers)) {
     pthread_cond_wait(&t->changed, &t->state_lock);
   }
   pthread_mutex_unlock(&t->state_lock);

@@ -420,6 +420,7 @@ static bool try_with(counter_of *a, int x, counter_of *b, int y) {
 /* Every operation of a rewrap fails, alone and with every operation of the copy that comes instead, from
  * every state in which an earlier one may have ended. */
 Test(rewrap, whatever_fails_the_file_opens) { /* [W4] */
+  f.faults.quick = true;
   uint8_t *after = rewrapped_bytes();
   static const int states[][3] = {{0, 0, -1}, {0, 0, 0}, {0, 0, 1}, {0, 1, -1},
                                   {1, 0, -1}, {0, 1, 0}, {1, 0, 1}, {1, 1, -1}};

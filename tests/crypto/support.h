@@ -21,6 +21,7 @@ typedef struct faults {
   atomic_int writes, syncs, reads, opens, creates, renames, dir_syncs;
   int fail_write, fail_sync, fail_read, fail_open, fail_create, fail_rename, fail_dir_sync;
   int lie_read;   /* this read answers one bit of every 4 KiB wrong */
+  bool quick;     /* syncs do nothing, unless they fail */
   bool trace_on;  /* keep what follows: */
   char trace[64]; /* "w" and a slot's number for a write, "s" for a sync */
   uint64_t clock_ns; /* added to the clock */

@@ -123,6 +123,27 @@ Test(damage, a_table_with_a_damaged_segment_opens_and_the_rest_answers) {
   close_all(t);
 }
 
+/* What a table has open is the file that was there; what matters is the one that will be opened next. */
+Test(damage, verify_looks_at_the_file_that_stands_there_now) {
+  make(false);
+  site_table_path(&s, "table", directory);
+  first_segment();
+  nacre_table *t = site_table(&s, &store, "table");
+  cr_expect_eq(answered(t, 0, ENTRIES), ENTRIES);
+  char aside[PATH_BYTES];
+  join(aside, s.path, "aside");
+  file_copy(path, aside);
+  file_flip(aside, 8192 + 100);
+  cr_assert_eq(rename(aside, path), 0);
+  verify_finds(t, NC_E_FRAME_CRC);
+  file_copy(path, aside); /* the header's second slot */
+  file_flip(aside, 8192 + 100);
+  file_flip(aside, 4096 + 200);
+  cr_assert_eq(rename(aside, path), 0);
+  verify_finds(t, NC_E_HEADER_CRC);
+  close_all(t);
+}
+
 Test(damage, a_missing_segment_is_named_and_the_rest_answers) {
   make(false);
   site_table_path(&s, "table", directory);

@@ -106,7 +106,8 @@ static nacre_status change_key(const keeper *k, plan_key_news news, bool rotate)
   char uri[340];
   plan_keyring_uri(k->child->key_uri, news.keyring, uri, sizeof uri);
   nacre_key_spec spec = {.uri = uri};
-  if (news.subject == PLAN_TABLES) return rotate ? nacre_store_rotate(k->store) : nacre_store_set_key(k->store, spec);
+  if (news.subject == PLAN_TABLES)
+    return rotate ? nacre_store_rotate(k->store) : nacre_store_set_key(k->store, spec);
   nacre_table *table = k->tables[news.subject];
   return rotate ? nacre_table_rotate(table) : nacre_table_set_key(table, &spec, 1);
 }

@@ -44,7 +44,8 @@ typedef struct parent {
   uint64_t done[PLAN_THREADS];
   uint64_t acknowledged, in_flight_found, killed_before_any; /* figures */
   bool keyed;
-  unsigned sure[PLAN_KEYED], maybe[PLAN_KEYED]; /* sets of keyrings: which suffices, or may, a change being under way */
+  unsigned sure[PLAN_KEYED],
+      maybe[PLAN_KEYED]; /* sets of keyrings: which suffices, or may, a change being under way */
   uint64_t changes, finished;
 } parent;
 
@@ -60,8 +61,8 @@ static pid_t start_child(const parent *p, uint64_t die_at, int *ret_pipe) {
   char program[] = "kill_loop", flag[] = "--child", store[300], key[300];
   memcpy(store, p->store_path, sizeof store);
   memcpy(key, p->key_uri, sizeof key);
-  char *arguments[] = {program,    flag,       store,      key,        numbers[0],
-                       numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], NULL};
+  char *arguments[] = {program,    flag,       store,      key,        numbers[0], numbers[1],
+                       numbers[2], numbers[3], numbers[4], numbers[5], NULL};
   pid_t pid = fork();
   if (pid < 0) test_die("fork: %s", strerror(errno));
   if (pid == 0) {
@@ -262,7 +263,8 @@ static void note_listed(parent *p, const nacre_key_status *status, uint32_t subj
     }
   unsigned allowed = p->sure[subject] | p->maybe[subject];
   CHECK(nacre_kms_keys_count(status->kms_keys) == 1 && (listed & ~allowed) == 0 && listed != 0,
-        "round %llu: subject %u lists keyrings %#x, of %#x", (unsigned long long)p->round, subject, listed, allowed);
+        "round %llu: subject %u lists keyrings %#x, of %#x", (unsigned long long)p->round, subject, listed,
+        allowed);
   CHECK(nacre_key_versions_count(status->versions) == 1 && status->files_left == 0 && !status->changing,
         "round %llu: subject %u is not settled", (unsigned long long)p->round, subject);
   p->sure[subject] = listed;

@@ -51,7 +51,7 @@ typedef struct step {
   uint32_t table; /* index into history.tables */
   uint32_t group; /* STEP_WRITE: from 1 */
   bool sync;
-  unsigned key; /* STEP_SET_KEY, STEP_STORE_SET_KEY: which KMS key; STEP_LINKS: how many */
+  unsigned key;                    /* STEP_SET_KEY, STEP_STORE_SET_KEY: which KMS key; STEP_LINKS: how many */
   size_t first_entry, entry_count; /* one: a plain put or delete; more: a batch */
 } step;
 

@@ -46,8 +46,7 @@ void runner_init(runner *r, const history *h, const nacre_store_options *options
 }
 
 static nacre_status open_table(runner *r, uint32_t table) {
-  nacre_status status =
-      nacre_table_open(r->store, r->history->tables[table].name, NULL, &r->tables[table]);
+  nacre_status status = nacre_table_open(r->store, r->history->tables[table].name, NULL, &r->tables[table]);
   r->opened[table] = r->opened[table] || status == NACRE_OK;
   return status;
 }
@@ -188,8 +187,8 @@ static nacre_status reopen_store(runner *r) {
 static nacre_status set_key(runner *r, const step *s, key_bounds *keys, bool of_store) {
   nacre_key_spec spec = {.uri = fake_kms_uri(s->key)};
   keys->maybe |= 1u << s->key;
-  nacre_status status = of_store ? nacre_store_set_key(r->store, spec)
-                                 : nacre_table_set_key(r->tables[s->table], &spec, 1);
+  nacre_status status =
+      of_store ? nacre_store_set_key(r->store, spec) : nacre_table_set_key(r->tables[s->table], &spec, 1);
   if (status == NACRE_OK) *keys = (key_bounds){.sure = 1u << s->key};
   return status;
 }

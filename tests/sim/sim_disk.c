@@ -277,8 +277,8 @@ static int sim_file_open(void *context, nacre_io_dir *dir, const char *name, boo
   sim_disk *disk = context;
   sim_inode *inode = NULL;
   int error = begin_quiet(disk);
-  bool strikes = error == 0 && (fault_strikes(disk, SIM_OPEN) ||
-                                (writable && fault_strikes(disk, SIM_OPEN_WRITABLE)));
+  bool strikes =
+      error == 0 && (fault_strikes(disk, SIM_OPEN) || (writable && fault_strikes(disk, SIM_OPEN_WRITABLE)));
   if (strikes) error = disk->fault.error;
   if (error == 0) error = find(dir->inode, name, false, &inode);
   if (error == 0) *ret_file = file_handle(context, inode, writable);
