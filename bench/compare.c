@@ -116,11 +116,11 @@ static void choose_engines(setup *s, const char *list) {
 }
 
 static setup read_options(int argc, char **argv) {
-  static const struct option options[] = {{"ops", 1, NULL, 'o'},       {"runs", 1, NULL, 'r'},
-                                          {"threads", 1, NULL, 't'},   {"seconds", 1, NULL, 's'},
-                                          {"csv", 1, NULL, 'c'},       {"dir", 1, NULL, 'd'},
-                                          {"engines", 1, NULL, 'e'},   {"seed", 1, NULL, 'x'},
-                                          {"workloads", 1, NULL, 'w'}, {NULL, 0, NULL, 0}};
+  static const struct option options[] = {
+      {"ops", 1, NULL, 'o'},     {"runs", 1, NULL, 'r'}, {"threads", 1, NULL, 't'},
+      {"seconds", 1, NULL, 's'}, {"csv", 1, NULL, 'c'},  {"dir", 1, NULL, 'd'},
+      {"engines", 1, NULL, 'e'}, {"seed", 1, NULL, 'x'}, {"workloads", 1, NULL, 'w'},
+      {"help", 0, NULL, 'h'},    {NULL, 0, NULL, 0}};
   const char *tmp = getenv("TMPDIR"), *engines = NULL;
   setup s = {.plan = {.ops = 2000000, .threads = 1, .mixed_s = 10, .seed = 1},
              .runs = 3,

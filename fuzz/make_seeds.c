@@ -425,6 +425,7 @@ static void make_keyring(seed_place *place) {
   }
   seed(place, "keyring", "two_keys", nc_slice(bytes, nc_keyring_encode(&ring, bytes)));
   static const uint8_t salt[NC_KEYRING_SALT_BYTES] = {1};
+  memset(bytes, 0, sizeof bytes); /* nothing is sealed: commitment and tag stay what they are */
   (void)nc_keyring_lay_out(&ring, (nc_scrypt_cost){.log2_n = 17, .r = 8, .p = 1}, salt, bytes);
   seed(place, "keyring", "protected", nc_slice(bytes, nc_keyring_finish(ring.key_count, bytes)));
   uint8_t too_many[NC_KEYRING_BYTES_MAX + 56] = {0}; /* one key more than fits */

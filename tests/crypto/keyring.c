@@ -286,7 +286,7 @@ Test(keyring, a_passphrase_file_gives_its_first_line) {
   must_fail(file_passphrase("pass", buffer, sizeof buffer, &size), NC_E_PASSPHRASE_SIZE);
 }
 
-Test(keyring, a_passphrase_file_is_its_owners_alone, .timeout = 10) { /* [R4] */
+Test(keyring, a_passphrase_file_is_its_owners_alone) { /* [R4] */
   static const mode_t modes[] = {0644, 0640, 0604, 0620, 0601, 0660};
   char buffer[NC_PASSPHRASE_BYTES_MAX], path[128], link_path[128];
   size_t size;
@@ -440,7 +440,7 @@ Test(keyring, takes_no_key_too_many) {
 
 /* What the public functions write takes the real cost, and what they read is cheap, where that is
  * possible. */
-Test(keyring, its_owner_gives_changes_and_takes_the_passphrase, .timeout = 60) {
+Test(keyring, its_owner_gives_changes_and_takes_the_passphrase) {
   nacre_keyring_key keys[NACRE_KEYRING_KEYS_MAX];
   bool protected = true;
   told.new = "";
@@ -472,7 +472,7 @@ Test(keyring, its_owner_gives_changes_and_takes_the_passphrase, .timeout = 60) {
   must(unwrap());
 }
 
-Test(keyring, a_key_is_added_under_the_passphrase, .timeout = 60) {
+Test(keyring, a_key_is_added_under_the_passphrase) {
   nacre_keyring_key keys[NACRE_KEYRING_KEYS_MAX];
   must(wrap(true));
   must(named(nacre_keyring_add_key(f.uri, answer, &told, NULL)));

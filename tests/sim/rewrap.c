@@ -37,7 +37,7 @@ int main(void) {
   static fake_kms kms;
   double started = test_seconds();
   c.seed = test_seed("rewrap", 20260404);
-  c.goal = test_env_number("NACRE_REWRAP_IMAGES", 4000);
+  c.goal = test_env_number("NACRE_REWRAP_IMAGES", 2500);
   c.kms = &kms;
   fake_kms_init(&kms, FAKE_KMS_ALL);
   history_init_keys(&c.history, c.seed, (size_t)test_env_number("NACRE_SIM_STEPS", 400), KEYS);
