@@ -111,6 +111,10 @@ static nacre_status trimmed(nacre_table *t, bool retire, nc_table_keys **ret_key
   nacre_key_spec *specs;
   size_t count;
   NC_TAKEN_KEYS(keys, &t->keys);
+  if (is_catalogue(t)) { /* whichever of two keys it was opened with: the file says which one it was put under */
+    NC_TRY(catalogue_uri(keys, &uris[0], err));
+    return nc_table_keys_trim(keys, retire, uris, 1, ret_keys, err);
+  }
   NC_TRY(nc_key_specs_now(t, &specs, &count, err));
   for (size_t i = 0; i < count; i++) uris[i] = nc_slice(specs[i].uri, strlen(specs[i].uri));
   nacre_status status = nc_table_keys_trim(keys, retire, uris, count, ret_keys, err);

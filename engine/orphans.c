@@ -9,6 +9,7 @@
 
 #include "frame_scan.h"
 #include "named_files.h"
+#include "rewrap.h"
 
 static nacre_status keep(nc_orphans *orphans, const nc_present_file *file, nacre_error *err) {
   nc_orphan *f = calloc(1, sizeof *f);
@@ -140,4 +141,34 @@ void nc_orphans_remove(nacre_table *t, const nc_orphans *orphans) {
   for (const nc_orphan *f = orphans->list; f != NULL; f = f->next) {
     if (!f->spared) nc_ignore(nc_dir_remove(&t->dir, f->name, NULL));
   }
+}
+
+/* ---- copies on their way ------------------------------------------------------------------------------- */
+
+enum { COPIES_MAX = 64 }; /* at a time: what is left over goes at the next open */
+
+typedef struct copies {
+  size_t count;
+  char names[COPIES_MAX][NC_FILE_NAME_BYTES];
+} copies;
+
+static nacre_status note_copy(void *arg, const char *name, nacre_io_kind kind, nacre_error *err) {
+  copies *c = arg;
+  char stem[NC_FILE_NAME_BYTES];
+  uint64_t number;
+  nc_file_type type;
+  size_t size = strlen(name), suffix = strlen(NC_REWRAP_SUFFIX);
+  (void)err;
+  if (kind != NACRE_IO_REGULAR || size <= suffix || size >= sizeof stem || c->count == COPIES_MAX) return NACRE_OK;
+  memcpy(stem, name, size + 1);
+  stem[size - suffix] = '\0';
+  if (strcmp(name + size - suffix, NC_REWRAP_SUFFIX) == 0 && nc_file_name_parse(stem, &number, &type))
+    memcpy(c->names[c->count++], name, size + 1);
+  return NACRE_OK;
+}
+
+void nc_orphans_sweep_copies(nacre_table *t) {
+  copies c = {0};
+  nc_ignore(nc_dir_list(&t->dir, note_copy, &c, NULL)); /* it is of no consequence when they stay */
+  for (size_t i = 0; i < c.count; i++) nc_ignore(nc_dir_remove(&t->dir, c.names[i], NULL));
 }

@@ -27,6 +27,8 @@ typedef struct nc_orphans {
  * failure. */
 NC_MUST_CHECK nacre_status nc_orphans_find(nacre_table *t, nc_orphans *ret_orphans, nacre_error *err);
 void nc_orphans_remove(nacre_table *t, const nc_orphans *orphans);
+/* Removes what interrupted rewraps have left of copies (crypto/rewrap.h). */
+void nc_orphans_sweep_copies(nacre_table *t);
 void nc_orphans_free(nc_orphans *orphans);
 
 #endif

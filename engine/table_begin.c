@@ -18,6 +18,7 @@ static nacre_status begin(nacre_table *t, nc_orphans *orphans, nacre_error *err)
   NC_TRY(nc_table_new_manifest(t, err));
   t->writing = true;
   nc_orphans_remove(t, orphans);
+  nc_orphans_sweep_copies(t);
   return NACRE_OK;
 }
 

@@ -139,12 +139,28 @@ Test(keys_interrupted, at_every_operation_for_the_stores_key) {
       key_site_check(&k);
       k.s.options.default_key = fake_spec(0);
       key_site_close(&k);
+      cr_assert(!new_opens || looks_open_with(1, &versions),
+                "operation %llu: whoever came with the old key undid the change", (unsigned long long)at);
       if (!reached) break;
       operations++;
     }
   }
   cr_assert_gt(operations, 40);
   cr_assert_gt(both, 10);
+}
+
+/* What a rewrap that was cut short has left of a copy goes with the first write; other names are not ours. */
+Test(keys_interrupted, copies_that_were_never_finished_are_swept) {
+  char copy[PATH_BYTES], other[PATH_BYTES];
+  join(copy, k.table_path, "00000000000000000002.seg.tmp");
+  join(other, k.table_path, "notes.tmp");
+  file_store(copy, "half", 4);
+  file_store(other, "mine", 4);
+  key_site_reopen(&k);
+  cr_assert(file_is_there(copy));
+  put_text(k.t, "d", "4", true);
+  cr_assert(!file_is_there(copy) && file_is_there(other));
+  key_site_check(&k);
 }
 
 /* ---- between the two commits --------------------------------------------------------------------------- */
