@@ -50,20 +50,20 @@ static void keep(const char *target, const char *name, nacre_slice bytes) {
 
 /* ---- what frames hold ---------------------------------------------------------------------------------- */
 
-/* Behind the steering that the block target reads first: to the front, three on, to the end, two back. */
+/* Behind the moves that the block target reads first: to the front, three on, to the end, two back. */
 static void keep_block(const char *name, nacre_slice packed) {
   static _Alignas(64) uint8_t memory[4 * 1024 * 1024];
   static const char *const methods[] = {"none", "lz4", "zstd"};
-  static const uint8_t steering[] = {8, 0, 2, 2, 2, 1, 3, 3, 2};
+  static const uint8_t moves[] = {8, 0, 2, 2, 2, 1, 3, 3, 2};
   nc_compress_workspace ws;
   size_t size;
   FUZZ_REQUIRE(nc_compress_init(&ws, memory, sizeof memory, true, NULL) == NACRE_OK);
   FUZZ_REQUIRE(nc_unpack_size(packed, &size, NULL, NULL) == NACRE_OK);
   keep("compress", methods[*(const uint8_t *)packed.data], packed);
-  uint8_t *bytes = fuzz_alloc(sizeof steering + size);
-  memcpy(bytes, steering, sizeof steering);
-  FUZZ_REQUIRE(nc_unpack(&ws, packed, bytes + sizeof steering, size, NULL) == NACRE_OK);
-  keep("block", name, nc_slice(bytes, sizeof steering + size));
+  uint8_t *bytes = fuzz_alloc(sizeof moves + size);
+  memcpy(bytes, moves, sizeof moves);
+  FUZZ_REQUIRE(nc_unpack(&ws, packed, bytes + sizeof moves, size, NULL) == NACRE_OK);
+  keep("block", name, nc_slice(bytes, sizeof moves + size));
   free(bytes);
 }
 
