@@ -216,6 +216,19 @@ static nacre_status no_wrap(asking *a, uint32_t version_index) {
                  (int)(uri.size < 150 ? uri.size : 150), (const char *)uri.data);
 }
 
+/* A key that the catalogue and the caller both name is asked once: an outage costs one deadline. */
+static bool named_before(const nc_key_trust *trust, size_t index) {
+  const nacre_key_spec *spec = &trust->specs[index];
+  for (size_t i = 0; i < index; i++) {
+    const nacre_key_spec *earlier = &trust->specs[i];
+    if (nc_slice_equal(text_slice(earlier->uri), text_slice(spec->uri)) &&
+        nc_slice_equal(text_slice(earlier->principal), text_slice(spec->principal)) &&
+        nc_slice_equal(text_slice(earlier->region), text_slice(spec->region)))
+      return true;
+  }
+  return false;
+}
+
 /* The wanted region's keys first, then the others, then keys of the same provider under other URIs. */
 static nacre_status ask_all(asking *a, uint32_t version_index, nacre_error *err) {
   a->status = no_wrap(a, version_index);
@@ -223,7 +236,7 @@ static nacre_status ask_all(asking *a, uint32_t version_index, nacre_error *err)
     for (size_t i = 0; i < a->trust->spec_count; i++) {
       const nacre_key_spec *spec = &a->trust->specs[i];
       bool turn = pass == 2 || in_region(spec, a->trust->region) == (pass == 0);
-      if (turn && ask_one(a, spec, pass < 2, version_index)) return NACRE_OK;
+      if (turn && !named_before(a->trust, i) && ask_one(a, spec, pass < 2, version_index)) return NACRE_OK;
     }
   }
   return nc_fail_with(err, &a->error);

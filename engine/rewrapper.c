@@ -338,14 +338,15 @@ void nc_rewrap_run(void *table) {
   if (more) nc_worker_submit(t->shared->workers, &r->job);
 }
 
-void nc_rewrap_schedule(nacre_table *t) {
+bool nc_rewrap_schedule(nacre_table *t) {
   nc_rewrapper *r = &t->rewrapper;
   pthread_mutex_lock(&t->state_lock);
-  bool submit = !r->queued && !r->running && !atomic_load(&r->stopping);
-  r->again = r->again || r->running;
+  bool submit = !r->queued && !r->running && !atomic_load(&r->stopping), running = r->running;
+  r->again = r->again || running;
   r->queued = r->queued || submit;
   pthread_mutex_unlock(&t->state_lock);
   if (submit) nc_worker_submit(t->shared->workers, &r->job);
+  return running;
 }
 
 /* Without workers the job would run here, where the caller may hold what it needs: whoever waits for it runs
@@ -403,11 +404,15 @@ static nacre_status await_job(nacre_table *t, bool *ret_parked, nacre_error *err
   return status;
 }
 
+/* A try that was under way when this was called may have met what has been put right since: it does not count. */
 nacre_status nc_rewrap_wait(nacre_table *t, nacre_error *err) {
+  bool tried = false;
   while (nc_rewrap_due(t)) {
-    bool parked = false;
-    nc_rewrap_schedule(t);
-    NC_TRY(await_job(t, &parked, err));
+    nacre_error why;
+    bool parked = false, joined = nc_rewrap_schedule(t);
+    nacre_status status = await_job(t, &parked, &why);
+    if (status != NACRE_OK && (tried || !joined)) return nc_fail_with(err, &why);
+    tried = tried || joined;
     if (parked) await_writers(t);
   }
   return NACRE_OK;

@@ -229,7 +229,8 @@ NC_MUST_CHECK nacre_status nc_key_specs_now(nacre_table *t, nacre_key_spec **ret
 
 /* ---- rewrapper.c --------------------------------------------------------------------------------------- */
 
-void nc_rewrap_schedule(nacre_table *t);
+/* True: a job was running, and another will follow it. */
+bool nc_rewrap_schedule(nacre_table *t);
 void nc_rewrap_run(void *table);
 /* To be called whenever a flush or a merge has ended, with no lock held but those above theirs. */
 void nc_rewrap_unpark(nacre_table *t);

@@ -4,7 +4,9 @@
  * key in reach or not; while somebody opens a file.
  */
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -473,5 +475,43 @@ Test(keys_interrupted, a_table_that_is_closed_in_the_midst_of_a_change) {
   key_site_check(&k);
   ok(nacre_table_rewrap_wait(k.t, NULL));
   cr_assert_eq(key_site_only_version(&k), 3);
+  key_site_check(&k);
+}
+
+static void *let_go_late(void *arg) {
+  usleep(100000);
+  let_go(arg);
+  return NULL;
+}
+
+/* The newest segment of the table. */
+static void last_segment(char path[PATH_BYTES]) {
+  char name[64] = "";
+  DIR *dir = opendir(k.table_path);
+  cr_assert_not_null(dir);
+  for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+    if (is_segment(e->d_name) && strcmp(e->d_name, name) > 0) memcpy(name, e->d_name, strlen(e->d_name) + 1);
+  }
+  closedir(dir);
+  join(path, k.table_path, name);
+}
+
+/* A file was missing when the rewrapper listed the directory, and has been put back since: whoever waits then is
+ * not told of what that try found. */
+Test(keys_interrupted, a_wait_does_not_answer_with_what_has_been_put_right) {
+  char segment[PATH_BYTES], aside[PATH_BYTES];
+  pthread_t helper;
+  with_workers(NULL, rewrap_late);
+  last_segment(segment);
+  join(aside, k.s.path, "aside");
+  arm(&files);
+  cr_assert_eq(rename(segment, aside), 0);
+  ok(nacre_table_rotate(k.t));
+  await_reached(&files);
+  cr_assert_eq(rename(aside, segment), 0);
+  cr_assert_eq(pthread_create(&helper, NULL, let_go_late, &files), 0);
+  ok(nacre_table_rewrap_wait(k.t, NULL));
+  pthread_join(helper, NULL);
+  cr_assert_eq(key_site_only_version(&k), 2);
   key_site_check(&k);
 }
