@@ -147,9 +147,8 @@ void nc_read_copy(nc_reader *r, void *to, size_t size) {
 bool nc_read_zeros(nc_reader *r, size_t size) {
   nacre_slice bytes = nc_read_bytes(r, size);
   const uint8_t *p = bytes.data;
-  uint8_t any = 0;
-  for (size_t i = 0; i < bytes.size; i++) any |= p[i];
-  return !r->failed && any == 0;
+  if (r->failed || bytes.size == 0) return !r->failed;
+  return p[0] == 0 && memcmp(p, p + 1, bytes.size - 1) == 0; /* each byte is as the one before it */
 }
 
 nacre_slice nc_read_string(nc_reader *r) {

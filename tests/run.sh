@@ -5,7 +5,7 @@
 # 1 when anything failed).
 #
 #   asan      gcc, AddressSanitizer, LeakSanitizer, UndefinedBehaviorSanitizer: all tests, random ones shorter
-#   release   clang, optimised: all tests at full size, the installation included
+#   release   clang, optimised: all tests, long, the installation included
 #   tsan      clang, ThreadSanitizer: the programs with threads
 #
 # All with warnings as errors. Sanitizers write to files, for Criterion passes a test that leaked; any such file is
@@ -23,9 +23,11 @@ for name in "${configurations[@]}"; do
   [[ " asan release tsan " == *" $name "* ]] || { echo "run.sh: there is no configuration $name" >&2 && exit 2; }
 done
 # Sizes of randomised tests where a sanitizer makes them slow; tests/README.md says what they are.
-shorter=(NACRE_SIM_IMAGES=1500 NACRE_FAULT_RUNS=150 NACRE_REWRAP_IMAGES=500 NACRE_KEY_FAULT_RUNS=150
+shorter=(NACRE_SIM_IMAGES=1000 NACRE_FAULT_RUNS=100 NACRE_REWRAP_IMAGES=300 NACRE_KEY_FAULT_RUNS=100
   NACRE_MODEL_OPS=40000 NACRE_KILLS=25
   NACRE_ROT_BITS=1 NACRE_SEAL_ROUNDS=1000 NACRE_HOSTILE_STEP=61)
+# What fits into the time that all tests together may take; their full sizes are the programs' own defaults.
+long=(NACRE_SIM_IMAGES=8000 NACRE_REWRAP_IMAGES=1500 NACRE_HOSTILE_STEP=5)
 shortest=(NACRE_MODEL_OPS=20000 NACRE_KILLS=10)
 passed=0 failed=0
 failures=()
@@ -132,6 +134,7 @@ run() {
   rm -rf "$reports" "$log" && mkdir -p "$reports"
   case "$name" in
     asan) settings=("${shorter[@]}") select=(--timeout-multiplier 4) ;;
+    release) settings=("${long[@]}") ;;
     tsan)
       settings=("${shortest[@]}")
       mapfile -t select < <(threaded "$dir")

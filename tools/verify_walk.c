@@ -153,10 +153,13 @@ static bool has(char **names, size_t count, const char *name) {
 }
 
 static bool read_small(int dir_fd, const char *name, bytes *to) {
+  struct stat info;
   int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return false;
-  tool_bytes_reserve(to, NC_KEY_FILE_BYTES_MAX);
-  ssize_t got = pread(fd, to->data, NC_KEY_FILE_BYTES_MAX, 0);
+  bool plain = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  size_t size = !plain ? 0 : info.st_size > (off_t)NC_KEY_FILE_BYTES_MAX ? NC_KEY_FILE_BYTES_MAX : (size_t)info.st_size;
+  tool_bytes_reserve(to, size + 1);
+  ssize_t got = plain ? pread(fd, to->data, size, 0) : -1;
   close(fd);
   to->size = got < 0 ? 0 : (size_t)got;
   return got >= 0;
