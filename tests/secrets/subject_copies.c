@@ -41,11 +41,13 @@ static void *leave_in_thread(void *arg) {
 }
 
 static void leave_in_freed_heap(subject *s) {
-  uint8_t *block = malloc(64 * ROOM_BYTES / 8), *guard = malloc(64);
+  uint8_t *block = malloc(64 * ROOM_BYTES / 8);
+  uint8_t *volatile guard = malloc(64); /* keeps the block from going back to the system */
   copy_to(s, block + DEPTH_BYTES);
+  __asm__ volatile("" : : "r"(block) : "memory"); /* else a compiler leaves out what nobody reads any more */
   s->answer.copies[COPY_IN_FREED_HEAP] = (uint64_t)(uintptr_t)(block + DEPTH_BYTES);
   free(block);
-  (void)guard; /* keeps the block from going back to the system */
+  (void)guard;
 }
 
 static void leave_out_of_dumps(subject *s) {
