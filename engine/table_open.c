@@ -92,7 +92,7 @@ static nacre_status ask_for_keys(opening *q, nacre_error *err) {
                             q->caller_key_count, q->store->region, &q->dir, &q->keys, err);
 }
 
-/* Whether the catalogue still says what it said; a rename alone changes nothing. */
+/* Whether the catalogue still says what it said. A rename makes the open begin anew, too. */
 static nacre_status still_so(const opening *q, bool *ret_same, nacre_error *err) {
   nc_catalogue_item *now;
   NC_TRY(nc_catalogue_find_uuid(q->store->catalogue, &q->item->table, &now, err));

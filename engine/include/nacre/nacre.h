@@ -611,8 +611,9 @@ NACRE_API void nacre_kms_keys_free(nacre_kms_keys *keys);
 
 /* Opens the keys of one table, to read its files with nacre_sealed_file_open. `table` is a name, "uuid:" and
  * a UUID, or NULL for the catalogue. Takes no lock and changes nothing, so it works beside a writer. Of the
- * options only default_key, trusted_keys, region, kms_* and io are used. Errors: as nacre_open and
- * nacre_table_open, but never NACRE_EXISTS, NACRE_LOCKED, NACRE_BUSY or NACRE_NO_SPACE. Since 0.1. */
+ * options only default_key, trusted_keys, region, pinned_commitment, passphrase, kms_* and io are used. Errors:
+ * as nacre_open and nacre_table_open, but never NACRE_EXISTS, NACRE_LOCKED, NACRE_BUSY or NACRE_NO_SPACE. Since
+ * 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_keys_open(const char *store_path,
                                                               const nacre_store_options *options,
                                                               const char *table,
