@@ -194,7 +194,7 @@ void nc_table_moment(nacre_table *t, uint64_t *ret_epoch, nc_uuid *ret_manifest,
 /* Writes this open's manifest and removes orphans. Needs write_lock. */
 NC_MUST_CHECK nacre_status nc_table_begin_writing_locked(nacre_table *t, nacre_error *err);
 
-/* ---- write.c ------------------------------------------------------------------------------------------- */
+/* ---- write_room.c, log_sync.c, write.c ------------------------------------------------------------------- */
 
 /* Makes the table able to change: begun, its log sound. Needs write_lock. */
 NC_MUST_CHECK nacre_status nc_table_ready_locked(nacre_table *t, nacre_error *err);
