@@ -106,7 +106,6 @@ static nc_segment *build_one(nacre_table *t, size_t file) {
     fprintf(stderr, "rotation: %s\n", err.text);
     exit(1);
   }
-  record.run = 1;
   if (nc_segment_create(&t->home, &record, params.epoch, &segment, &err) != NACRE_OK) die("segment");
   nc_segment_writer_close(w);
   return segment;
@@ -118,7 +117,7 @@ static void fill(nacre_table *t, size_t files) {
   if (list == NULL) die("memory");
   OK(nacre_put(t, nc_slice("first", 5), nc_slice("write", 5), NULL)); /* the table is being written to */
   for (size_t i = 0; i < files; i++) list[i] = build_one(t, i);
-  nc_change change = {.add = list, .add_count = files, .last_sequence = 1};
+  nc_change change = {.add = list, .add_count = files, .place = {.run = 1}, .last_sequence = 1};
   if (nc_dir_sync(&t->dir, &err) != NACRE_OK || nc_table_commit(t, &change, &err) != NACRE_OK) die(err.text);
   for (size_t i = 0; i < files; i++) nc_segment_unref(list[i]);
   free(list);

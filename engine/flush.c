@@ -17,7 +17,7 @@ static nacre_status build_oldest(nacre_table *t, nacre_error *err) {
   if (oldest->built != NULL) return NACRE_OK;
   uint64_t sequence;
   nc_view *view = nc_table_view(t, &sequence);
-  nc_build build = {.run = nc_table_new_number(t), .bottom = view->version->run_count == 0};
+  nc_build build = {.bottom = view->version->run_count == 0};
   build.method = nc_build_method(t, false);
   nc_view_unref(view);
   nc_cursor *cursor;
@@ -51,6 +51,7 @@ static nacre_status flush_oldest(nacre_table *t, nacre_error *err) {
   for (size_t i = 0; i < oldest.built_count; i++) segments[i] = oldest.built[i];
   nc_change change = {.add = segments,
                       .add_count = oldest.built_count,
+                      .place = {.run = nc_table_new_number(t)},
                       .drop_logs_to = oldest.logs_to,
                       .last_sequence = oldest.last_sequence,
                       .flushes_oldest = true};

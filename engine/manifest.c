@@ -37,6 +37,14 @@ static nacre_status append_edit(nc_sealed_writer *writer, const nc_writer *w, na
   return nc_sealed_writer_append(writer, NC_FRAME_EDIT, nc_slice(w->data, w->size), NULL, err);
 }
 
+static void add_placed(nc_writer *w, const nc_segment *segment, nc_place place) {
+  nc_segment_record record = *nc_segment_describe(segment);
+  record.run = place.run;
+  record.level = place.level;
+  nc_edit_add_segment(w, &record);
+}
+
+/* What is removed stands before what is added: a segment that moves is gone before it is there again. */
 nacre_status nc_manifest_commit(nc_manifest *m, nc_heap *heap, const nc_edit *edit, nacre_error *err) {
   size_t capacity = edit_bytes(edit);
   uint8_t *bytes = nc_heap_alloc(heap, capacity);
@@ -46,7 +54,7 @@ nacre_status nc_manifest_commit(nc_manifest *m, nc_heap *heap, const nc_edit *ed
   nc_edit_add_state(&w, &edit->state);
   for (size_t i = 0; i < edit->remove_count; i++)
     nc_edit_remove_segment(&w, nc_segment_describe(edit->remove[i])->number);
-  for (size_t i = 0; i < edit->add_count; i++) nc_edit_add_segment(&w, nc_segment_describe(edit->add[i]));
+  for (size_t i = 0; i < edit->add_count; i++) add_placed(&w, edit->add[i], edit->place);
   for (size_t i = 0; i < edit->drop_log_count; i++) nc_edit_drop_log(&w, edit->drop_logs[i]);
   if (edit->add_log != NULL) nc_edit_add_log(&w, edit->add_log);
   nacre_status status = append_edit(m->writer, &w, err);
@@ -58,21 +66,27 @@ nacre_status nc_manifest_commit(nc_manifest *m, nc_heap *heap, const nc_edit *ed
 
 /* ---- a new manifest ------------------------------------------------------------------------------------ */
 
-/* A snapshot in as many frames as it takes: a frame is appended when the next record might not fit. */
+/* A run in as many frames as it takes: one is appended when the next record might not fit. */
+static nacre_status write_run(nc_sealed_writer *writer, const nc_manifest_base *base, const nc_run *run,
+                              nc_writer *w, nacre_error *err) {
+  for (size_t i = 0; i < run->count; i++) {
+    if (w->capacity - w->size < segment_bytes(nc_segment_describe(run->segments[i]))) {
+      NC_TRY(append_edit(writer, w, err));
+      *w = nc_writer_over(w->data, w->capacity);
+      nc_edit_begin(w, base->sequence, NC_EDIT_SNAPSHOT);
+    }
+    add_placed(w, run->segments[i], (nc_place){run->id, run->level});
+  }
+  return NACRE_OK;
+}
+
 static nacre_status write_snapshot(nc_sealed_writer *writer, const nc_manifest_base *base, uint8_t *bytes,
                                    size_t capacity, nacre_error *err) {
   nc_writer w = nc_writer_over(bytes, capacity);
   nc_edit_begin(&w, base->sequence, NC_EDIT_SNAPSHOT);
   nc_edit_add_state(&w, &base->state);
-  for (size_t i = 0; i < base->version->segment_count; i++) {
-    const nc_segment_record *record = nc_segment_describe(base->version->segments[i]);
-    if (w.capacity - w.size < segment_bytes(record)) {
-      NC_TRY(append_edit(writer, &w, err));
-      w = nc_writer_over(bytes, capacity);
-      nc_edit_begin(&w, base->sequence, NC_EDIT_SNAPSHOT);
-    }
-    nc_edit_add_segment(&w, record);
-  }
+  for (size_t i = 0; i < base->version->run_count; i++)
+    NC_TRY(write_run(writer, base, &base->version->runs[i], &w, err));
   NC_TRY(append_edit(writer, &w, err));
   w = nc_writer_over(bytes, capacity);
   nc_edit_begin(&w, base->sequence, NC_EDIT_SNAPSHOT | NC_EDIT_SNAPSHOT_END);

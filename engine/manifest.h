@@ -74,8 +74,9 @@ NC_MUST_CHECK nacre_status nc_manifest_create(const nc_dir *dir, const nc_table_
 
 /* One change of state. */
 typedef struct nc_edit {
-  nc_segment *const *add;
+  nc_segment *const *add; /* to one place; one that is removed, too, moves there */
   size_t add_count;
+  nc_place place;
   nc_segment *const *remove;
   size_t remove_count;
   const nc_log_name *add_log; /* NULL: none */

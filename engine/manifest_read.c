@@ -146,6 +146,7 @@ static nacre_status apply_record(nc_manifest_content *c, const nc_edit_record *r
   return nc_fail(err, NC_E_EDIT_TAG, NULL);
 }
 
+/* In their order: a segment that moves is removed, then added. [M12] */
 static nacre_status apply_records(nc_manifest_content *c, nc_edit_reader *reader, nacre_error *err) {
   for (;;) {
     nc_edit_record record;

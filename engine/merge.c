@@ -70,14 +70,13 @@ static nacre_status open_inputs(const nc_version *v, choice c, nc_cursor **ret_c
 }
 
 /* The merged run takes the newest one's place in the order of ages. */
-static nc_build plan(const nacre_table *t, const nc_version *v, choice c) {
-  nc_build build = {.run = v->runs[c.first].id, .bottom = c.first + c.count == v->run_count};
+static nc_place place_of(const nc_version *v, choice c) {
+  nc_place place = {.run = v->runs[c.first].id};
   for (size_t i = 0; i < c.count; i++) {
-    if (v->runs[c.first + i].level > build.level) build.level = v->runs[c.first + i].level;
+    if (v->runs[c.first + i].level > place.level) place.level = v->runs[c.first + i].level;
   }
-  build.level++;
-  build.method = nc_build_method(t, build.bottom);
-  return build;
+  place.level++;
+  return place;
 }
 
 static void count_merge(nacre_table *t, nc_segment *const *segments, size_t count) {
@@ -111,7 +110,8 @@ static void set_doubtful(nacre_table *t, nc_segment **segments, size_t count) {
 }
 
 static nacre_status merge_runs(nacre_table *t, nc_version *v, choice c, nacre_error *err) {
-  nc_build build = plan(t, v, c);
+  nc_build build = {.bottom = c.first + c.count == v->run_count};
+  build.method = nc_build_method(t, build.bottom);
   NC_TRY(nc_table_settle_manifest(t, err));
   nc_cursor *cursor;
   NC_TRY(open_inputs(v, c, &cursor, err));
@@ -124,6 +124,7 @@ static nacre_status merge_runs(nacre_table *t, nc_version *v, choice c, nacre_er
   for (size_t i = 0; i < c.count; i++) removed += v->runs[c.first + i].count;
   nc_change change = {.add = made,
                       .add_count = made_count,
+                      .place = place_of(v, c),
                       .remove = v->runs[c.first].segments, /* runs lie one behind the other */
                       .remove_count = removed};
   status = nc_table_commit(t, &change, err);

@@ -26,6 +26,8 @@ nacre_status nc_segment_create(const nc_segment_home *home, const nc_segment_rec
   atomic_init(&s->refs, 1);
   s->home = home;
   s->record = *record;
+  s->record.run = 0;
+  s->record.level = 0;
   if (record->smallest.size > 0) memcpy(s->keys, record->smallest.data, record->smallest.size);
   if (record->largest.size > 0)
     memcpy(s->keys + record->smallest.size, record->largest.data, record->largest.size);
@@ -66,6 +68,7 @@ void nc_segment_unref(nc_segment *s) {
 
 const nc_segment_record *nc_segment_describe(const nc_segment *s) { return &s->record; }
 void nc_segment_set_obsolete(nc_segment *s) { atomic_store(&s->obsolete, true); }
+void nc_segment_clear_obsolete(nc_segment *s) { atomic_store(&s->obsolete, false); }
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 

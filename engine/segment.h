@@ -25,7 +25,8 @@ typedef struct nc_segment_home {
   nc_key_holder *keys;
 } nc_segment_home;
 
-/* Copies the record. `epoch_max`: a file of a higher epoch is refused. Touches no file. */
+/* Copies the record but for run and level: where a segment stands is its version's to say. `epoch_max`: a file
+ * of a higher epoch is refused. Touches no file. */
 NC_MUST_CHECK nacre_status nc_segment_create(const nc_segment_home *home, const nc_segment_record *record,
                                              uint64_t epoch_max, nc_segment **ret_segment, nacre_error *err);
 void nc_segment_ref(nc_segment *s);
@@ -33,6 +34,8 @@ void nc_segment_unref(nc_segment *s);
 const nc_segment_record *nc_segment_describe(const nc_segment *s);
 /* The file goes with the last count. */
 void nc_segment_set_obsolete(nc_segment *s);
+/* It stays after all: it has only moved. */
+void nc_segment_clear_obsolete(nc_segment *s);
 
 /* Opens it now, if it is not: the named file is present and is the one that was named. */
 NC_MUST_CHECK nacre_status nc_segment_open(nc_segment *s, nacre_error *err);

@@ -61,8 +61,6 @@ static nacre_status keep_segment(builder *b, nc_segment_record *record, nacre_er
     b->segments = grown;
     b->capacity = capacity;
   }
-  record->run = b->build->run;
-  record->level = b->build->level;
   NC_TRY(nc_segment_create(&b->table->home, record, b->epoch, &b->segments[b->count], err));
   b->count++;
   return NACRE_OK;

@@ -9,8 +9,6 @@
 #include "table.h"
 
 typedef struct nc_build {
-  uint64_t run;
-  uint32_t level;
   bool bottom; /* nothing older lies beneath */
   nc_pack_method method;
 } nc_build;

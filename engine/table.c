@@ -14,7 +14,7 @@
 nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_error *err) {
   NC_TRY(nc_table_keys_write(keys, dir, err));
   nc_version *empty;
-  NC_TRY(nc_version_create(NULL, NULL, 0, NULL, 0, &empty, err));
+  NC_TRY(nc_version_create(NULL, NULL, 0, &empty, err));
   nc_manifest_base base = {
       .state = {.next_file_number = 2, .key_file_generation = nc_table_keys_generation(keys)},
       .version = empty,
@@ -71,15 +71,18 @@ static void free_table(nacre_table *t) {
 static nacre_status load_version(nacre_table *t, const nc_manifest_content *content, nc_version **ret_version,
                                  nacre_error *err) {
   nc_segment **segments = calloc(content->segment_count + 1, sizeof(nc_segment *));
-  if (segments == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  nc_place *places = calloc(content->segment_count + 1, sizeof *places);
   size_t count = 0;
-  nacre_status status = NACRE_OK;
+  nacre_status status = segments == NULL || places == NULL ? nc_fail(err, NC_E_NO_MEMORY, NULL) : NACRE_OK;
   for (; count < content->segment_count && status == NACRE_OK; count += status == NACRE_OK) {
-    status = nc_segment_create(&t->home, &content->segments[count], content->epoch, &segments[count], err);
+    const nc_segment_record *record = &content->segments[count];
+    places[count] = (nc_place){record->run, record->level};
+    status = nc_segment_create(&t->home, record, content->epoch, &segments[count], err);
   }
-  if (status == NACRE_OK) status = nc_version_create(NULL, segments, count, NULL, 0, ret_version, err);
+  if (status == NACRE_OK) status = nc_version_create(segments, places, count, ret_version, err);
   for (size_t i = 0; i < count; i++) nc_segment_unref(segments[i]); /* the version keeps them */
   free(segments);
+  free(places);
   return status;
 }
 

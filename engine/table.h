@@ -167,8 +167,9 @@ NC_MUST_CHECK nacre_status nc_read_moment(nacre_table *t, const nacre_read_optio
 /* ---- table_commit.c: the manifest and the list of logs ------------------------------------------------- */
 
 typedef struct nc_change {
-  nc_segment *const *add;
+  nc_segment *const *add; /* to one place; one that is in `remove`, too, moves there */
   size_t add_count;
+  nc_place place;
   nc_segment *const *remove;
   size_t remove_count;
   nc_log *add_log;        /* NULL: none */

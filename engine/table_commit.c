@@ -129,6 +129,7 @@ static nacre_status make_durable_locked(nacre_table *t, const nc_change *change,
                                         nacre_error *err) {
   nc_edit edit = {.add = change->add,
                   .add_count = change->add_count,
+                  .place = change->place,
                   .remove = change->remove,
                   .remove_count = change->remove_count,
                   .add_log = change->add_log == NULL ? NULL : &change->add_log->name,
@@ -184,20 +185,33 @@ static nacre_status next_view_locked(nacre_table *t, const nc_change *change, nc
                         ret_view, err);
 }
 
+/* The version stays when only logs change. */
+static nacre_status follow_version(nc_version *base, const nc_change *change, nc_version **ret_version,
+                                   nacre_error *err) {
+  if (change->add_count > 0 || change->remove_count > 0) {
+    return nc_version_follow(base, change->add, change->add_count, change->place, change->remove,
+                             change->remove_count, ret_version, err);
+  }
+  nc_version_ref(base);
+  *ret_version = base;
+  return NACRE_OK;
+}
+
 static nacre_status commit_locked(nacre_table *t, const nc_change *change, log_plan *plan,
                                   nc_memtable **ret_flushed, nacre_error *err) {
   nc_version *version;
   nc_view *view = NULL;
   NC_TRY(plan_logs(t, change, plan, err));
-  NC_TRY(nc_version_create(t->view->version, change->add, change->add_count, change->remove,
-                           change->remove_count, &version, err));
+  NC_TRY(follow_version(t->view->version, change, &version, err));
   nacre_status status = next_view_locked(t, change, version, &view, err);
   nc_table_state state = t->state;
   if (change->last_sequence > state.last_sequence) state.last_sequence = change->last_sequence;
   if (status == NACRE_OK) status = make_durable_locked(t, change, plan, version, &state, err);
   if (status == NACRE_OK) {
     t->state.last_sequence = state.last_sequence;
+    /* Both versions keep what moves: nothing goes between the two. */
     for (size_t i = 0; i < change->remove_count; i++) nc_segment_set_obsolete(change->remove[i]);
+    for (size_t i = 0; i < change->add_count; i++) nc_segment_clear_obsolete(change->add[i]);
     take_log_plan_locked(t, change, plan);
     publish(t, change, view, ret_flushed);
   } else {

@@ -6,73 +6,76 @@
 
 #include <stdlib.h>
 
-static const nc_segment_record *describe(const void *p) {
-  return nc_segment_describe(*(nc_segment *const *)p);
-}
+/* ---- making one ---------------------------------------------------------------------------------------- */
+
+typedef struct placed {
+  nc_segment *segment;
+  nc_place place;
+} placed;
+
+static nacre_slice smallest_of(const nc_segment *s) { return nc_segment_describe(s)->smallest; }
 
 static int by_run_then_key(const void *a, const void *b) {
-  const nc_segment_record *x = describe(a), *y = describe(b);
-  if (x->run != y->run) return x->run > y->run ? -1 : 1;
-  return nc_slice_compare(x->smallest, y->smallest);
+  const placed *x = a, *y = b;
+  if (x->place.run != y->place.run) return x->place.run > y->place.run ? -1 : 1;
+  return nc_slice_compare(smallest_of(x->segment), smallest_of(y->segment));
 }
 
-static bool contains(nc_segment *const *list, size_t count, const nc_segment *s) {
-  for (size_t i = 0; i < count; i++) {
-    if (list[i] == s) return true;
+static int by_key(const void *a, const void *b) {
+  return nc_slice_compare(smallest_of(*(nc_segment *const *)a), smallest_of(*(nc_segment *const *)b));
+}
+
+static int by_address(const void *a, const void *b) {
+  uintptr_t x = (uintptr_t) * (nc_segment *const *)a, y = (uintptr_t) * (nc_segment *const *)b;
+  return (x > y) - (x < y);
+}
+
+static nacre_status reserve(size_t segments, size_t runs, nc_version **ret_version, nacre_error *err) {
+  nc_version *v = calloc(1, sizeof *v);
+  if (v == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  atomic_init(&v->refs, 1);
+  v->segments = calloc(segments + 1, sizeof *v->segments);
+  v->runs = calloc(runs + 1, sizeof *v->runs);
+  if (v->segments == NULL || v->runs == NULL) {
+    nc_version_unref(v);
+    return nc_fail(err, NC_E_NO_MEMORY, NULL);
   }
-  return false;
+  *ret_version = v;
+  return NACRE_OK;
 }
 
-static void group_runs(nc_version *v) {
-  for (size_t i = 0; i < v->segment_count; i++) {
-    const nc_segment_record *record = nc_segment_describe(v->segments[i]);
-    if (v->run_count == 0 || v->runs[v->run_count - 1].id != record->run) {
-      v->runs[v->run_count++] = (nc_run){.id = record->run, .segments = &v->segments[i]};
-    }
-    nc_run *run = &v->runs[v->run_count - 1];
-    run->count++;
-    run->bytes += record->size;
-    if (record->level > run->level) run->level = record->level;
+/* Puts a segment behind all that there are; of a run that is not the last one it begins it. */
+static void append(nc_version *v, nc_segment *segment, nc_place place) {
+  if (v->run_count == 0 || v->runs[v->run_count - 1].id != place.run) {
+    v->runs[v->run_count++] = (nc_run){.id = place.run, .segments = &v->segments[v->segment_count]};
   }
+  nc_run *run = &v->runs[v->run_count - 1];
+  run->count++;
+  run->bytes += nc_segment_describe(segment)->size;
+  if (place.level > run->level) run->level = place.level;
+  nc_segment_ref(segment);
+  v->segments[v->segment_count++] = segment;
 }
 
-static nacre_status check_runs(const nc_version *v, nacre_error *err) {
-  for (size_t r = 0; r < v->run_count; r++) {
-    for (size_t i = 1; i < v->runs[r].count; i++) {
-      const nc_segment_record *left = nc_segment_describe(v->runs[r].segments[i - 1]);
-      const nc_segment_record *right = nc_segment_describe(v->runs[r].segments[i]);
-      if (nc_slice_compare(left->largest, right->smallest) >= 0) {
-        /* [M7] */
-        return nc_fail(err, NC_E_SEGMENT_OVERLAP, "segments %llu and %llu", (unsigned long long)left->number,
-                       (unsigned long long)right->number);
-      }
+static nacre_status check_run(const nc_run *run, nacre_error *err) {
+  for (size_t i = 1; i < run->count; i++) {
+    const nc_segment_record *left = nc_segment_describe(run->segments[i - 1]);
+    const nc_segment_record *right = nc_segment_describe(run->segments[i]);
+    if (nc_slice_compare(left->largest, right->smallest) >= 0) {
+      /* [M7] */
+      return nc_fail(err, NC_E_SEGMENT_OVERLAP, "segments %llu and %llu", (unsigned long long)left->number,
+                     (unsigned long long)right->number);
     }
   }
   return NACRE_OK;
 }
 
-nacre_status nc_version_create(const nc_version *base, nc_segment *const *add, size_t add_count,
-                               nc_segment *const *remove, size_t remove_count, nc_version **ret_version,
-                               nacre_error *err) {
-  size_t most = (base == NULL ? 0 : base->segment_count) + add_count;
-  nc_version *v = calloc(1, sizeof *v);
-  if (v == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  atomic_init(&v->refs, 1);
-  v->segments = calloc(most + 1, sizeof *v->segments);
-  v->runs = calloc(most + 1, sizeof *v->runs);
-  if (v->segments == NULL || v->runs == NULL) {
-    nc_version_unref(v);
-    return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  }
-  for (size_t i = 0; base != NULL && i < base->segment_count; i++) {
-    if (!contains(remove, remove_count, base->segments[i]))
-      v->segments[v->segment_count++] = base->segments[i];
-  }
-  for (size_t i = 0; i < add_count; i++) v->segments[v->segment_count++] = add[i];
-  for (size_t i = 0; i < v->segment_count; i++) nc_segment_ref(v->segments[i]);
-  qsort(v->segments, v->segment_count, sizeof *v->segments, by_run_then_key);
-  group_runs(v);
-  nacre_status status = check_runs(v, err);
+static nacre_status check_runs(nc_version *v, nacre_error *err) {
+  for (size_t i = 0; i < v->run_count; i++) NC_TRY(check_run(&v->runs[i], err));
+  return NACRE_OK;
+}
+
+static nacre_status hand_out(nc_version *v, nacre_status status, nc_version **ret_version) {
   if (status == NACRE_OK) {
     *ret_version = v;
   } else {
@@ -80,6 +83,90 @@ nacre_status nc_version_create(const nc_version *base, nc_segment *const *add, s
   }
   return status;
 }
+
+nacre_status nc_version_create(nc_segment *const *segments, const nc_place *places, size_t count,
+                               nc_version **ret_version, nacre_error *err) {
+  nc_version *v;
+  NC_TRY(reserve(count, count, &v, err));
+  placed *list = calloc(count + 1, sizeof *list);
+  nacre_status status = list == NULL ? nc_fail(err, NC_E_NO_MEMORY, NULL) : NACRE_OK;
+  if (status == NACRE_OK) {
+    for (size_t i = 0; i < count; i++) list[i] = (placed){segments[i], places[i]};
+    qsort(list, count, sizeof *list, by_run_then_key);
+    for (size_t i = 0; i < count; i++) append(v, list[i].segment, list[i].place);
+    status = check_runs(v, err);
+  }
+  free(list);
+  return hand_out(v, status, ret_version);
+}
+
+/* ---- following on another ------------------------------------------------------------------------------ */
+
+/* What is added, by key, and what is removed, by address: copies. */
+typedef struct difference {
+  nc_segment **add, **remove;
+  size_t add_count, remove_count;
+} difference;
+
+static nc_segment **sorted_copy(nc_segment *const *list, size_t count, int (*order)(const void *, const void *)) {
+  nc_segment **copy = calloc(count + 1, sizeof *copy);
+  for (size_t i = 0; copy != NULL && i < count; i++) copy[i] = list[i];
+  if (copy != NULL) qsort(copy, count, sizeof *copy, order);
+  return copy;
+}
+
+static bool removes(const difference *d, nc_segment *const *s) {
+  return d->remove_count > 0 &&
+         bsearch(s, d->remove, d->remove_count, sizeof *d->remove, by_address) != NULL;
+}
+
+/* The run that takes what is added: both lists by key, as one. `old` NULL: there was none. */
+static nacre_status append_joined(nc_version *v, const nc_run *old, const difference *d, nc_place place,
+                                  nacre_error *err) {
+  size_t at = 0;
+  for (size_t i = 0; old != NULL && i < old->count; i++) {
+    if (removes(d, &old->segments[i])) continue;
+    while (at < d->add_count && by_key(&d->add[at], &old->segments[i]) < 0) append(v, d->add[at++], place);
+    append(v, old->segments[i], (nc_place){old->id, old->level});
+  }
+  while (at < d->add_count) append(v, d->add[at++], place);
+  bool any = v->run_count > 0 && v->runs[v->run_count - 1].id == place.run;
+  return any ? check_run(&v->runs[v->run_count - 1], err) : NACRE_OK;
+}
+
+static nacre_status fill(nc_version *v, const nc_version *base, const difference *d, nc_place place,
+                         nacre_error *err) {
+  bool joined = d->add_count == 0;
+  for (size_t r = 0; r < base->run_count; r++) {
+    const nc_run *run = &base->runs[r];
+    if (!joined && place.run >= run->id) {
+      bool same = place.run == run->id;
+      NC_TRY(append_joined(v, same ? run : NULL, d, place, err));
+      joined = true;
+      if (same) continue;
+    }
+    for (size_t i = 0; i < run->count; i++) {
+      if (!removes(d, &run->segments[i])) append(v, run->segments[i], (nc_place){run->id, run->level});
+    }
+  }
+  return joined ? NACRE_OK : append_joined(v, NULL, d, place, err);
+}
+
+nacre_status nc_version_follow(const nc_version *base, nc_segment *const *add, size_t add_count,
+                               nc_place place, nc_segment *const *remove, size_t remove_count,
+                               nc_version **ret_version, nacre_error *err) {
+  nc_version *v;
+  NC_TRY(reserve(base->segment_count + add_count, base->run_count + 1, &v, err));
+  difference d = {sorted_copy(add, add_count, by_key), sorted_copy(remove, remove_count, by_address),
+                  add_count, remove_count};
+  nacre_status status = d.add == NULL || d.remove == NULL ? nc_fail(err, NC_E_NO_MEMORY, NULL)
+                                                          : fill(v, base, &d, place, err);
+  free(d.add);
+  free(d.remove);
+  return hand_out(v, status, ret_version);
+}
+
+/* ---- life and looks ------------------------------------------------------------------------------------ */
 
 void nc_version_ref(nc_version *v) { atomic_fetch_add_explicit(&v->refs, 1, memory_order_relaxed); }
 

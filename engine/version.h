@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * version: which segments make up a table at one moment.
+ * version: which segments make up a table at one moment, and where each stands.
  *
  * Segments are grouped in runs, the newest first; within a run they do not overlap and stand in key order.
- * For any key, every version in a newer run is newer than every version in an older one. A version never
+ * For any key, every version in a newer run is newer than every version in an older one. A segment's place
+ * belongs to the version, not to the segment: it may move from one version to the next. A version never
  * changes and is counted.
  */
 #ifndef NC_VERSION_H
@@ -11,9 +12,15 @@
 
 #include "segment.h"
 
+/* Where a segment stands: in which run, and on which level that is. */
+typedef struct nc_place {
+  uint64_t run;
+  uint32_t level;
+} nc_place;
+
 typedef struct nc_run {
   uint64_t id;
-  uint32_t level;
+  uint32_t level; /* the highest of its segments' */
   uint64_t bytes;
   size_t count;
   nc_segment **segments; /* into the version's list */
@@ -26,10 +33,13 @@ typedef struct nc_version {
   nc_run *runs;
 } nc_version;
 
-/* The segments of `base` (NULL: none) without `remove`, with `add`. Refuses segments of one run that
- * overlap. */
-NC_MUST_CHECK nacre_status nc_version_create(const nc_version *base, nc_segment *const *add, size_t add_count,
-                                             nc_segment *const *remove, size_t remove_count,
+/* Segments in any order, each with its place. Refuses segments of one run that overlap. */
+NC_MUST_CHECK nacre_status nc_version_create(nc_segment *const *segments, const nc_place *places,
+                                             size_t count, nc_version **ret_version, nacre_error *err);
+/* What follows on `base`: without `remove`, and with `add` in one place. One that is in both moves. Takes time
+ * that grows with the number of segments, and no more. Refuses as nc_version_create. */
+NC_MUST_CHECK nacre_status nc_version_follow(const nc_version *base, nc_segment *const *add, size_t add_count,
+                                             nc_place place, nc_segment *const *remove, size_t remove_count,
                                              nc_version **ret_version, nacre_error *err);
 void nc_version_ref(nc_version *v);
 void nc_version_unref(nc_version *v);

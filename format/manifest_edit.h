@@ -33,7 +33,7 @@ typedef struct nc_segment_record {
   uint8_t last_tag[NC_TAG_BYTES]; /* of the footer frame */
   uint8_t dek_commitment[NC_COMMITMENT_BYTES];
   uint64_t run;   /* runs order by age: a higher run is newer; the segments of one run do not overlap */
-  uint32_t level; /* how often its oldest entries have been merged */
+  uint32_t level; /* 0: as flushed; more: merged, the more the older */
   uint64_t sequence_min, sequence_max, entries;
   nacre_slice smallest, largest; /* keys; point into the decoded bytes */
 } nc_segment_record;

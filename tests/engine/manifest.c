@@ -31,11 +31,9 @@ static void teardown(void) {
 }
 TestSuite(manifest, .init = setup, .fini = teardown);
 
-static nc_segment *named(uint64_t number, uint64_t run, nacre_slice smallest, nacre_slice largest) {
+static nc_segment *named(uint64_t number, nacre_slice smallest, nacre_slice largest) {
   nc_segment_record record = {.number = number,
-                              .run = run,
                               .size = 16384,
-                              .level = 2,
                               .entries = number,
                               .sequence_min = 1,
                               .sequence_max = number + 1,
@@ -63,14 +61,14 @@ static void begin_with(nc_version *version, uint64_t number, uint64_t epoch, uin
 
 static void begin(void) {
   nc_version *empty;
-  must(nc_version_create(NULL, NULL, 0, NULL, 0, &empty, &err));
+  must(nc_version_create(NULL, NULL, 0, &empty, &err));
   begin_with(empty, 1, 1, 1);
   nc_version_unref(empty);
 }
 
 static void commit_segment(uint64_t number) {
-  nc_segment *s = named(number, number, text("a"), text("b"));
-  nc_edit edit = {.add = &s, .add_count = 1, .state = {1000, 5 + number, 1}};
+  nc_segment *s = named(number, text("a"), text("b"));
+  nc_edit edit = {.add = &s, .add_count = 1, .place = {number, 2}, .state = {1000, 5 + number, 1}};
   must(nc_manifest_commit(&manifest, f.shared.env->heap, &edit, &err));
   nc_segment_unref(s);
 }
@@ -107,10 +105,11 @@ Test(manifest, commits_are_applied_in_order) {
   begin();
   commit_segment(10);
   commit_segment(11);
-  nc_segment *old = named(10, 10, text("a"), text("b")), *fresh = named(12, 11, text(""), text("zz"));
+  nc_segment *old = named(10, text("a"), text("b")), *fresh = named(12, text(""), text("zz"));
   nc_log_name log = {.number = 20};
   nc_edit edit = {.add = &fresh,
                   .add_count = 1,
+                  .place = {11, 2},
                   .remove = &old,
                   .remove_count = 1,
                   .add_log = &log,
@@ -142,6 +141,30 @@ Test(manifest, commits_are_applied_in_order) {
   }
 }
 
+/* Removed and added in one edit: the same file, at another place. [M12] */
+Test(manifest, a_segment_moves_in_one_edit) {
+  begin();
+  commit_segment(10);
+  commit_segment(11);
+  nc_segment *moved = named(10, text("a"), text("b"));
+  nc_edit edit = {.add = &moved,
+                  .add_count = 1,
+                  .place = {9, 5},
+                  .remove = &moved,
+                  .remove_count = 1,
+                  .state = {1000, 77, 1}};
+  must(nc_manifest_commit(&manifest, f.shared.env->heap, &edit, &err));
+  nc_segment_unref(moved);
+  read_back();
+  cr_assert_eq(content.segment_count, 2);
+  for (size_t i = 0; i < 2; i++) {
+    const nc_segment_record *s = &content.segments[i];
+    if (s->number == 11) cr_expect(s->run == 11 && s->level == 2);
+    if (s->number == 10)
+      cr_expect(s->run == 9 && s->level == 5 && s->last_tag[15] == 10 && s->dek_commitment[31] == 11);
+  }
+}
+
 /* Keys of 64 KiB fill the snapshot's frames fast; short ones come in thousands. */
 Test(manifest, a_snapshot_of_thousands_of_segments_takes_several_frames) {
   enum { COUNT = 3000, LARGE = 30 };
@@ -155,10 +178,12 @@ Test(manifest, a_snapshot_of_thousands_of_segments_takes_several_frames) {
       memcpy(large, key, 5);
       slice = nc_slice(large, NACRE_KEY_BYTES_MAX);
     }
-    list[i] = named(i + 1, 1, slice, slice);
+    list[i] = named(i + 1, slice, slice);
   }
   nc_version *version;
-  must(nc_version_create(NULL, list, COUNT, NULL, 0, &version, &err));
+  nc_place *places = test_alloc(COUNT * sizeof *places);
+  for (size_t i = 0; i < COUNT; i++) places[i] = (nc_place){1, 6};
+  must(nc_version_create(list, places, COUNT, &version, &err));
   begin_with(version, 5000, 4, 17);
   cr_expect_gt(nc_sealed_writer_frames(manifest.writer), 3);
   read_back();
@@ -170,9 +195,11 @@ Test(manifest, a_snapshot_of_thousands_of_segments_takes_several_frames) {
                             *found = &content.segments[i];
     cr_assert(found->number == wanted->number && nc_slice_equal(found->smallest, wanted->smallest) &&
               nc_slice_equal(found->largest, wanted->largest));
+    cr_assert(found->run == 1 && found->level == 6);
   }
   nc_version_unref(version);
   for (size_t i = 0; i < COUNT; i++) nc_segment_unref(list[i]);
+  free(places);
   free(list);
   free(large);
 }
@@ -286,7 +313,7 @@ Test(manifest, a_current_put_back_after_a_new_manifest_is_not_believed) {
   file_copy(current_path, kept);
   memcpy(first, manifest_path, sizeof first);
   nc_version *empty;
-  must(nc_version_create(NULL, NULL, 0, NULL, 0, &empty, &err));
+  must(nc_version_create(NULL, NULL, 0, &empty, &err));
   begin_with(empty, 2, 2, 2);
   nc_version_unref(empty);
   cr_assert_eq(remove(first), 0);
@@ -408,7 +435,7 @@ Test(manifest, an_authentic_one_is_still_checked_edit_by_edit) {
 /* A key file was put back to an older copy, under a manifest that was made after a later one. [M6] */
 Test(manifest, a_key_file_older_than_the_manifest_knows_is_refused) {
   nc_version *empty;
-  must(nc_version_create(NULL, NULL, 0, NULL, 0, &empty, &err));
+  must(nc_version_create(NULL, NULL, 0, &empty, &err));
   nc_manifest_base base = {.state = {.next_file_number = 2, .key_file_generation = 2},
                            .version = empty,
                            .number = 1,
@@ -507,7 +534,7 @@ Test(manifest, a_current_that_names_another_data_key_is_refused) {
 
 Test(manifest, an_edit_that_would_not_fit_a_frame_calls_for_a_new_manifest) {
   begin();
-  nc_segment *small = named(10, 10, text("a"), text("b"));
+  nc_segment *small = named(10, text("a"), text("b"));
   nc_edit edit = {.add = &small, .add_count = 1};
   cr_expect(nc_manifest_fits(&manifest, &edit));
   nc_segment_unref(small);
@@ -516,7 +543,7 @@ Test(manifest, an_edit_that_would_not_fit_a_frame_calls_for_a_new_manifest) {
   uint8_t *key = test_alloc(NACRE_KEY_BYTES_MAX);
   for (uint64_t i = 0; i < COUNT; i++) {
     key[0] = (uint8_t)i;
-    list[i] = named(i + 1, 1, nc_slice(key, NACRE_KEY_BYTES_MAX), nc_slice(key, NACRE_KEY_BYTES_MAX));
+    list[i] = named(i + 1, nc_slice(key, NACRE_KEY_BYTES_MAX), nc_slice(key, NACRE_KEY_BYTES_MAX));
   }
   edit = (nc_edit){.add = list, .add_count = COUNT};
   cr_expect_not(nc_manifest_fits(&manifest, &edit));

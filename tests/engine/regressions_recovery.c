@@ -245,9 +245,8 @@ static void add_hostile_segment(void) {
   add_entry(w, "a", text("x"));
   add_entry(w, "z", text("x"));
   must(nc_segment_writer_finish(w, &record, &err));
-  record.run = nc_table_new_number(t);
   must(nc_segment_create(&t->home, &record, params.epoch, &segment, &err));
-  nc_change change = {.add = &segment, .add_count = 1};
+  nc_change change = {.add = &segment, .add_count = 1, .place = {.run = nc_table_new_number(t)}};
   must(nc_table_commit(t, &change, &err));
   nc_segment_unref(segment);
   nc_segment_writer_close(w);

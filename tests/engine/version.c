@@ -17,15 +17,17 @@ static void setup(void) { floor_open(&f); }
 static void teardown(void) { floor_close(&f); }
 TestSuite(version, .init = setup, .fini = teardown);
 
-/* A segment that is only named: its file is never opened. */
+enum { SEGMENTS_MAX = 64 };
+static nc_place place_by_number[SEGMENTS_MAX];
+
+/* A segment that is only named: its file is never opened. Its level is its number. */
 static nc_segment *named(uint64_t number, uint64_t run, const char *smallest, const char *largest) {
   nc_segment_record record = {.number = number,
-                              .run = run,
                               .size = 100 * number,
-                              .level = (uint32_t)number,
                               .entries = 1,
                               .smallest = text(smallest),
                               .largest = text(largest)};
+  place_by_number[number] = (nc_place){run, (uint32_t)number};
   return segment_of(&f, &record);
 }
 
@@ -35,9 +37,16 @@ static void release(nc_segment **list, size_t count) {
 
 static uint64_t number_of(const nc_segment *s) { return s == NULL ? 0 : nc_segment_describe(s)->number; }
 
+/* A version of segments where they were said to stand. */
+static nacre_status version_of(nc_segment *const *list, size_t count, nc_version **ret_version) {
+  nc_place places[SEGMENTS_MAX];
+  for (size_t i = 0; i < count; i++) places[i] = place_by_number[number_of(list[i])];
+  return nc_version_create(list, places, count, ret_version, &err);
+}
+
 Test(version, of_nothing_has_no_runs) {
   nc_version *v;
-  must(nc_version_create(NULL, NULL, 0, NULL, 0, &v, &err));
+  must(version_of(NULL, 0, &v));
   cr_expect_eq(v->run_count, 0);
   cr_expect_eq(v->segment_count, 0);
   nc_version_unref(v);
@@ -47,7 +56,7 @@ Test(version, newer_runs_come_first_and_segments_by_key) {
   nc_segment *s[] = {named(1, 5, "m", "p"), named(2, 9, "a", "z"), named(3, 5, "a", "c"),
                      named(4, 7, "b", "b"), named(5, 5, "d", "k")};
   nc_version *v;
-  must(nc_version_create(NULL, s, 5, NULL, 0, &v, &err));
+  must(version_of(s, 5, &v));
   release(s, 5);
   cr_assert_eq(v->run_count, 3);
   cr_expect(v->runs[0].id == 9 && v->runs[1].id == 7 && v->runs[2].id == 5);
@@ -66,10 +75,10 @@ Test(version, a_run_does_not_overlap_itself) { /* [M7] */
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     nc_segment *s[] = {named(1, 5, bad[i][0], bad[i][1]), named(2, 5, bad[i][2], bad[i][3])};
     nc_version *v;
-    must_fail(nc_version_create(NULL, s, 2, NULL, 0, &v, &err), NC_E_SEGMENT_OVERLAP);
+    must_fail(version_of(s, 2, &v), NC_E_SEGMENT_OVERLAP);
     release(s, 2);
     nc_segment *apart[] = {named(1, 5, bad[i][0], bad[i][1]), named(2, 6, bad[i][2], bad[i][3])};
-    must(nc_version_create(NULL, apart, 2, NULL, 0, &v, &err));
+    must(version_of(apart, 2, &v));
     release(apart, 2);
     nc_version_unref(v);
   }
@@ -78,7 +87,7 @@ Test(version, a_run_does_not_overlap_itself) { /* [M7] */
 Test(version, a_prefix_ends_before_what_it_begins) {
   nc_segment *s[] = {named(1, 5, "a", "b"), named(2, 5, "b\x01", "c")};
   nc_version *v;
-  must(nc_version_create(NULL, s, 2, NULL, 0, &v, &err));
+  must(version_of(s, 2, &v));
   release(s, 2);
   nc_version_unref(v);
 }
@@ -86,9 +95,9 @@ Test(version, a_prefix_ends_before_what_it_begins) {
 Test(version, follows_from_another_without_what_is_removed) {
   nc_segment *s[] = {named(1, 5, "a", "b"), named(2, 6, "a", "b"), named(3, 7, "a", "b")};
   nc_version *first, *second;
-  must(nc_version_create(NULL, s, 3, NULL, 0, &first, &err));
+  must(version_of(s, 3, &first));
   nc_segment *merged = named(4, 6, "a", "b");
-  must(nc_version_create(first, &merged, 1, s, 2, &second, &err));
+  must(nc_version_follow(first, &merged, 1, (nc_place){6, 1}, s, 2, &second, &err));
   nc_segment_unref(merged);
   release(s, 3);
   cr_assert_eq(second->run_count, 2);
@@ -99,10 +108,66 @@ Test(version, follows_from_another_without_what_is_removed) {
   nc_version_unref(second);
 }
 
+/* The version's runs as text: "9/2:4,1 5/1:3" is run 9 on level 2 with segments 4 and 1, then run 5. */
+static const char *shape(const nc_version *v) {
+  static char out[400];
+  size_t at = 0;
+  out[0] = '\0';
+  for (size_t r = 0; r < v->run_count; r++) {
+    at += (size_t)snprintf(out + at, sizeof out - at, "%s%llu/%u:", r == 0 ? "" : " ",
+                           (unsigned long long)v->runs[r].id, v->runs[r].level);
+    for (size_t i = 0; i < v->runs[r].count; i++) {
+      at += (size_t)snprintf(out + at, sizeof out - at, "%s%llu", i == 0 ? "" : ",",
+                             (unsigned long long)number_of(v->runs[r].segments[i]));
+    }
+  }
+  return out;
+}
+
+Test(version, a_segment_moves_to_another_run) {
+  nc_segment *s[] = {named(1, 9, "a", "b"), named(2, 9, "f", "g"), named(3, 5, "c", "d")};
+  nc_version *v;
+  must(version_of(s, 3, &v));
+  static const struct {
+    size_t moved;
+    nc_place to;
+    const char *shape;
+  } steps[] = {{0, {5, 3}, "9/2:2 5/3:1,3"},
+               {1, {7, 2}, "7/2:2 5/3:1,3"}, /* the run that it leaves is gone */
+               {1, {5, 3}, "5/3:1,3,2"},
+               {2, {4, 4}, "5/3:1,2 4/4:3"}, /* behind all others */
+               {2, {6, 4}, "6/4:3 5/3:1,2"}};
+  for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+    nc_version *next;
+    nc_segment *moved = s[steps[i].moved];
+    must(nc_version_follow(v, &moved, 1, steps[i].to, &moved, 1, &next, &err));
+    cr_expect_str_eq(shape(next), steps[i].shape);
+    cr_expect_eq(next->segment_count, 3);
+    nc_version_unref(v);
+    v = next;
+  }
+  nc_segment *both[] = {s[1], s[0]}; /* in any order, within their own run */
+  nc_version *next;
+  must(nc_version_follow(v, both, 2, (nc_place){5, 1}, both, 2, &next, &err));
+  cr_expect_str_eq(shape(next), "6/4:3 5/1:1,2");
+  release(s, 3);
+  nc_version_unref(v);
+  nc_version_unref(next);
+}
+
+Test(version, a_segment_does_not_move_onto_another) { /* [M7] */
+  nc_segment *s[] = {named(1, 9, "a", "c"), named(2, 5, "c", "d"), named(3, 5, "f", "g")};
+  nc_version *v, *next;
+  must(version_of(s, 3, &v));
+  must_fail(nc_version_follow(v, &s[0], 1, (nc_place){5, 1}, &s[0], 1, &next, &err), NC_E_SEGMENT_OVERLAP);
+  release(s, 3);
+  nc_version_unref(v);
+}
+
 Test(version, finds_the_one_segment_that_may_hold_a_key) {
   nc_segment *s[] = {named(1, 5, "b", "d"), named(2, 5, "f", "f"), named(3, 5, "h", "k")};
   nc_version *v;
-  must(nc_version_create(NULL, s, 3, NULL, 0, &v, &err));
+  must(version_of(s, 3, &v));
   release(s, 3);
   static const struct {
     const char *key;
@@ -119,7 +184,7 @@ Test(version, finds_the_one_segment_that_may_hold_a_key) {
 Test(version, finds_the_empty_key) {
   nc_segment *s = named(1, 5, "", "");
   nc_version *v;
-  must(nc_version_create(NULL, &s, 1, NULL, 0, &v, &err));
+  must(version_of(&s, 1, &v));
   nc_segment_unref(s);
   cr_expect_eq(number_of(nc_run_find(&v->runs[0], text(""))), 1);
   cr_expect_eq(number_of(nc_run_find(&v->runs[0], text("a"))), 0);
@@ -141,12 +206,12 @@ static nc_version *cut(const entry_list *list) {
     params.number = i + 1;
     nc_segment_record record;
     segment_write(&f, &params, &part, &record);
-    record.run = 3;
+    place_by_number[i + 1] = (nc_place){3, 1};
     pieces[i] = segment_of(&f, &record);
     from = to;
   }
   nc_version *v;
-  must(nc_version_create(NULL, pieces, PIECES, NULL, 0, &v, &err));
+  must(version_of(pieces, PIECES, &v));
   release(pieces, PIECES);
   return v;
 }
