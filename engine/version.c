@@ -61,7 +61,7 @@ static nacre_status check_run(const nc_run *run, nacre_error *err) {
   for (size_t i = 1; i < run->count; i++) {
     const nc_segment_record *left = nc_segment_describe(run->segments[i - 1]);
     const nc_segment_record *right = nc_segment_describe(run->segments[i]);
-    if (nc_slice_compare(left->largest, right->smallest) >= 0) {
+    if (!nc_segment_ends_before(left, right->smallest)) {
       /* [M7] */
       return nc_fail(err, NC_E_SEGMENT_OVERLAP, "segments %llu and %llu", (unsigned long long)left->number,
                      (unsigned long long)right->number);
@@ -178,12 +178,12 @@ void nc_version_unref(nc_version *v) {
   free(v);
 }
 
-/* Index of the first segment whose largest key is at or after `key`; count when all end before it. */
+/* Index of the first segment that does not end before `key`; count when all do. */
 static size_t first_reaching(const nc_run *run, nacre_slice key) {
   size_t low = 0, high = run->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (nc_slice_compare(nc_segment_describe(run->segments[middle])->largest, key) < 0) {
+    if (nc_segment_ends_before(nc_segment_describe(run->segments[middle]), key)) {
       low = middle + 1;
     } else {
       high = middle;
@@ -230,28 +230,43 @@ static nacre_status enter(run_cursor *c, size_t at, nacre_error *err) {
   return nc_segment_cursor(c->run->segments[at], c->no_cache_fill, &c->inside, err);
 }
 
+/* A segment that holds nothing but range deletes has no entries: it is passed. */
+static nacre_status first_from(run_cursor *c, nacre_error *err) {
+  while (!c->inside->valid && c->at + 1 < c->run->count) {
+    NC_TRY(enter(c, c->at + 1, err));
+    NC_TRY(nc_cursor_first(c->inside, err));
+  }
+  return NACRE_OK;
+}
+
+static nacre_status last_from(run_cursor *c, nacre_error *err) {
+  while (!c->inside->valid && c->at > 0) {
+    NC_TRY(enter(c, c->at - 1, err));
+    NC_TRY(nc_cursor_last(c->inside, err));
+  }
+  return NACRE_OK;
+}
+
 static nacre_status move_first(run_cursor *c, nacre_error *err) {
   NC_TRY(enter(c, 0, err));
-  return nc_cursor_first(c->inside, err);
+  NC_TRY(nc_cursor_first(c->inside, err));
+  return first_from(c, err);
 }
 
 static nacre_status move_last(run_cursor *c, nacre_error *err) {
   NC_TRY(enter(c, c->run->count - 1, err));
-  return nc_cursor_last(c->inside, err);
+  NC_TRY(nc_cursor_last(c->inside, err));
+  return last_from(c, err);
 }
 
 static nacre_status move_next(run_cursor *c, nacre_error *err) {
   NC_TRY(nc_cursor_next(c->inside, err));
-  if (c->inside->valid || c->at + 1 == c->run->count) return NACRE_OK;
-  NC_TRY(enter(c, c->at + 1, err));
-  return nc_cursor_first(c->inside, err);
+  return first_from(c, err);
 }
 
 static nacre_status move_prev(run_cursor *c, nacre_error *err) {
   NC_TRY(nc_cursor_prev(c->inside, err));
-  if (c->inside->valid || c->at == 0) return NACRE_OK;
-  NC_TRY(enter(c, c->at - 1, err));
-  return nc_cursor_last(c->inside, err);
+  return last_from(c, err);
 }
 
 static nacre_status move_seek(run_cursor *c, nacre_slice key, uint64_t sequence, nacre_error *err) {
@@ -262,10 +277,7 @@ static nacre_status move_seek(run_cursor *c, nacre_slice key, uint64_t sequence,
   }
   NC_TRY(enter(c, at, err));
   NC_TRY(nc_cursor_seek(c->inside, key, sequence, err));
-  if (c->inside->valid || at + 1 == c->run->count) return NACRE_OK;
-  /* The segment ends with newer versions of `key` only. */
-  NC_TRY(enter(c, at + 1, err));
-  return nc_cursor_first(c->inside, err);
+  return first_from(c, err); /* the segment may end with newer versions of `key`, or with range deletes */
 }
 
 static nacre_status cursor_first(nc_cursor *base, nacre_error *err) {

@@ -6,14 +6,23 @@
 
 #include <assert.h>
 
-static bool kind_known(uint8_t kind) { return kind == NC_KIND_PUT || kind == NC_KIND_DELETE; }
+static bool kind_known(uint8_t kind) { return kind >= NC_KIND_PUT && kind <= NC_KIND_RANGE_DELETE; }
+static bool has_value(uint8_t kind) { return kind != NC_KIND_DELETE; }
+
+/* The end of a range is a key, and behind its beginning. [L3, P5] */
+static bool range_sound(const nc_entry *entry) {
+  return entry->kind != NC_KIND_RANGE_DELETE ||
+         (entry->value.size <= NACRE_KEY_BYTES_MAX && nc_slice_compare(entry->key, entry->value) < 0);
+}
 
 nacre_status nc_operation_size(nc_kind kind, nacre_slice key, nacre_slice value, size_t *ret_size,
                                nacre_error *err) {
   assert(kind_known((uint8_t)kind));
   if (key.size > NACRE_KEY_BYTES_MAX) return nc_fail(err, NC_E_KEY_TOO_LARGE, "%zu bytes", key.size);
+  if (kind == NC_KIND_RANGE_DELETE && value.size > NACRE_KEY_BYTES_MAX)
+    return nc_fail(err, NC_E_KEY_TOO_LARGE, "%zu bytes", value.size);
   size_t size = 1 + nc_varint_size(key.size) + key.size;
-  if (kind == NC_KIND_PUT) {
+  if (has_value((uint8_t)kind)) {
     size += nc_varint_size(value.size);
     if (value.size > NACRE_BATCH_BYTES_MAX)
       return nc_fail(err, NC_E_BATCH_TOO_LARGE, "a value of %zu bytes", value.size);
@@ -29,10 +38,10 @@ size_t nc_operation_encode(nc_kind kind, nacre_slice key, nacre_slice value, uin
   size_t n = 0;
   out[n++] = (uint8_t)kind;
   n += nc_put_varint(out + n, key.size);
-  if (kind == NC_KIND_PUT) n += nc_put_varint(out + n, value.size);
+  if (has_value((uint8_t)kind)) n += nc_put_varint(out + n, value.size);
   if (key.size != 0) memcpy(out + n, key.data, key.size);
   n += key.size;
-  if (kind != NC_KIND_PUT || value.size == 0) return n;
+  if (!has_value((uint8_t)kind) || value.size == 0) return n;
   memcpy(out + n, value.data, value.size);
   return n + value.size;
 }
@@ -50,13 +59,13 @@ nacre_status nc_batch_read(nc_batch_reader *r, nc_entry *ret_entry, bool *ret_mo
   /* [L3] */
   if (!bytes->failed && !kind_known(kind)) return nc_fail_at(err, NC_E_BATCH_KIND, at, "kind %u", kind);
   uint64_t key_size = nc_read_varint(bytes);
-  uint64_t value_size = kind == NC_KIND_PUT ? nc_read_varint(bytes) : 0;
+  uint64_t value_size = has_value(kind) ? nc_read_varint(bytes) : 0;
   if (bytes->failed || key_size > NACRE_KEY_BYTES_MAX || value_size > nc_reader_left(bytes)) /* [P5] */
     return nc_fail_at(err, NC_E_BATCH_SHAPE, at, NULL);
   nc_entry entry = {.kind = (nc_kind)kind};
   entry.key = nc_read_bytes(bytes, (size_t)key_size);
   entry.value = nc_read_bytes(bytes, (size_t)value_size);
-  if (bytes->failed) return nc_fail_at(err, NC_E_BATCH_SHAPE, at, NULL);
+  if (bytes->failed || !range_sound(&entry)) return nc_fail_at(err, NC_E_BATCH_SHAPE, at, NULL);
   r->seen++;
   *ret_entry = entry;
   *ret_more = true;

@@ -8,7 +8,12 @@
 
 #include "slice.h"
 
-typedef enum nc_kind { NC_KIND_PUT = 1, NC_KIND_DELETE = 2 } nc_kind; /* at most 7: three bits on disk */
+typedef enum nc_kind { /* at most 7: three bits on disk */
+                       NC_KIND_PUT = 1,
+                       NC_KIND_DELETE = 2,
+                       NC_KIND_RANGE_DELETE =
+                           3 /* in logs only: of all keys from `key` to before `value` (format/ranges.h) */
+} nc_kind;
 #define NC_SEQUENCE_MAX ((uint64_t)1 << 56)
 
 typedef struct nc_entry {

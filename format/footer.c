@@ -97,6 +97,11 @@ size_t nc_properties_encode(const nc_properties *p, void *out, size_t capacity) 
   nc_write_u64(&w, p->filter_seed);
   nc_write_u8(&w, (uint8_t)p->filter_probes);
   nc_write_u64(&w, p->created_ms);
+  if (p->range_deletes != 0) {
+    uint8_t handle[NC_HANDLE_VARINT_BYTES_MAX];
+    nc_write_varint(&w, p->range_deletes);
+    nc_write_bytes(&w, handle, nc_handle_encode(p->ranges, handle));
+  }
   return w.failed ? 0 : w.size;
 }
 
@@ -105,11 +110,20 @@ static bool properties_sound(const nc_properties *p) { /* [S3, P5, P6] */
               nc_slice_compare(p->smallest, p->largest) <= 0;
   bool sequences =
       p->sequence_min >= 1 && p->sequence_min <= p->sequence_max && p->sequence_max <= NC_SEQUENCE_MAX;
-  bool counts =
-      p->entries >= 1 && p->deletes <= p->entries && p->data_blocks >= 1 && p->data_blocks <= p->entries;
+  bool counts = p->entries + p->range_deletes >= 1 && p->deletes <= p->entries &&
+                (p->data_blocks == 0) == (p->entries == 0) && p->data_blocks <= p->entries;
   bool filter = p->filter_lines == 0 ? p->filter_probes == 0
                                      : p->filter_probes >= 1 && p->filter_probes <= FILTER_PROBES_MAX;
   return keys && sequences && counts && filter;
+}
+
+/* Left out when there are none. Whether the handle lies within the file is for whoever follows it to check. */
+static bool read_ranges(nc_reader *r, nc_properties *p) {
+  if (nc_reader_done(r)) return true;
+  p->range_deletes = nc_read_varint(r);
+  nacre_slice handle = nc_read_bytes(r, nc_reader_left(r));
+  return !r->failed && p->range_deletes != 0 && p->range_deletes <= NC_FRAME_BYTES_MAX &&
+         nc_handle_decode(handle, &p->ranges, NULL) == NACRE_OK;
 }
 
 nacre_status nc_properties_decode(nacre_slice bytes, nc_properties *ret_properties, nacre_error *err) {
@@ -128,7 +142,8 @@ nacre_status nc_properties_decode(nacre_slice bytes, nc_properties *ret_properti
   p.filter_seed = nc_read_u64(&r);
   p.filter_probes = nc_read_u8(&r);
   p.created_ms = nc_read_u64(&r);
-  if (!nc_reader_done(&r) || !properties_sound(&p)) return nc_fail(err, NC_E_PROPERTIES_SHAPE, NULL);
+  if (!read_ranges(&r, &p) || !nc_reader_done(&r) || !properties_sound(&p))
+    return nc_fail(err, NC_E_PROPERTIES_SHAPE, NULL);
   *ret_properties = p;
   return NACRE_OK;
 }

@@ -32,12 +32,14 @@ NC_MUST_CHECK nacre_status nc_footer_decode(nacre_slice bytes, uint64_t file_siz
 typedef struct nc_properties {
   nacre_slice smallest, largest; /* keys; point into the decoded bytes */
   uint64_t sequence_min, sequence_max;
-  uint64_t entries, deletes;       /* deletes are counted in entries too */
+  uint64_t entries, deletes;       /* deletes are counted in entries too, range deletes are not */
   uint64_t key_bytes, value_bytes; /* before prefix sharing and compression */
   uint64_t data_blocks;
   uint64_t filter_lines, filter_seed;
   uint32_t filter_probes;
-  uint64_t created_ms; /* since 1970-01-01 UTC */
+  uint64_t created_ms;    /* since 1970-01-01 UTC */
+  uint64_t range_deletes; /* each fragment counts once a sequence */
+  nc_handle ranges;       /* the frame that holds them; zero: none */
 } nc_properties;
 
 #define NC_PROPERTIES_BYTES_MAX (2 * NACRE_KEY_BYTES_MAX + 256)

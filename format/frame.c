@@ -37,6 +37,8 @@ const char *nc_frame_type_name(uint8_t type) {
       return "properties";
     case NC_FRAME_FOOTER:
       return "footer";
+    case NC_FRAME_RANGES:
+      return "ranges";
     case NC_FRAME_EDIT:
       return "edit";
     default:
@@ -46,13 +48,13 @@ const char *nc_frame_type_name(uint8_t type) {
 
 static bool type_known(uint8_t type) {
   return (type >= NC_FRAME_LOG_START && type <= NC_FRAME_LOG_FINAL) ||
-         (type >= NC_FRAME_DATA && type <= NC_FRAME_FOOTER) || type == NC_FRAME_EDIT;
+         (type >= NC_FRAME_DATA && type <= NC_FRAME_RANGES) || type == NC_FRAME_EDIT;
 }
 
 bool nc_frame_type_belongs(uint8_t frame_type, uint8_t file_type) {
   if (!type_known(frame_type)) return false;
   if (frame_type <= NC_FRAME_LOG_FINAL) return file_type == NC_FILE_LOG;
-  if (frame_type <= NC_FRAME_FOOTER) return file_type == NC_FILE_SEGMENT;
+  if (frame_type <= NC_FRAME_RANGES) return file_type == NC_FILE_SEGMENT;
   return file_type == NC_FILE_MANIFEST;
 }
 

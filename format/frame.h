@@ -43,6 +43,7 @@ typedef enum nc_frame_type {
   NC_FRAME_INDEX = 18,
   NC_FRAME_PROPERTIES = 19,
   NC_FRAME_FOOTER = 20,
+  NC_FRAME_RANGES = 21,
   NC_FRAME_EDIT = 32
 } nc_frame_type;
 const char *nc_frame_type_name(uint8_t type); /* "log group", "data", ...; "unknown" */

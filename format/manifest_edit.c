@@ -53,6 +53,7 @@ void nc_edit_add_segment(nc_writer *w, const nc_segment_record *segment) {
   nc_write_varint(w, segment->entries);
   nc_write_string(w, segment->smallest);
   nc_write_string(w, segment->largest);
+  if (segment->flags != 0) nc_write_varint(w, segment->flags);
   end_record(w, fields);
 }
 
@@ -103,7 +104,18 @@ static bool segment_sound(const nc_segment_record *s) {
       s->sequence_min >= 1 && s->sequence_min <= s->sequence_max && s->sequence_max <= NC_SEQUENCE_MAX;
   bool keys = s->smallest.size <= NACRE_KEY_BYTES_MAX && s->largest.size <= NACRE_KEY_BYTES_MAX &&
               nc_slice_compare(s->smallest, s->largest) <= 0;
-  return file && sequences && keys && s->entries != 0;
+  bool excluded = (s->flags & NC_SEGMENT_LARGEST_EXCLUDED) != 0;
+  bool ranges =
+      !excluded || ((s->flags & NC_SEGMENT_HOLDS_RANGES) != 0 && !nc_slice_equal(s->smallest, s->largest));
+  return file && sequences && keys && ranges && s->entries != 0;
+}
+
+/* Left out when no flag is set. */
+static bool read_flags(nc_reader *r, nc_segment_record *s) {
+  if (nc_reader_done(r)) return true;
+  uint64_t flags = nc_read_varint(r);
+  s->flags = (uint32_t)flags;
+  return flags != 0 && (flags & ~(uint64_t)NC_SEGMENT_FLAGS_KNOWN) == 0;
 }
 
 static bool read_segment(nc_reader *r, nc_segment_record *s) {
@@ -121,7 +133,7 @@ static bool read_segment(nc_reader *r, nc_segment_record *s) {
   s->entries = nc_read_varint(r);
   s->smallest = nc_read_string(r);
   s->largest = nc_read_string(r);
-  return level <= UINT32_MAX && segment_sound(s);
+  return read_flags(r, s) && level <= UINT32_MAX && segment_sound(s);
 }
 
 static bool read_log(nc_reader *r, nc_log_name *log) {

@@ -25,6 +25,14 @@ typedef enum nc_edit_tag {
   NC_EDIT_LOG_DROP = 5
 } nc_edit_tag;
 
+/* What a reader must know of a segment before it looks into it. A bit that is not known is refused. */
+enum {
+  NC_SEGMENT_LARGEST_EXCLUDED =
+      1,                       /* `largest` is where a range delete ends: no key of the segment is as large */
+  NC_SEGMENT_HOLDS_RANGES = 2, /* it has range deletes */
+  NC_SEGMENT_FLAGS_KNOWN = NC_SEGMENT_LARGEST_EXCLUDED | NC_SEGMENT_HOLDS_RANGES
+};
+
 /* Binds a finished file to its name: anything else in its place is refused. */
 typedef struct nc_segment_record {
   uint64_t number;
@@ -34,9 +42,17 @@ typedef struct nc_segment_record {
   uint8_t dek_commitment[NC_COMMITMENT_BYTES];
   uint64_t run;   /* runs order by age: a higher run is newer; the segments of one run do not overlap */
   uint32_t level; /* 0: as flushed; more: merged, the more the older */
-  uint64_t sequence_min, sequence_max, entries;
-  nacre_slice smallest, largest; /* keys; point into the decoded bytes */
+  uint64_t sequence_min, sequence_max;
+  uint64_t entries;              /* range deletes included */
+  nacre_slice smallest, largest; /* keys, range deletes' included; point into the decoded bytes */
+  uint32_t flags;
 } nc_segment_record;
+
+/* Whether everything in a segment comes before `key`. */
+static inline bool nc_segment_ends_before(const nc_segment_record *s, nacre_slice key) {
+  int order = nc_slice_compare(s->largest, key);
+  return order < 0 || (order == 0 && (s->flags & NC_SEGMENT_LARGEST_EXCLUDED) != 0);
+}
 
 typedef struct nc_log_name {
   uint64_t number;

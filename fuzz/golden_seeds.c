@@ -119,6 +119,9 @@ static void keep_plaintext(nc_frame_type type, nacre_slice plaintext, uint64_t f
     case NC_FRAME_EDIT:
       keep("manifest_edit", "edit", plaintext);
       break;
+    case NC_FRAME_RANGES:
+      keep("ranges", "ranges", plaintext);
+      break;
     case NC_FRAME_FILTER: /* means nothing without the properties */
       break;
   }

@@ -22,6 +22,7 @@
 #include "keyring.h"
 #include "log_record.h"
 #include "manifest_edit.h"
+#include "ranges.h"
 #include "seed.h"
 
 enum { FIELD_BYTES = 208 };
@@ -258,15 +259,27 @@ static void make_properties(seed_place *place) {
                               .value_bytes = 9000,
                               .data_blocks = 4,
                               .created_ms = 1700000000000};
-  static const char *const names[] = {"plain", "filter"};
-  for (size_t i = 0; i < 2; i++) {
+  static const char *const names[] = {"plain", "filter", "ranges"};
+  for (size_t i = 0; i < 3; i++) {
     uint8_t bytes[256];
     size_t size = nc_properties_encode(&properties, bytes, sizeof bytes);
     seed(place, "properties", names[i], nc_slice(bytes, size));
     properties.filter_lines = 4;
     properties.filter_probes = 6;
     properties.filter_seed = 0x0123456789ABCDEF;
+    properties.range_deletes = i == 0 ? 0 : 5;
+    properties.ranges = (nc_handle){16384, 96};
   }
+}
+
+static void make_ranges(seed_place *place) {
+  uint8_t bytes[256];
+  uint64_t sequences[] = {NC_SEQUENCE_MAX, 70, 9, 1};
+  nc_writer w = nc_writer_over(bytes, sizeof bytes);
+  nc_ranges_write(&w, text(""), text("conch"), sequences, 4);
+  nc_ranges_write(&w, text("conch"), text("cowrie"), sequences + 2, 1);
+  nc_ranges_write(&w, text("nautilus"), text("nautilus/2"), sequences + 1, 3);
+  seed(place, "ranges", "three", written(&w));
 }
 
 /* --- logs and manifests --------------------------------------------------------------------------------- */
@@ -300,6 +313,8 @@ static void make_log(seed_place *place) {
   size += nc_operation_encode(NC_KIND_PUT, text("key"), text("value"), bytes + size);
   seed(place, "log_record", "last_group", nc_slice(bytes, size));
   seed(place, "batch", "three", nc_slice(bytes, put_operations(bytes)));
+  seed(place, "batch", "range",
+       nc_slice(bytes, nc_operation_encode(NC_KIND_RANGE_DELETE, text("from"), text("to"), bytes)));
 }
 
 static void make_manifest(seed_place *place) {
@@ -334,6 +349,11 @@ static void make_manifest(seed_place *place) {
   nc_edit_begin(&w, UINT64_MAX, 0);
   nc_edit_add_segment(&w, &segment);
   seed(place, "manifest_edit", "limits", written(&w));
+  segment.flags = NC_SEGMENT_LARGEST_EXCLUDED | NC_SEGMENT_HOLDS_RANGES;
+  w = nc_writer_over(bytes, sizeof bytes);
+  nc_edit_begin(&w, 301, 0);
+  nc_edit_add_segment(&w, &segment);
+  seed(place, "manifest_edit", "ranges", written(&w));
 }
 
 /* --- keys ----------------------------------------------------------------------------------------------- */
@@ -439,10 +459,10 @@ static void make_keyring(seed_place *place) {
 
 int main(int argc, char **argv) {
   seed_place place = seed_begin(argc, argv);
-  static void (*const makers[])(seed_place *) = {make_coding,     make_compress,  make_header,   make_frame,
-                                                 make_block,      make_index,     make_filter,   make_footer,
-                                                 make_properties, make_log,       make_manifest, make_current,
-                                                 make_key_file,   make_catalogue, make_keyring};
+  static void (*const makers[])(seed_place *) = {
+      make_coding,  make_compress, make_header,     make_frame,  make_block, make_index,
+      make_filter,  make_footer,   make_properties, make_ranges, make_log,   make_manifest,
+      make_current, make_key_file, make_catalogue,  make_keyring};
   for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) makers[i](&place);
   return seed_end(&place);
 }

@@ -33,7 +33,7 @@ nacre_status tool_dump_log(dump *d, uint8_t type, nacre_slice plaintext, nacre_e
 nacre_status tool_dump_manifest(dump *d, nacre_slice plaintext, nacre_error *err);
 
 void tool_emit_uuid(emit *e, const char *name, const nc_uuid *uuid);
-/* One put or delete, as an item of "entries". */
+/* One put, delete or range delete, as an item of "entries". */
 void tool_dump_entry(dump *d, const nc_entry *entry);
 
 #endif

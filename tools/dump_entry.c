@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * dump_entry: one put or delete, of a block or of a log. The catalogue's are records about tables, shown as
+ * dump_entry: one put, delete or range delete, of a block or of a log. The catalogue's are records about tables, shown as
  * such; one that is none is shown as the bytes that it is.
  */
 #include "catalogue_record.h"
@@ -18,6 +18,8 @@ static const char *kind_name(nc_kind kind) {
       return "put";
     case NC_KIND_DELETE:
       return "delete";
+    case NC_KIND_RANGE_DELETE:
+      return "range delete";
   }
   return "unknown";
 }
@@ -59,6 +61,7 @@ void tool_dump_entry(dump *d, const nc_entry *entry) {
   if (!d->catalogue || !show_catalogue_record(&d->emit, entry)) {
     tool_emit_bytes(&d->emit, "key", entry->key);
     if (entry->kind == NC_KIND_PUT) tool_emit_bytes(&d->emit, "value", entry->value);
+    if (entry->kind == NC_KIND_RANGE_DELETE) tool_emit_bytes(&d->emit, "to_excluded", entry->value);
   }
   tool_emit_end(&d->emit);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * dump_segment: what the frames of a segment say: data and index blocks, filter, properties, footer.
+ * dump_segment: what the frames of a segment say: data and index blocks, filter, range deletes, properties,
+ * footer.
  */
 #include "block.h"
 #include "dump.h"
 #include "footer.h"
 #include "index.h"
+#include "ranges.h"
 
 static void emit_handle(emit *e, const char *offset_name, const char *size_name, nc_handle handle) {
   tool_emit_number(e, offset_name, handle.offset);
@@ -42,7 +44,33 @@ static nacre_status show_properties(dump *d, nacre_slice plaintext, nacre_error 
   tool_emit_number(&d->emit, "filter_lines", p.filter_lines);
   tool_emit_number(&d->emit, "filter_probes", p.filter_probes);
   tool_emit_number(&d->emit, "created_unix_ms", p.created_ms);
+  if (p.range_deletes == 0) return NACRE_OK;
+  tool_emit_number(&d->emit, "range_delete_count", p.range_deletes);
+  emit_handle(&d->emit, "ranges_offset", "ranges_frame_bytes", p.ranges);
   return NACRE_OK;
+}
+
+/* A fragment is shown once for each of its sequences, as the range deletes that it is part of. */
+static nacre_status show_ranges(dump *d, nacre_slice plaintext, nacre_error *err) {
+  uint64_t fragments, sequences;
+  nc_ranges_reader r;
+  nc_ranges_fragment f;
+  bool more;
+  NC_TRY(nc_ranges_check(plaintext, &fragments, &sequences, err));
+  tool_emit_number(&d->emit, "fragment_count", fragments);
+  tool_emit_number(&d->emit, "range_delete_count", sequences);
+  if (!d->o->entries) return NACRE_OK;
+  nc_ranges_read_begin(&r, plaintext);
+  for (;;) {
+    NC_TRY(nc_ranges_read(&r, &f, &more, err));
+    if (!more) return NACRE_OK;
+    nc_entry entry = {.key = f.from, .kind = NC_KIND_RANGE_DELETE, .value = f.to};
+    size_t at = 0;
+    for (uint64_t i = 0; i < f.count; i++) {
+      entry.sequence = nc_ranges_sequence(&f, &at);
+      tool_dump_entry(d, &entry);
+    }
+  }
 }
 
 static const char *method_name(nacre_slice packed) {
@@ -117,6 +145,7 @@ nacre_status tool_dump_segment(dump *d, const walk *w, uint8_t type, nacre_slice
   if (type == NC_FRAME_FOOTER) return show_footer(d, w, plaintext, err);
   if (type == NC_FRAME_PROPERTIES) return show_properties(d, plaintext, err);
   if (type == NC_FRAME_DATA || type == NC_FRAME_INDEX) return show_block(d, type, plaintext, err);
+  if (type == NC_FRAME_RANGES) return show_ranges(d, plaintext, err);
   if (type == NC_FRAME_FILTER) tool_emit_number(&d->emit, "lines", plaintext.size / 64);
   return NACRE_OK;
 }

@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import sealed
 from blocks import Entry
-from primitives import DELETE, KEY_MAX, PUT, SEQUENCE_MAX, Cursor
+from primitives import DELETE, KEY_MAX, PUT, RANGE_DELETE, SEQUENCE_MAX, Cursor
 from refusal import Refused, corrupt, demand
 
 START, GROUP, MARK, FINAL = 1, 2, 3, 4
@@ -19,11 +19,15 @@ def decode_operations(cursor, first, count):
     entries = []
     while cursor.left():
         kind = cursor.u8()
-        demand(kind in (PUT, DELETE), cursor.where, 'unknown kind of operation')
+        demand(kind in (PUT, DELETE, RANGE_DELETE), cursor.where, 'unknown kind of operation')
         key_size = cursor.varint()
         demand(key_size <= KEY_MAX, cursor.where, 'a key is too long')
-        value_size = cursor.varint() if kind == PUT else 0
-        entries.append(Entry(cursor.take(key_size), first + len(entries), kind, cursor.take(value_size)))
+        value_size = cursor.varint() if kind != DELETE else 0
+        entry = Entry(cursor.take(key_size), first + len(entries), kind, cursor.take(value_size))
+        if kind == RANGE_DELETE:
+            demand(entry.key < entry.value, cursor.where, 'a range delete of nothing')
+            demand(len(entry.value) <= KEY_MAX, cursor.where, 'a key is too long')
+        entries.append(entry)
     demand(len(entries) == count, cursor.where, 'operations are not as many as the group says')
     return entries
 

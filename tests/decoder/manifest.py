@@ -11,12 +11,13 @@ from refusal import Refused, corrupt, demand
 CURRENT_MAGIC = bytes.fromhex('894e414343550d0a')
 EDIT = 32
 IN_SNAPSHOT, SNAPSHOT_END = 1, 2
+LARGEST_EXCLUDED, HOLDS_RANGES = 1, 2
 STATE, SEGMENT_ADDED, SEGMENT_REMOVED, LOG_ADDED, LOG_DROPPED = 1, 2, 3, 4, 5
 
 Current = namedtuple('Current', 'table manifest number epoch commitment kek_id minimum_version')
 State = namedtuple('State', 'next_file last_sequence key_generation')
 SegmentNamed = namedtuple('SegmentNamed', 'number uuid origin length tag commitment run level '
-                          'smallest_sequence largest_sequence entries smallest_key largest_key')
+                          'smallest_sequence largest_sequence entries smallest_key largest_key flags')
 LogNamed = namedtuple('LogNamed', 'number uuid commitment commit')
 
 
@@ -135,7 +136,9 @@ class Manifest:
         for run in runs.values():
             run.sort(key=lambda named: named.smallest_key)
             for before, after in zip(run, run[1:]):
-                demand(before.largest_key < after.smallest_key, name, 'segments of one run overlap')
+                demand(before.largest_key < after.smallest_key
+                       or (before.flags & LARGEST_EXCLUDED and before.largest_key == after.smallest_key),
+                       name, 'segments of one run overlap')
 
     def check_vouched(self, commit, where):
         """A file that knows of a later commit proves that the manifest was cut, or is an old one."""
@@ -143,15 +146,23 @@ class Manifest:
                'it vouches for a later commit than the manifest has', 'rolled back')
 
 
+def decode_flags(fields):
+    if not fields.left():
+        return 0
+    flags = fields.varint()
+    demand(flags in (HOLDS_RANGES, LARGEST_EXCLUDED | HOLDS_RANGES), fields.where, 'unknown flags of a segment')
+    return flags
+
+
 def decode_segment(fields):
     named = SegmentNamed(fields.varint(), fields.take(16), fields.take(16), fields.varint(), fields.take(16),
                          fields.take(32), *(fields.varint() for _ in range(5)), fields.string(),
-                         fields.string())
+                         fields.string(), decode_flags(fields))
     where = fields.where
     demand(named.length > sealed.START and named.length % 16 == 0, where, 'an impossible length of a segment')
     demand(1 <= named.smallest_sequence <= named.largest_sequence <= SEQUENCE_MAX, where,
            'the sequence range is out of order')
     demand(named.entries >= 1, where, 'a segment without entries')
-    demand(named.smallest_key <= named.largest_key and len(named.largest_key) <= KEY_MAX
+    demand(named.smallest_key + b'\0' * (named.flags & LARGEST_EXCLUDED) <= named.largest_key and len(named.largest_key) <= KEY_MAX
            and len(named.smallest_key) <= KEY_MAX, where, 'the key range is out of order, or a key too long')
     return named

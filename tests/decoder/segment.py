@@ -4,19 +4,21 @@
 from collections import namedtuple
 
 import bloom
-from blocks import decode_block, decode_handle, order
+from blocks import Entry, decode_block, decode_handle, order
 from packing import unpack
-from primitives import DELETE, SEQUENCE_MAX, Cursor
+from primitives import DELETE, KEY_MAX, RANGE_DELETE, SEQUENCE_MAX, Cursor
 from refusal import demand
 from sealed import START
 
-DATA, FILTER, INDEX, PROPERTIES, FOOTER = 16, 17, 18, 19, 20
+DATA, FILTER, INDEX, PROPERTIES, FOOTER, RANGES = 16, 17, 18, 19, 20, 21
+# How frames stand in a segment, the footer behind them.
+PLACES = (DATA, FILTER, INDEX, RANGES, PROPERTIES)
 FOOTER_SIZE = 128
 
 Footer = namedtuple('Footer', 'length frames properties_at properties_size levels root_at root_size '
                     'filter_frames filter_at manifest commit')
 Properties = namedtuple('Properties', 'smallest_key largest_key smallest_sequence largest_sequence entries '
-                        'deletes key_bytes value_bytes data_frames lines seed probes created')
+                        'deletes key_bytes value_bytes data_frames lines seed probes created range_deletes ranges')
 
 
 def decode_footer(file):
@@ -42,12 +44,17 @@ def decode_properties(plain, where):
     cursor = Cursor(plain, where)
     smallest, largest = cursor.string(), cursor.string()
     numbers = [cursor.varint() for _ in range(8)]
-    properties = Properties(smallest, largest, *numbers, cursor.u64(), cursor.u8(), cursor.u64())
+    fixed = cursor.u64(), cursor.u8(), cursor.u64()
+    ranges = 0, None
+    if cursor.left():
+        ranges = cursor.varint(), (cursor.varint() * 16, cursor.varint() * 16)
+        demand(ranges[0] > 0, where, 'no range deletes, and a place of them')
+    properties = Properties(smallest, largest, *numbers, *fixed, *ranges)
     cursor.finish()
     demand(smallest <= largest, where, 'the key range is out of order')
     demand(1 <= properties.smallest_sequence <= properties.largest_sequence <= SEQUENCE_MAX, where,
            'the sequence range is out of order')
-    demand(properties.entries >= 1, where, 'a segment without entries')
+    demand(properties.entries + properties.range_deletes >= 1, where, 'a segment without entries')
     demand((properties.lines == 0) == (properties.probes == 0), where,
            'filter lines and probes are not 0 together')
     demand(properties.probes <= 16, where, 'more than 16 probes')
@@ -55,26 +62,28 @@ def decode_properties(plain, where):
 
 
 def read_segment(file):
-    """All of the segment: (footer frame, footer, properties, entries)."""
+    """All of the segment: (footer frame, footer, properties, entries, range deletes)."""
     footer_frame, footer = decode_footer(file)
     frames, offset = [], START
     while offset < footer_frame.offset:
-        frame = file.frame(offset, (DATA, FILTER, INDEX, PROPERTIES))
-        demand(not frames or frames[-1].type <= frame.type, f'{file.name}, offset {offset}',
-               'frames are not in the order data, filter, index, properties, footer')
+        frame = file.frame(offset, PLACES)
+        demand(not frames or PLACES.index(frames[-1].type) <= PLACES.index(frame.type),
+               f'{file.name}, offset {offset}',
+               'frames are not in the order data, filter, index, ranges, properties, footer')
         frames.append(frame)
         offset += frame.size
     demand(offset == footer_frame.offset, file.name, 'the frames do not end where the footer begins')
     demand(len(frames) + 1 == footer.frames, file.name, 'the number of frames is not that of the footer')
-    by_type = {kind: [frame for frame in frames if frame.type == kind] for kind in range(DATA, FOOTER)}
+    by_type = {kind: [frame for frame in frames if frame.type == kind] for kind in PLACES}
     properties = find_properties(file, footer, by_type[PROPERTIES])
     demand(properties.data_frames == len(by_type[DATA]), file.name,
            'data frames are not as many as in the properties')
     entries, last_keys = read_data(file, by_type[DATA])
-    check_totals(file.name, properties, entries)
+    ranges = read_ranges(file, properties, by_type[RANGES])
+    check_totals(file.name, properties, entries, ranges)
     check_index(file, footer, by_type, last_keys)
     check_filter(file, footer, properties, by_type[FILTER], entries)
-    return footer_frame, footer, properties, entries
+    return footer_frame, footer, properties, entries, ranges
 
 
 def find_properties(file, footer, frames):
@@ -98,12 +107,43 @@ def read_data(file, frames):
     return entries, last_keys
 
 
-def check_totals(name, properties, entries):
+def decode_ranges(plain, where):
+    """Range deletes as fragments: entries of kind 3, one for each sequence of a fragment."""
+    cursor, ranges, last = Cursor(plain, where), [], b''
+    while cursor.left():
+        begin, end, count = cursor.string(), cursor.string(), cursor.varint()
+        demand(len(begin) <= KEY_MAX and len(end) <= KEY_MAX, where, 'a key is too long')
+        demand(last <= begin < end, where, 'fragments overlap, or are out of order')
+        demand(count > 0, where, 'a fragment without a sequence')
+        sequences = []
+        for _ in range(count):
+            sequences.append(cursor.varint())
+        demand(all(a > b for a, b in zip(sequences, sequences[1:])), where, 'sequences do not fall')
+        demand(1 <= sequences[-1] and sequences[0] <= SEQUENCE_MAX, where, 'a sequence is out of range')
+        ranges += [Entry(begin, sequence, RANGE_DELETE, end) for sequence in sequences]
+        last = end
+    return ranges
+
+
+def read_ranges(file, properties, frames):
+    where = f'{file.name}, ranges'
+    demand(len(frames) == (properties.range_deletes > 0), where, 'ranges frames are not as the properties say')
+    if not frames:
+        return []
+    demand((frames[0].offset, frames[0].size) == properties.ranges, where, 'the properties point elsewhere')
+    ranges = decode_ranges(frames[0].plain, where)
+    demand(len(ranges) == properties.range_deletes, where,
+           'range deletes are not as many as in the properties')
+    return ranges
+
+
+def check_totals(name, properties, entries, ranges):
     demand(len(entries) == properties.entries, name, 'entries are not as many as in the properties')
-    sequences = [entry.sequence for entry in entries]
+    sequences = [entry.sequence for entry in entries + ranges]
     for what, have, said in (
-            ('smallest key', entries[0].key, properties.smallest_key),
-            ('largest key', entries[-1].key, properties.largest_key),
+            ('smallest key', min(entry.key for entry in entries[:1] + ranges[:1]), properties.smallest_key),
+            ('largest key', max([entry.key for entry in entries[-1:]] + [entry.value for entry in ranges[-1:]]),
+             properties.largest_key),
             ('smallest sequence', min(sequences), properties.smallest_sequence),
             ('largest sequence', max(sequences), properties.largest_sequence),
             ('deletes', sum(entry.kind == DELETE for entry in entries), properties.deletes),
@@ -126,6 +166,7 @@ def check_index(file, footer, by_type, last_keys):
     roots = [frame for frame in frames if (frame.offset, frame.size) == (footer.root_at, footer.root_size)]
     demand(len(roots) == 1, where, 'the footer names no index frame as the root')
     level = index_entries(file, roots[0])
+    demand(level or not last_keys, where, 'an index block without entries')
     below = [frame for frame in frames if frame is not roots[0]]
     if footer.levels == 1:
         demand(not below, where, 'more index frames than the root, with one level')

@@ -8,8 +8,8 @@ import sealed
 import segment
 from blocks import order
 from commit_log import History, Log
-from manifest import Manifest, read_current
-from primitives import PUT
+from manifest import HOLDS_RANGES, LARGEST_EXCLUDED, Manifest, read_current
+from primitives import PUT, RANGE_DELETE
 from refusal import Refused, corrupt, demand
 
 UNNAMED = re.compile(r'([0-9]{20})\.(man|log|seg)$')
@@ -17,13 +17,14 @@ SUFFIX = {sealed.SEGMENT: 'seg', sealed.LOG: 'log', sealed.MANIFEST: 'man'}
 
 
 class Table:
-    """Reads everything at once. `entries` holds all versions of all keys, newest first within a key."""
+    """Reads everything at once. `entries` holds all versions of all keys, newest first within a key; `ranges`
+    the range deletes."""
 
     def __init__(self, directory, name, uuid, keys, notes):
         self.directory, self.name, self.keys, self.notes = directory, name, keys, notes
         self.current = read_current(directory, uuid, keys, name)
         self.manifest = Manifest(directory, self.current, keys, name, notes)
-        self.runs = {}
+        self.runs, self.ranges = {}, []
         for named in self.manifest.segments.values():
             self._read_segment(named)
         logs = [Log(self._open(sealed.LOG, named, origin=uuid), named)
@@ -48,12 +49,18 @@ class Table:
     def _read_segment(self, named):
         file = self._open(sealed.SEGMENT, named, origin=named.origin)
         demand(len(file.data) == named.length, file.name, 'its length is not the one that the manifest names')
-        frame, footer, properties, entries = segment.read_segment(file)
+        frame, footer, properties, entries, ranges = segment.read_segment(file)
         demand(frame.tag == named.tag, file.name, 'its footer tag is not the one that the manifest names',
                'tampered')
-        for field in ('smallest_sequence', 'largest_sequence', 'entries', 'smallest_key', 'largest_key'):
+        for field in ('smallest_sequence', 'largest_sequence', 'smallest_key', 'largest_key'):
             demand(getattr(properties, field) == getattr(named, field), file.name,
                    f'{field} is not the one that the manifest names')
+        demand(named.entries == len(entries) + len(ranges), file.name,
+               'its entries are not as many as the manifest names')
+        excluded = not entries or entries[-1].key != properties.largest_key
+        demand(named.flags == (HOLDS_RANGES if ranges else 0) + (LARGEST_EXCLUDED if excluded else 0), file.name,
+               'its range deletes are not as the manifest tells')
+        self.ranges += ranges
         self.manifest.check_vouched(footer.commit, file.name)
         self.runs.setdefault(named.run, []).extend(entries)
 
@@ -101,7 +108,8 @@ class Table:
         """All entries in order. Versions of higher runs are newer; what stands twice is equal."""
         sources = [(run, entry) for run, entries in self.runs.items() for entry in entries]
         newest = max(self.runs, default=0) + 1
-        sources += [(newest, entry) for entry in self.history.entries]
+        sources += [(newest, entry) for entry in self.history.entries if entry.kind != RANGE_DELETE]
+        self.ranges += [entry for entry in self.history.entries if entry.kind == RANGE_DELETE]
         sources.sort(key=lambda source: (*order(source[1]), -source[0]))
         merged = []
         for run, entry in sources:
@@ -113,10 +121,14 @@ class Table:
             merged.append((run, entry))
         return [entry for _, entry in merged]
 
+    def _covered(self, entry):
+        return any(delete.sequence > entry.sequence and delete.key <= entry.key < delete.value
+                   for delete in self.ranges)
+
     def visible(self):
-        """(key, value) of each key whose newest version is a put."""
+        """(key, value) of each key whose newest version is a put that no newer range delete covers."""
         last = None
         for entry in self.entries:
-            if entry.key != last and entry.kind == PUT:
+            if entry.key != last and entry.kind == PUT and not self._covered(entry):
                 yield entry.key, entry.value
             last = entry.key

@@ -154,7 +154,7 @@ class WorkedExamples(unittest.TestCase):
             data += seal(key, kind, plain, len(data))
         file = sealed.Sealed.__new__(sealed.Sealed)
         file.data, file.key, file.name = data, key, 'the example'
-        _, footer, properties, found = segment.read_segment(file)
+        _, footer, properties, found, _ = segment.read_segment(file)
         self.assertEqual((found, footer.manifest, footer.commit), (entries, MANIFEST, 2))
         self.assertEqual((properties.seed, properties.probes, properties.created), (1, 6, CREATED))
 

@@ -19,6 +19,7 @@
 #include "keyring.h"
 #include "log_record.h"
 #include "manifest_edit.h"
+#include "ranges.h"
 #include "support.h"
 
 /* Bytes of `size`, zero but for a magic, a version and the CRC before `crc_end` (none when 0), then changed at one place. */
@@ -130,6 +131,15 @@ CASE(index_handle) {
 }
 CASE(handle_range) { return nc_handle_check((nc_handle){0, 64}, 16384, err); }
 CASE(filter_shape) { return nc_filter_check(1, 6, 2, err); }
+CASE(ranges_shape) {
+  uint64_t count;
+  return nc_ranges_check(BYTES("\x01"
+                               "b"
+                               "\x01"
+                               "a"
+                               "\x01\x01"),
+                         &count, &count, err);
+}
 CASE(properties_shape) {
   nc_properties properties;
   return nc_properties_decode(BYTES("\x01"), &properties, err);
@@ -149,7 +159,13 @@ static nacre_status log_record_of(nacre_slice bytes, nacre_error *err) {
 }
 CASE(log_record_shape) { return log_record_of(BYTES("\x01\0\0\0\x02"), err); }
 /* Head, a manifest's UUID and commit, no predecessor; sequence 0 is nobody's. */
-CASE(log_sequence) { return log_record_of(BYTES("\0\0\0\0" "0123456789abcdef" "\0" "\0"), err); }
+CASE(log_sequence) {
+  return log_record_of(BYTES("\0\0\0\0"
+                             "0123456789abcdef"
+                             "\0"
+                             "\0"),
+                       err);
+}
 CASE(batch_shape) { return nc_batch_check(BYTES("\x01\x01"), 1, err); }
 CASE(batch_kind) { return nc_batch_check(BYTES("\x07\x01k"), 1, err); }
 CASE(batch_count) { return nc_batch_check(BYTES("\x02\x01k"), 2, err); }
@@ -264,6 +280,7 @@ static const struct {
     {NC_E_INDEX_HANDLE, index_handle},             /* [I1] */
     {NC_E_HANDLE_RANGE, handle_range},             /* [I2] */
     {NC_E_FILTER_SHAPE, filter_shape},             /* [Q1] */
+    {NC_E_RANGES_SHAPE, ranges_shape},             /* [E1] */
     {NC_E_PROPERTIES_SHAPE, properties_shape},     /* [S3] */
     {NC_E_FOOTER_SHAPE, footer_shape},             /* [S1] */
     {NC_E_FOOTER_LENGTH, footer_length},           /* [S2] */

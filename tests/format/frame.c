@@ -146,7 +146,7 @@ Test(frame, each_type_has_a_name_and_belongs_to_one_kind_of_file) {
     cr_assert_eq(belongs, named ? 1 : 0, "type %u", type);
     known += named;
   }
-  cr_assert_eq(known, 10);
+  cr_assert_eq(known, 11);
   cr_assert(nc_frame_type_belongs(NC_FRAME_LOG_MARK, NC_FILE_LOG));
   cr_assert(nc_frame_type_belongs(NC_FRAME_FOOTER, NC_FILE_SEGMENT));
   cr_assert(nc_frame_type_belongs(NC_FRAME_EDIT, NC_FILE_MANIFEST));

@@ -166,12 +166,38 @@ Test(batch, damage_never_crashes_and_cuts_are_refused) {
 
 Test(batch, names_each_refusal) {
   nacre_error err;
-  assert_refused(nc_batch_check(text("\x03\x01k"), 1, &err), NC_E_BATCH_KIND);
+  assert_refused(nc_batch_check(text("\x06\x01k"), 1, &err), NC_E_BATCH_KIND);
   assert_refused(nc_batch_check(text("\x02\x02k"), 1, &err), NC_E_BATCH_SHAPE);
   assert_refused(nc_batch_check(text("\x02\x80"), 1, &err), NC_E_BATCH_SHAPE);
   assert_refused(nc_batch_check(text("\x02\x01k"), 2, &err), NC_E_BATCH_COUNT);
   assert_refused(nc_batch_check(text("\x02\x81\x80\x04"), 1, &err),
                  NC_E_BATCH_SHAPE); /* a key over the limit */
+}
+
+static bool checks_one(nacre_slice bytes) { return nc_batch_check(bytes, 1, NULL) == NACRE_OK; }
+
+Test(batch, ranges_come_back_and_must_hold_something) { /* [L3] */
+  uint8_t bytes[64];
+  nc_entry entry;
+  bool more;
+  nc_batch_reader r;
+  size_t size = nc_operation_encode(NC_KIND_RANGE_DELETE, text("a"), text("b"), bytes);
+  nc_batch_read_begin(&r, nc_slice(bytes, size));
+  assert_ok(nc_batch_read(&r, &entry, &more, NULL));
+  cr_assert(more && entry.kind == NC_KIND_RANGE_DELETE);
+  cr_assert(nc_slice_equal(entry.key, text("a")) && nc_slice_equal(entry.value, text("b")));
+  refuses_every_other_length(nc_slice(bytes, size), checks_one);
+  static const char *const ends[][2] = {{"b", "b"}, {"b", "a"}, {"", ""}};
+  for (size_t i = 0; i < ARRAY_LENGTH(ends); i++) {
+    size = nc_operation_encode(NC_KIND_RANGE_DELETE, text(ends[i][0]), text(ends[i][1]), bytes);
+    cr_assert(!checks_one(nc_slice(bytes, size)));
+  }
+  char *large = calloc(1, NACRE_KEY_BYTES_MAX + 1);
+  nacre_error err;
+  assert_refused(nc_operation_size(NC_KIND_RANGE_DELETE, text(""), nc_slice(large, NACRE_KEY_BYTES_MAX + 1),
+                                   &size, &err),
+                 NC_E_KEY_TOO_LARGE);
+  free(large);
 }
 
 Test(batch, refuses_a_key_beyond_the_limit_though_it_is_there) { /* [P5] */
