@@ -293,8 +293,8 @@ void nc_heap_free(nc_heap *heap, void *memory, size_t size) {
   atomic_fetch_sub_explicit(&heap->bytes, bytes, memory_order_relaxed);
 }
 
-/* What a request of so many bytes really takes. */
-static size_t block_bytes(size_t size) {
+size_t nc_heap_block_bytes(size_t size) {
+  if (size == 0) size = 1;
   if (size > CLASS_BYTES_MAX) return size > SIZE_MAX / 2 ? SIZE_MAX : large_bytes(size);
   size_t bytes;
   (void)class_of(size, &bytes);
@@ -303,7 +303,7 @@ static size_t block_bytes(size_t size) {
 
 void *nc_heap_grow(nc_heap *heap, void *memory, size_t old_size, size_t new_size) {
   if (memory != NULL && new_size <= old_size) return memory;
-  if (memory != NULL && old_size > 0 && block_bytes(old_size) == block_bytes(new_size)) {
+  if (memory != NULL && old_size > 0 && nc_heap_block_bytes(old_size) == nc_heap_block_bytes(new_size)) {
     UNPOISON(memory, new_size);
     return memory;
   }

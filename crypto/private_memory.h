@@ -26,6 +26,7 @@ bool nc_heap_forked(const nc_heap *heap);
 /* Grows (never shrinks): copies, wipes the old. NULL: no memory, and the old stays as it was. */
 void *nc_heap_grow(nc_heap *heap, void *memory, size_t old_size, size_t new_size);
 uint64_t nc_heap_bytes(const nc_heap *heap); /* handed out now */
+size_t nc_heap_block_bytes(size_t size);     /* what a request of so many bytes really takes */
 
 /* Overwrites a secret in a way that the compiler keeps. */
 void nc_wipe(void *memory, size_t size);

@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cache: decrypted, unpacked blocks of all tables of a store, in private memory, charged by what they take.
+ * cache: decrypted, unpacked pieces of segments (blocks, lines of filters) of all tables of a store, in private
+ * memory, charged by all that they take.
  *
- * Sixteen shards, each with its own lock and its own list from most to least recently used. A block in use
- * outlives its place in the cache: whoever holds a count keeps it.
+ * Budget     What the cache holds, with its own tables, never exceeds its bound. A block that somebody holds
+ *            stays charged while it has its place, and is passed over when others must go; when nothing but
+ *            such blocks is left, a new one is not taken in: whoever read it holds it alone. A block that lost
+ *            its place (its file is gone) while it was held is no longer the cache's, but its holder's.
+ * Order      S3-FIFO (J. Yang and others, "FIFO queues are all you need for cache eviction", SOSP 2023). A new
+ *            block stands in a short queue, a tenth of the cache; only one that is used again there comes into
+ *            the main queue, and one that comes back soon after it went. So a single pass over any number of
+ *            blocks displaces the short queue, not what is used.
+ * Threads    A hit takes no lock and writes to nothing but the block itself and a counter of its shard: the
+ *            heads of blocks live in memory that stays heads of blocks until the cache ends, so that a reader
+ *            may look at one that is just going, count itself in unless the count is 0, and then look again
+ *            whether it is still the one it wanted. All else takes the lock of one shard, shortly.
  */
 #ifndef NC_CACHE_H
 #define NC_CACHE_H
@@ -14,31 +25,44 @@
 
 typedef struct nc_cache nc_cache;
 
-/* One block: header and bytes in one piece of private memory. */
+/* The head of one block; its bytes are private memory of their own. */
 typedef struct nc_cached_block {
-  nc_pin pin; /* first: values are lent by it */
+  nc_pin pin;                        /* first: values are lent by it */
+  atomic_uint_fast64_t file, offset; /* who it is, while it has a place in the cache; 0: it has none */
+  _Atomic(struct nc_cached_block *) hash_next;
+  atomic_uchar uses; /* lately, to three */
+  bool in_main;
+  nc_block block; /* what `bytes` hold, if they are one */
+  uint8_t *bytes;
+  uint64_t frame_offset;   /* where it was read from */
+  size_t capacity, charge; /* of `bytes`; all that it takes */
   nc_heap *heap;
-  size_t charge;            /* bytes of this allocation */
-  uint64_t file_id, offset; /* who it is; file ids are never reused in a store */
-  struct nc_cached_block *hash_next, *newer, *older;
-  nc_block block;
-  uint8_t bytes[];
+  nc_cache *cache; /* whose head this is; NULL: it stands alone */
+  struct nc_cached_block *newer, *older, *file_next, *file_previous;
 } nc_cached_block;
 
-NC_MUST_CHECK nacre_status nc_cached_block_create(nc_env *env, nacre_table *table, size_t bytes,
-                                                  nc_cached_block **ret_block, nacre_error *err);
+/* A block of so many bytes, counted once, known to nobody else. `cache` NULL: there is none. */
+NC_MUST_CHECK nacre_status nc_cached_block_create(nc_env *env, nc_cache *cache, nacre_table *table,
+                                                  size_t bytes, nc_cached_block **ret_block,
+                                                  nacre_error *err);
 
 NC_MUST_CHECK nacre_status nc_cache_create(uint64_t bytes_max, nc_cache **ret_cache, nacre_error *err);
+/* Every count but its own must have been given back. */
 void nc_cache_destroy(nc_cache *cache);
-/* The block, with a count for the caller; NULL on a miss. */
-nc_cached_block *nc_cache_get(nc_cache *cache, uint64_t file_id, uint64_t offset);
-/* Takes a count of its own. A block that is there already, or larger than a shard, is left out. */
-void nc_cache_put(nc_cache *cache, nc_cached_block *block);
-/* Forgets the blocks of a table. */
+/* The block, with a count for the caller; NULL on a miss. File ids begin at 1 and are never reused in a store. */
+nc_cached_block *nc_cache_get(nc_cache *cache, uint64_t file, uint64_t offset);
+/* Gives a block that was created with this cache its place, with a count of its own, unless one is there
+ * already, or it is larger than a quarter of the cache, or there is no room. */
+void nc_cache_put(nc_cache *cache, nc_cached_block *block, uint64_t file, uint64_t offset);
+/* Forgets the blocks of a table; NULL: of all. */
 void nc_cache_forget(nc_cache *cache, const nacre_table *table);
+/* Forgets the blocks of a file. */
+void nc_cache_forget_file(nc_cache *cache, uint64_t file);
+/* Sets another bound, and makes it so, but for blocks in use. */
+void nc_cache_set_bound(nc_cache *cache, uint64_t bytes_max);
 
 typedef struct nc_cache_stats {
-  uint64_t hits, misses, bytes;
+  uint64_t hits, misses, bytes, blocks;
 } nc_cache_stats;
 nc_cache_stats nc_cache_read_stats(nc_cache *cache);
 

@@ -56,6 +56,7 @@ void nc_segment_unref(nc_segment *s) {
   nc_heap *heap = s->home->shared->env->heap;
   file_close(heap, atomic_load(&s->file));
   if (atomic_load(&s->obsolete)) {
+    if (s->home->shared->cache != NULL) nc_cache_forget_file(s->home->shared->cache, s->cache_id);
     char name[NC_FILE_NAME_BYTES];
     nc_segment_name(s->record.number, name);
     /* Left behind when this fails: an orphan, which the next writing open removes. */
@@ -225,7 +226,8 @@ static nacre_status unpack_block(nc_segment *s, nacre_slice packed, nc_cached_bl
   size_t size;
   NC_TRY(nc_unpack_size(packed, &size, NULL, err));
   nc_cached_block *block;
-  NC_TRY(nc_cached_block_create(s->home->shared->env, s->home->table, size, &block, err));
+  NC_TRY(nc_cached_block_create(s->home->shared->env, s->home->shared->cache, s->home->table, size, &block,
+                                err));
   nacre_status status = unpack_into(s, packed, block, size, err);
   if (status == NACRE_OK) {
     *ret_block = block;
@@ -248,10 +250,8 @@ static nacre_status read_block(nc_segment *s, nc_segment_file *f, nc_handle hand
   if (status == NACRE_OK)
     status = nc_fail_in(err, unpack_block(s, packed, ret_block, err), label, handle.offset);
   nc_heap_free(heap, frame, handle.size);
-  if (status != NACRE_OK) return status;
-  (*ret_block)->file_id = s->cache_id;
-  (*ret_block)->offset = handle.offset;
-  return NACRE_OK;
+  if (status == NACRE_OK) (*ret_block)->frame_offset = handle.offset;
+  return status;
 }
 
 nacre_status nc_segment_read_block(nc_segment *s, nc_handle handle, uint8_t type, nc_cached_block **ret_block,
@@ -272,7 +272,7 @@ nacre_status nc_segment_block(nc_segment *s, nc_handle handle, uint8_t type, boo
     }
   }
   NC_TRY(nc_segment_read_block(s, handle, type, ret_block, err));
-  if (cache != NULL && !no_cache_fill) nc_cache_put(cache, *ret_block);
+  if (cache != NULL && !no_cache_fill) nc_cache_put(cache, *ret_block, s->cache_id, handle.offset);
   return NACRE_OK;
 }
 

@@ -78,7 +78,7 @@ static nc_heap *heap_of(const walk *w) { return w->segment->home->shared->env->h
 
 static nacre_status named(const walk *w, const stand *s, nacre_status status, nacre_error *err) {
   return nc_fail_in(err, status, nc_sealed_reader_label(w->file->reader),
-                    s->block == NULL ? 0 : s->block->offset);
+                    s->block == NULL ? 0 : s->block->frame_offset);
 }
 
 static nacre_status walk_begin(walk *w, nc_segment *segment, bool no_cache_fill, nacre_error *err) {
