@@ -84,22 +84,28 @@ static nacre_status settle_log_locked(nacre_table *t, nacre_error *err) {
 /* After a failed sync the kernel may have dropped what the log held, so a segment must hold it, at once; the
  * caller is told of the failure all the same. When this fails too, the next write tries again before it is
  * acknowledged. */
-static void rescue_failed_log(nacre_table *t) {
+void nc_table_rescue_failed_log(nacre_table *t) {
   pthread_mutex_lock(&t->write_lock);
   nc_ignore(settle_log_locked(t, NULL));
   pthread_mutex_unlock(&t->write_lock);
 }
 
-nacre_status nc_table_sync_to(nacre_table *t, nc_log_position position, bool mark, nacre_error *err) {
-  nacre_status status = NACRE_OK;
-  pthread_mutex_lock(&t->sync_lock);
-  if (nc_log_position_compare(nc_table_synced(t), position) < 0) {
-    status = sync_logs_locked(t, err);
-    if (status != NACRE_OK) atomic_store(&t->log_failed, true);
-    if (status == NACRE_OK && mark) append_mark(t);
+nacre_status nc_table_sync_to_locked(nacre_table *t, nc_log_position position, bool mark, nacre_error *err) {
+  if (nc_log_position_compare(nc_table_synced(t), position) >= 0) return NACRE_OK;
+  nacre_status status = sync_logs_locked(t, err);
+  if (status != NACRE_OK) {
+    atomic_store(&t->log_failed, true);
+  } else if (mark) {
+    append_mark(t);
   }
+  return status;
+}
+
+static nacre_status sync_to(nacre_table *t, nc_log_position position, bool mark, nacre_error *err) {
+  pthread_mutex_lock(&t->sync_lock);
+  nacre_status status = nc_table_sync_to_locked(t, position, mark, err);
   pthread_mutex_unlock(&t->sync_lock);
-  if (status != NACRE_OK) rescue_failed_log(t);
+  if (status != NACRE_OK) nc_table_rescue_failed_log(t);
   return status;
 }
 
@@ -108,7 +114,7 @@ static nacre_status sync_table(nacre_table *t, bool mark, nacre_error *err) {
   nacre_status status = settle_log_locked(t, err);
   nc_log_position tail = log_tail(t);
   pthread_mutex_unlock(&t->write_lock);
-  return status == NACRE_OK ? nc_table_sync_to(t, tail, mark, err) : status;
+  return status == NACRE_OK ? sync_to(t, tail, mark, err) : status;
 }
 
 nacre_status nc_table_sync(nacre_table *t, nacre_error *err) { return sync_table(t, true, err); }

@@ -21,6 +21,7 @@
 #include "manifest.h"
 #include "memtable.h"
 #include "recovery.h"
+#include "write_queue.h"
 
 enum { NC_IMMUTABLES_MAX = 2, NC_LOGS_KEPT_MAX = 4, NC_RUNS_STALL = 24 };
 
@@ -104,6 +105,8 @@ struct nacre_table {
   nc_memtable *active;    /* takes new entries; the view keeps it */
   uint8_t *encode;
   size_t encode_capacity;
+  uint64_t groups_written, group_bytes_written;
+  nc_write_queue writers, syncing_writers; /* not under it: who waits for it, and for sync_lock before it */
 
   /* commit_lock */
   nc_manifest manifest;

@@ -102,6 +102,8 @@ nacre_status nacre_table_recovery(nacre_table *table, nacre_recovery_report *ret
 
 static void count_logs(nacre_table *t, nacre_stats *stats) {
   pthread_mutex_lock(&t->write_lock); /* the tails of logs belong to writers */
+  stats->writes = t->groups_written;
+  stats->write_bytes = t->group_bytes_written;
   pthread_mutex_lock(&t->commit_lock);
   stats->logs = t->log_count;
   for (size_t i = 0; i < t->log_count; i++) stats->log_bytes += t->logs[i]->end;

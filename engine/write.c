@@ -1,101 +1,85 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * write: from a put to the log and the memtable.
- *
- * The way of a write: room is reserved in the memtable, the group is encoded in private memory, sealed and
- * appended to the log as one frame, inserted, made visible, acknowledged. Nothing after the append can fail.
- * A failed append abandons the log: what it holds goes to a segment before a newer log acknowledges anything,
- * so that a write that returned an error is there or not, and never leaves a gap before a later one.
+ * write: the calls that write. Whoever comes while nobody writes does so at once; who comes meanwhile is written
+ * by the next leader, in a group (write_queue.h, write_group.h).
  */
 #include "batch.h"
 #include "last_error.h"
 #include "write_batch.h"
+#include "write_group.h"
 #include "write_room.h"
 
-/* ---- one group ----------------------------------------------------------------------------------------- */
-
-typedef struct group {
-  const nc_entry *single; /* one operation, or */
-  nacre_slice operations; /* encoded ones */
-  uint64_t count;
-  size_t bytes; /* encoded */
-} group;
-
-static nacre_status encode_group(nacre_table *t, const group *g, uint64_t first_sequence,
-                                 nacre_slice *ret_record, nacre_error *err) {
-  size_t need = NC_LOG_RECORD_FIXED_BYTES_MAX + g->bytes;
-  if (need > t->encode_capacity) {
-    uint8_t *grown = nc_heap_grow(t->shared->env->heap, t->encode, t->encode_capacity, need);
-    if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes to encode a group", need);
-    t->encode = grown;
-    t->encode_capacity = need;
+static void finish_others(nc_write *first, const nc_write *own) {
+  for (nc_write *w = first, *next; w != NULL; w = next) {
+    next = nc_write_next(w);
+    if (w != own) nc_waiter_finish(&w->waiter);
   }
-  nc_log_record record = {.first_sequence = first_sequence, .count = g->count, .synced = nc_table_synced(t)};
-  size_t size = nc_log_record_encode(&record, NC_FRAME_LOG_GROUP, t->encode);
-  if (g->single != NULL) {
-    size += nc_operation_encode(g->single->kind, g->single->key, g->single->value, t->encode + size);
-  } else {
-    memcpy(t->encode + size, g->operations.data, g->operations.size);
-    size += g->operations.size;
-  }
-  *ret_record = nc_slice(t->encode, size);
-  return NACRE_OK;
 }
 
-/* The log holds the group: from here on nothing fails. Batches were checked as they were built. */
-static void insert_group(nacre_table *t, const group *g, uint64_t first_sequence) {
-  nc_memtable *active = t->active;
-  nc_batch_reader reader;
-  nc_entry entry;
-  bool more = true;
-  if (g->single != NULL) {
-    entry = *g->single;
-    entry.sequence = first_sequence;
-    nc_memtable_add(active, &entry);
-  } else {
-    nc_batch_read_begin(&reader, g->operations);
-    for (uint64_t i = 0; i < g->count && nc_batch_read(&reader, &entry, &more, NULL) == NACRE_OK && more;
-         i++) {
-      entry.sequence = first_sequence + i;
-      nc_memtable_add(active, &entry);
-    }
-  }
-  atomic_store_explicit(&t->visible, first_sequence + g->count - 1, memory_order_release);
-}
+static nc_write *take(nc_write_queue *q) { return (nc_write *)(void *)nc_write_queue_take(q); }
 
-static nacre_status append_group(nacre_table *t, const group *g, nc_log_position *ret_end, nacre_error *err) {
-  uint64_t first_sequence = atomic_load(&t->visible) + 1;
-  nacre_slice record;
-  if (first_sequence > NC_SEQUENCE_MAX || g->count > NC_SEQUENCE_MAX - first_sequence)
-    return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL);
-  NC_TRY(nc_table_prepare_locked(t, err));
-  NC_TRY(nc_table_start_log_locked(t, err));
-  NC_TRY(encode_group(t, g, first_sequence, &record, err));
-  NC_TRY(nc_memtable_reserve(t->active, (size_t)g->count, g->bytes, err));
-  NC_TRY(nc_log_append_group(t->log, record, first_sequence + g->count - 1, err));
-  insert_group(t, g, first_sequence);
-  *ret_end = nc_log_tail(t->log);
-  pthread_mutex_lock(&t->state_lock);
-  t->counters.writes++;
-  t->counters.write_bytes += record.size;
-  pthread_mutex_unlock(&t->state_lock);
-  return NACRE_OK;
-}
-
-/* ---- writing ------------------------------------------------------------------------------------------- */
-
-static nacre_status write_group(nacre_table *t, const group *g, bool sync, nacre_error *err) {
+/* Survives the process on return. Alone, nothing but the lock is between a caller and the log. */
+static nacre_status write_unsynced(nacre_table *t, nc_write *w) {
   nc_log_position end;
-  pthread_mutex_lock(&t->write_lock);
-  nacre_status status = append_group(t, g, &end, err);
+  bool any;
+  if (nc_write_queue_empty(&t->writers) && pthread_mutex_trylock(&t->write_lock) == 0) {
+    nc_write_all_locked(t, w, &end, &any);
+    pthread_mutex_unlock(&t->write_lock);
+  } else if (nc_write_queue_join(&t->writers, &w->waiter)) {
+    nc_lock_soon(&t->write_lock);
+    nc_write *all = take(&t->writers);
+    nc_write_all_locked(t, all, &end, &any);
+    pthread_mutex_unlock(&t->write_lock);
+    finish_others(all, w);
+  } else {
+    nc_waiter_await(&w->waiter, true);
+  }
+  return w->status;
+}
+
+/* What was written was not made durable: everyone is told. */
+static void spread_failure(nc_write *first, nacre_status status, const nacre_error *why) {
+  for (nc_write *w = first; w != NULL; w = nc_write_next(w)) {
+    if (w->status != NACRE_OK) continue;
+    w->status = status;
+    if (w->err != NULL) *w->err = *why;
+  }
+}
+
+/* On stable storage on return. The leader waits for the sync under way before it takes those who wait: they share
+ * one group and one sync, while those who do not sync go on beside it. */
+static nacre_status write_synced(nacre_table *t, nc_write *w) {
+  if (!nc_write_queue_join(&t->syncing_writers, &w->waiter)) {
+    nc_waiter_await(&w->waiter, false);
+    return w->status;
+  }
+  nc_log_position end;
+  bool any;
+  nacre_error why;
+  nacre_status status = NACRE_OK;
+  pthread_mutex_lock(&t->sync_lock);
+  nc_lock_soon(&t->write_lock);
+  nc_write *all = take(&t->syncing_writers);
+  nc_write_all_locked(t, all, &end, &any);
   pthread_mutex_unlock(&t->write_lock);
-  return status == NACRE_OK && sync ? nc_table_sync_to(t, end, true, err) : status;
+  if (any) status = nc_table_sync_to_locked(t, end, true, &why);
+  pthread_mutex_unlock(&t->sync_lock);
+  if (status != NACRE_OK) {
+    nc_table_rescue_failed_log(t);
+    spread_failure(all, status, &why);
+  }
+  finish_others(all, w);
+  return w->status;
+}
+
+static nacre_status submit(nacre_table *t, nc_write *w, bool sync) {
+  return sync ? write_synced(t, w) : write_unsynced(t, w);
 }
 
 static nacre_status write_single(nacre_table *t, const nc_entry *entry, bool sync, nacre_error *err) {
-  group g = {.single = entry, .count = 1};
-  NC_TRY(nc_operation_size(entry->kind, entry->key, entry->value, &g.bytes, err));
-  return write_group(t, &g, sync, err);
+  nc_write w = {.single = entry, .count = 1, .err = err};
+  NC_TRY(nc_operation_size(entry->kind, entry->key, entry->value, &w.bytes, err));
+  return submit(t, &w, sync);
 }
 
 nacre_status nc_table_put(nacre_table *t, nacre_slice key, nacre_slice value, bool sync, nacre_error *err) {
@@ -139,10 +123,10 @@ nacre_status nacre_write(nacre_table *table, const nacre_batch *batch, const nac
   if (batch == NULL) return nc_fail(err, NC_E_ARGUMENT, "the batch is NULL");
   if (nc_batch_forked(batch)) return nc_fail(err, NC_E_FORKED, "the batch");
   bool sync = options != NULL && options->sync;
-  group g = {.operations = nc_batch_operations(batch), .count = nacre_batch_count(batch)};
-  g.bytes = g.operations.size;
-  if (g.count == 0) return sync ? nc_table_sync(table, err) : NACRE_OK;
-  return write_group(table, &g, sync, err);
+  nc_write w = {.operations = nc_batch_operations(batch), .count = nacre_batch_count(batch), .err = err};
+  w.bytes = w.operations.size;
+  if (w.count == 0) return sync ? nc_table_sync(table, err) : NACRE_OK;
+  return submit(table, &w, sync);
 }
 
 nacre_status nacre_sync(nacre_table *table) {
