@@ -36,6 +36,9 @@ typedef struct nc_manifest_content {
   nc_segment_record *segments;
   size_t segment_count, segment_capacity;
   nc_number_index by_number; /* of `segments` */
+  nc_value_name *values;
+  size_t value_count, value_capacity;
+  nc_number_index value_by_number; /* of `values` */
   nc_log_name *logs; /* oldest first */
   size_t log_count, log_capacity;
 } nc_manifest_content;

@@ -108,6 +108,28 @@ static nacre_status remove_segment(nc_manifest_content *c, uint64_t number, nacr
   return nc_number_index_put(&c->by_number, c->segments[at].number, at, err); /* the last took its place */
 }
 
+static nacre_status add_value(nc_manifest_content *c, const nc_value_name *value, nacre_error *err) {
+  size_t there;
+  if (nc_number_index_find(&c->value_by_number, value->number, &there))
+    return contradiction(value->number, "adds again value file", err);
+  NC_TRY(nc_number_index_put(&c->value_by_number, value->number, c->value_count, err));
+  void *list = c->values;
+  NC_TRY(grow(&list, c->value_count, &c->value_capacity, sizeof *c->values, err));
+  c->values = list;
+  c->values[c->value_count++] = *value;
+  return NACRE_OK;
+}
+
+static nacre_status remove_value(nc_manifest_content *c, uint64_t number, nacre_error *err) {
+  size_t at;
+  if (!nc_number_index_find(&c->value_by_number, number, &at))
+    return contradiction(number, "removes absent value file", err);
+  nc_number_index_remove(&c->value_by_number, number);
+  c->values[at] = c->values[--c->value_count];
+  if (at == c->value_count) return NACRE_OK;
+  return nc_number_index_put(&c->value_by_number, c->values[at].number, at, err); /* the last took its place */
+}
+
 static nacre_status add_log(nc_manifest_content *c, const nc_log_name *log, nacre_error *err) {
   if (c->log_count > 0 && c->logs[c->log_count - 1].number >= log->number) {
     return contradiction(log->number, "adds out of order log", err);
@@ -142,6 +164,10 @@ static nacre_status apply_record(nc_manifest_content *c, const nc_edit_record *r
       return add_log(c, &record->log, err);
     case NC_EDIT_LOG_DROP:
       return drop_log(c, record->number, err);
+    case NC_EDIT_VALUE_ADD:
+      return add_value(c, &record->value, err);
+    case NC_EDIT_VALUE_REMOVE:
+      return remove_value(c, record->number, err);
   }
   return nc_fail(err, NC_E_EDIT_TAG, NULL);
 }
@@ -162,6 +188,9 @@ static nacre_status check_numbers(const nc_manifest_content *c, nacre_error *err
   uint64_t highest = c->number;
   for (size_t i = 0; i < c->segment_count; i++) {
     if (c->segments[i].number > highest) highest = c->segments[i].number;
+  }
+  for (size_t i = 0; i < c->value_count; i++) {
+    if (c->values[i].number > highest) highest = c->values[i].number;
   }
   if (c->log_count > 0 && c->logs[c->log_count - 1].number > highest)
     highest = c->logs[c->log_count - 1].number;
@@ -266,6 +295,8 @@ void nc_manifest_content_deinit(nc_manifest_content *c) {
   for (size_t i = 0; i < c->segment_count; i++) free_keys(c->heap, &c->segments[i]);
   free(c->segments);
   nc_number_index_deinit(&c->by_number);
+  free(c->values);
+  nc_number_index_deinit(&c->value_by_number);
   free(c->logs);
   *c = (nc_manifest_content){0};
 }

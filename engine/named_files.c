@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "segment_writer.h"
+#include "value_writer.h"
 
 /* ---- names --------------------------------------------------------------------------------------------- */
 
@@ -21,8 +22,8 @@ bool nc_file_name_parse(const char *name, uint64_t *ret_number, nc_file_type *re
   static const struct {
     const char *suffix;
     nc_file_type type;
-  } kinds[] = {{"seg", NC_FILE_SEGMENT}, {"log", NC_FILE_LOG}, {"man", NC_FILE_MANIFEST}};
-  for (size_t i = 0; i < 3; i++) {
+  } kinds[] = {{"seg", NC_FILE_SEGMENT}, {"log", NC_FILE_LOG}, {"man", NC_FILE_MANIFEST}, {"val", NC_FILE_VALUE}};
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
     if (strcmp(name + 21, kinds[i].suffix) != 0) continue;
     *ret_number = number;
     *ret_type = kinds[i].type;
@@ -41,6 +42,9 @@ void nc_file_name_format(uint64_t number, nc_file_type type, char name[NC_FILE_N
       break;
     case NC_FILE_MANIFEST:
       nc_manifest_name(number, name);
+      break;
+    case NC_FILE_VALUE:
+      nc_value_file_name(number, name);
       break;
   }
 }

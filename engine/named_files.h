@@ -42,7 +42,7 @@ NC_MUST_CHECK nacre_status nc_present_files_list(const nc_dir *dir, nc_present_f
 void nc_present_files_free(nc_present_files *present);
 bool nc_present_files_hold(const nc_present_files *present, uint64_t number, nc_file_type type);
 
-/* "<20 digits>.<log|seg|man>", as Nacre writes it and in no other way. [N1, N2] */
+/* "<20 digits>.<log|seg|man|val>", as Nacre writes it and in no other way. [N1, N2] */
 bool nc_file_name_parse(const char *name, uint64_t *ret_number, nc_file_type *ret_type);
 void nc_file_name_format(uint64_t number, nc_file_type type, char name[NC_FILE_NAME_BYTES]);
 

@@ -6,7 +6,11 @@
 
 #include <assert.h>
 
-static bool kind_known(uint8_t kind) { return kind >= NC_KIND_PUT && kind <= NC_KIND_RANGE_DELETE; }
+#include "value_file.h"
+
+static bool kind_known(uint8_t kind) {
+  return (kind >= NC_KIND_PUT && kind <= NC_KIND_RANGE_DELETE) || kind == NC_KIND_LARGE;
+}
 static bool has_value(uint8_t kind) { return kind != NC_KIND_DELETE; }
 
 /* The end of a range is a key, and behind its beginning. [L3, P5] */
@@ -66,6 +70,8 @@ nacre_status nc_batch_read(nc_batch_reader *r, nc_entry *ret_entry, bool *ret_mo
   entry.key = nc_read_bytes(bytes, (size_t)key_size);
   entry.value = nc_read_bytes(bytes, (size_t)value_size);
   if (bytes->failed || !range_sound(&entry)) return nc_fail_at(err, NC_E_BATCH_SHAPE, at, NULL);
+  nc_value_reference reference;
+  if (kind == NC_KIND_LARGE) NC_TRY(nc_value_reference_decode(entry.value, &reference, err));
   r->seen++;
   *ret_entry = entry;
   *ret_more = true;

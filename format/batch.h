@@ -2,7 +2,7 @@
  *
  * batch: operations one after the other, as a batch collects them and a log group holds them.
  *
- *   kind u8 · varint key size · [varint value size, for a put] · key · [value]
+ *   kind u8 · varint key size · [varint value size, but for a delete] · key · [value]
  */
 #ifndef NC_BATCH_H
 #define NC_BATCH_H

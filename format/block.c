@@ -168,7 +168,7 @@ static inline nc_error_id parse_entry(const nc_block *block, size_t at, raw_entr
   size_t left = (size_t)(end - p);
   if (suffix_size > left || value_size > left - suffix_size) return NC_E_BLOCK_ENTRY; /* [B3] */
   uint64_t kind = tagged & KIND_MASK;
-  if (kind != NC_KIND_PUT && kind != NC_KIND_DELETE) return NC_E_BLOCK_KIND;                /* [B5] */
+  if (kind != NC_KIND_PUT && kind != NC_KIND_DELETE && kind != NC_KIND_LARGE) return NC_E_BLOCK_KIND; /* [B5] */
   if (tagged >> KIND_BITS > NC_SEQUENCE_MAX || (kind == NC_KIND_DELETE && value_size != 0)) /* [P6] */
     return NC_E_BLOCK_ENTRY;
   e->shared = (size_t)shared;

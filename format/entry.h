@@ -11,8 +11,10 @@
 typedef enum nc_kind { /* at most 7: three bits on disk */
                        NC_KIND_PUT = 1,
                        NC_KIND_DELETE = 2,
-                       NC_KIND_RANGE_DELETE =
-                           3 /* in logs only: of all keys from `key` to before `value` (format/ranges.h) */
+                       /* in logs only: of all keys from `key` to before `value` (format/ranges.h) */
+                       NC_KIND_RANGE_DELETE = 3,
+                       /* a put whose value is in a file of its own: the value is a reference (value_file.h) */
+                       NC_KIND_LARGE = 5
 } nc_kind;
 #define NC_SEQUENCE_MAX ((uint64_t)1 << 56)
 

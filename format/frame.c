@@ -11,7 +11,7 @@
 #include "crc32c.h"
 #include "header.h"
 
-enum { AT_TYPE = 4, AT_FLAGS = 5, AT_CHECK = 6, AT_CRC = 8, AT_SALT = 12 };
+enum { AT_TYPE = 4, AT_FLAGS = 5, AT_CHECK = 6, AT_CRC = 8, AT_SALT = 12, FLAG_CONTINUED = 1 };
 
 _Static_assert((int)AT_CRC == NC_FRAME_AAD_BYTES, "the AAD is what stands before the CRC");
 _Static_assert(AT_SALT + NC_FRAME_SALT_BYTES == NC_FRAME_HEADER_BYTES, "the salt ends the header");
@@ -41,6 +41,10 @@ const char *nc_frame_type_name(uint8_t type) {
       return "ranges";
     case NC_FRAME_EDIT:
       return "edit";
+    case NC_FRAME_VALUE_PART:
+      return "value part";
+    case NC_FRAME_VALUE_END:
+      return "value end";
     default:
       return "unknown";
   }
@@ -48,15 +52,20 @@ const char *nc_frame_type_name(uint8_t type) {
 
 static bool type_known(uint8_t type) {
   return (type >= NC_FRAME_LOG_START && type <= NC_FRAME_LOG_FINAL) ||
-         (type >= NC_FRAME_DATA && type <= NC_FRAME_RANGES) || type == NC_FRAME_EDIT;
+         (type >= NC_FRAME_DATA && type <= NC_FRAME_RANGES) || type == NC_FRAME_EDIT ||
+         type == NC_FRAME_VALUE_PART || type == NC_FRAME_VALUE_END;
 }
 
 bool nc_frame_type_belongs(uint8_t frame_type, uint8_t file_type) {
   if (!type_known(frame_type)) return false;
   if (frame_type <= NC_FRAME_LOG_FINAL) return file_type == NC_FILE_LOG;
   if (frame_type <= NC_FRAME_RANGES) return file_type == NC_FILE_SEGMENT;
-  return file_type == NC_FILE_MANIFEST;
+  if (frame_type == NC_FRAME_EDIT) return file_type == NC_FILE_MANIFEST;
+  return file_type == NC_FILE_VALUE;
 }
+
+/* Only the parts of a value are continued in the next frame, and every one of them is. */
+static uint8_t flags_of(uint8_t type) { return type == NC_FRAME_VALUE_PART ? FLAG_CONTINUED : 0; }
 
 static uint16_t header_check(const uint8_t *header) {
   uint32_t crc = nc_crc32c(0, header, AT_CHECK);
@@ -73,7 +82,7 @@ void nc_frame_begin(uint8_t *frame, size_t plaintext_size, nc_frame_type type,
   assert(plaintext_size <= NC_FRAME_PLAINTEXT_BYTES_MAX);
   nc_put_u32(frame, (uint32_t)plaintext_size);
   frame[AT_TYPE] = (uint8_t)type;
-  frame[AT_FLAGS] = 0;
+  frame[AT_FLAGS] = flags_of((uint8_t)type);
   nc_put_u16(frame + AT_CHECK, header_check(frame));
   nc_put_u32(frame + AT_CRC, 0);
   memcpy(frame + AT_SALT, salt, NC_FRAME_SALT_BYTES);
@@ -104,7 +113,8 @@ nacre_status nc_frame_decode(const uint8_t header[NC_FRAME_HEADER_BYTES], nc_fra
   /* [F3] */
   if (size > NC_FRAME_PLAINTEXT_BYTES_MAX) return nc_fail_at(err, NC_E_FRAME_SIZE, 0, "%u bytes", size);
   /* [F4] */
-  if (header[AT_FLAGS] != 0) return nc_fail_at(err, NC_E_FRAME_FLAGS, 0, "flags 0x%02x", header[AT_FLAGS]);
+  if (header[AT_FLAGS] != flags_of(header[AT_TYPE]))
+    return nc_fail_at(err, NC_E_FRAME_FLAGS, 0, "flags 0x%02x", header[AT_FLAGS]);
   if (!type_known(header[AT_TYPE])) /* [F5] */
     return nc_fail_at(err, NC_E_FRAME_TYPE_UNKNOWN, 0, "type %u", header[AT_TYPE]);
   nc_frame_header decoded = {.ciphertext_size = size,

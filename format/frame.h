@@ -5,7 +5,7 @@
  *   offset size
  *        0    4  ciphertext length                             ┐ 8 bytes of
  *        4    1  frame type                                    │ additional
- *        5    1  flags (0; bit 0 reserved for "continued")     │ authenticated
+ *        5    1  flags (bit 0: continued in the next frame)    │ authenticated
  *        6    2  header check: CRC32C of bytes 0 to 5, folded  ┘ data
  *        8    4  CRC32C of bytes 0 to 7, 12 to 15, and all that follows, padding included
  *       12    4  salt
@@ -44,7 +44,9 @@ typedef enum nc_frame_type {
   NC_FRAME_PROPERTIES = 19,
   NC_FRAME_FOOTER = 20,
   NC_FRAME_RANGES = 21,
-  NC_FRAME_EDIT = 32
+  NC_FRAME_EDIT = 32,
+  NC_FRAME_VALUE_PART = 48, /* continued in the next frame */
+  NC_FRAME_VALUE_END = 49
 } nc_frame_type;
 const char *nc_frame_type_name(uint8_t type); /* "log group", "data", ...; "unknown" */
 bool nc_frame_type_belongs(uint8_t frame_type, uint8_t file_type);

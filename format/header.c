@@ -47,6 +47,8 @@ const char *nc_file_type_name(uint8_t type) {
       return "log";
     case NC_FILE_MANIFEST:
       return "manifest";
+    case NC_FILE_VALUE:
+      return "value";
     default:
       return "unknown";
   }
@@ -128,7 +130,7 @@ nacre_status nc_header_decode(nacre_slice bytes, uint8_t index, nc_header_slot *
   if (bytes.size < NC_SLOT_BYTES) return nc_fail(err, NC_E_HEADER_SHORT, "%zu bytes", bytes.size); /* [H1] */
   const uint8_t *p = bytes.data;
   NC_TRY(check_frame_of_slot(p, err));
-  if (p[AT_TYPE] < NC_FILE_SEGMENT || p[AT_TYPE] > NC_FILE_MANIFEST)
+  if (p[AT_TYPE] < NC_FILE_SEGMENT || p[AT_TYPE] > NC_FILE_VALUE)
     return nc_fail_at(err, NC_E_HEADER_TYPE, AT_TYPE, "type %u", p[AT_TYPE]); /* [H2] */
   nc_header_slot slot = {0};
   nc_reader r = nc_reader_over(nc_slice(p, NC_SLOT_BYTES));

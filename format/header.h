@@ -45,8 +45,13 @@ enum {
   NC_SUITE_AES_256_GCM = 1
 };
 
-typedef enum nc_file_type { NC_FILE_SEGMENT = 1, NC_FILE_LOG = 2, NC_FILE_MANIFEST = 3 } nc_file_type;
-const char *nc_file_type_name(uint8_t type); /* "segment", "log", "manifest"; "unknown" */
+typedef enum nc_file_type {
+  NC_FILE_SEGMENT = 1,
+  NC_FILE_LOG = 2,
+  NC_FILE_MANIFEST = 3,
+  NC_FILE_VALUE = 4
+} nc_file_type;
+const char *nc_file_type_name(uint8_t type); /* "segment", "log", "manifest", "value"; "unknown" */
 
 typedef struct nc_identity {
   nc_file_type type;

@@ -77,6 +77,16 @@ void nc_edit_add_log(nc_writer *w, const nc_log_name *log) {
 
 void nc_edit_drop_log(nc_writer *w, uint64_t number) { write_number_record(w, NC_EDIT_LOG_DROP, number); }
 
+void nc_edit_add_value(nc_writer *w, const nc_value_name *value) {
+  size_t fields = begin_record(w, NC_EDIT_VALUE_ADD);
+  nc_write_value_name(w, value);
+  end_record(w, fields);
+}
+
+void nc_edit_remove_value(nc_writer *w, uint64_t number) {
+  write_number_record(w, NC_EDIT_VALUE_REMOVE, number);
+}
+
 /* ---- decoding ------------------------------------------------------------------------------------------ */
 
 nacre_status nc_edit_read_begin(nc_edit_reader *r, nacre_slice bytes, nacre_error *err) {
@@ -157,8 +167,11 @@ static bool read_fields(nc_reader *r, nc_edit_record *record) {
       return read_segment(r, &record->segment);
     case NC_EDIT_LOG_ADD:
       return read_log(r, &record->log);
+    case NC_EDIT_VALUE_ADD:
+      return nc_read_value_name(r, &record->value);
     case NC_EDIT_SEGMENT_REMOVE:
     case NC_EDIT_LOG_DROP:
+    case NC_EDIT_VALUE_REMOVE:
       return read_number(r, &record->number);
   }
   return false;
@@ -172,7 +185,7 @@ nacre_status nc_edit_read(nc_edit_reader *r, nc_edit_record *ret_record, bool *r
   nacre_slice bytes = nc_read_string(&r->reader);
   if (r->reader.failed) return nc_fail_at(err, NC_E_EDIT_SHAPE, at, NULL);
   /* [M2] */
-  if (tag < NC_EDIT_STATE || tag > NC_EDIT_LOG_DROP) return nc_fail_at(err, NC_E_EDIT_TAG, at, "tag %u", tag);
+  if (tag < NC_EDIT_STATE || tag > NC_EDIT_VALUE_REMOVE) return nc_fail_at(err, NC_E_EDIT_TAG, at, "tag %u", tag);
   nc_edit_record record = {.tag = (nc_edit_tag)tag};
   nc_reader fields = nc_reader_over(bytes);
   if (!read_fields(&fields, &record) || !nc_reader_done(&fields)) /* [M1, P3] */

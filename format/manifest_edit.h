@@ -14,6 +14,7 @@
 #include "coding.h"
 #include "header.h"
 #include "status.h"
+#include "value_file.h"
 
 enum { NC_EDIT_SNAPSHOT = 1, NC_EDIT_SNAPSHOT_END = 2 };
 
@@ -22,7 +23,9 @@ typedef enum nc_edit_tag {
   NC_EDIT_SEGMENT_ADD = 2,
   NC_EDIT_SEGMENT_REMOVE = 3,
   NC_EDIT_LOG_ADD = 4,
-  NC_EDIT_LOG_DROP = 5
+  NC_EDIT_LOG_DROP = 5,
+  NC_EDIT_VALUE_ADD = 6,
+  NC_EDIT_VALUE_REMOVE = 7
 } nc_edit_tag;
 
 /* What a reader must know of a segment before it looks into it. A bit that is not known is refused. */
@@ -73,6 +76,8 @@ void nc_edit_add_segment(nc_writer *w, const nc_segment_record *segment);
 void nc_edit_remove_segment(nc_writer *w, uint64_t number);
 void nc_edit_add_log(nc_writer *w, const nc_log_name *log);
 void nc_edit_drop_log(nc_writer *w, uint64_t number);
+void nc_edit_add_value(nc_writer *w, const nc_value_name *value);
+void nc_edit_remove_value(nc_writer *w, uint64_t number);
 #define NC_EDIT_SEGMENT_BYTES_MAX (2 * NACRE_KEY_BYTES_MAX + 256) /* the largest single record */
 
 /* Decoding: one record a call. */
@@ -81,7 +86,8 @@ typedef struct nc_edit_record {
   nc_table_state state;
   nc_segment_record segment;
   nc_log_name log;
-  uint64_t number; /* segment remove, log drop */
+  nc_value_name value;
+  uint64_t number; /* segment remove, log drop, value remove */
 } nc_edit_record;
 
 typedef struct nc_edit_reader {

@@ -90,6 +90,16 @@ static void keep_footer(nacre_slice plaintext, uint64_t file_size) {
   keep("footer", "footer", nc_slice(bytes, 8 + plaintext.size));
 }
 
+/* A part stands for the first of a value, for which alone the target knows a length. */
+static void keep_value(nc_frame_type type, nacre_slice plaintext, uint64_t file_size) {
+  uint8_t *bytes = fuzz_alloc(9 + plaintext.size);
+  bytes[0] = type == NC_FRAME_VALUE_END ? 1 : 2;
+  nc_put_u64(bytes + 1, type == NC_FRAME_VALUE_END ? file_size : 0);
+  memcpy(bytes + 9, plaintext.data, plaintext.size);
+  keep("value_file", type == NC_FRAME_VALUE_END ? "end" : "part", nc_slice(bytes, 9 + plaintext.size));
+  free(bytes);
+}
+
 static void keep_plaintext(nc_frame_type type, nacre_slice plaintext, uint64_t file_size, bool catalogue) {
   switch (type) {
     case NC_FRAME_LOG_START:
@@ -121,6 +131,10 @@ static void keep_plaintext(nc_frame_type type, nacre_slice plaintext, uint64_t f
       break;
     case NC_FRAME_RANGES:
       keep("ranges", "ranges", plaintext);
+      break;
+    case NC_FRAME_VALUE_PART:
+    case NC_FRAME_VALUE_END:
+      keep_value(type, plaintext, file_size);
       break;
     case NC_FRAME_FILTER: /* means nothing without the properties */
       break;

@@ -101,8 +101,8 @@ static nc_header_slot slot_of(uint8_t index, uint64_t sequence, nc_file_type typ
 }
 
 static void make_header(seed_place *place) {
-  static const char *const names[] = {"segment", "log", "manifest"};
-  for (int type = NC_FILE_SEGMENT; type <= NC_FILE_MANIFEST; type++) {
+  static const char *const names[] = {"segment", "log", "manifest", "value"};
+  for (int type = NC_FILE_SEGMENT; type <= NC_FILE_VALUE; type++) {
     uint8_t fields[2 * FIELD_BYTES], slot[NC_SLOT_BYTES];
     for (uint8_t i = 0; i < NC_SLOT_COUNT; i++) {
       nc_header_slot s = slot_of(i, type == NC_FILE_LOG ? 10u + i : 10, (nc_file_type)type);
@@ -119,8 +119,10 @@ static void make_frame(seed_place *place) {
     const char *name;
     nc_frame_type type;
     size_t size;
-  } frames[] = {
-      {"log_group", NC_FRAME_LOG_GROUP, 40}, {"data", NC_FRAME_DATA, 64}, {"edit", NC_FRAME_EDIT, 1}};
+  } frames[] = {{"log_group", NC_FRAME_LOG_GROUP, 40},
+                {"data", NC_FRAME_DATA, 64},
+                {"edit", NC_FRAME_EDIT, 1},
+                {"value_part", NC_FRAME_VALUE_PART, 20}};
   for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
     uint8_t frame[256] = {0};
     nc_frame_begin(frame, frames[i].size, frames[i].type, (const uint8_t *)"salt");
@@ -282,6 +284,52 @@ static void make_ranges(seed_place *place) {
   seed(place, "ranges", "three", written(&w));
 }
 
+/* --- large values --------------------------------------------------------------------------------------- */
+
+static nc_value_name value_name(void) {
+  nc_value_name name = {.number = 300, .size = 12480, .value_size = 4100};
+  name.file = uuid_of(1);
+  name.origin_table = uuid_of(2);
+  memset(name.last_tag, 3, sizeof name.last_tag);
+  memset(name.dek_commitment, 4, sizeof name.dek_commitment);
+  return name;
+}
+
+static size_t put_large(uint8_t *to) {
+  uint8_t bytes[NC_VALUE_REFERENCE_BYTES_MAX];
+  nc_value_reference reference = {.expires_ms = 1700000000000, .name = value_name()};
+  return nc_operation_encode(NC_KIND_LARGE, text("key"),
+                             nc_slice(bytes, nc_value_reference_encode(&reference, bytes)), to);
+}
+
+static void make_value_file(seed_place *place) {
+  uint8_t bytes[256];
+  nc_value_reference reference = {.name = value_name()};
+  nc_value_end end = {.file_size = 12480,
+                      .value_size = 4100,
+                      .frame_count = 3,
+                      .part_bytes = 4096,
+                      .manifest = uuid_of(5),
+                      .manifest_sequence = 9};
+  bytes[0] = 0;
+  nc_put_u64(bytes + 1, 0);
+  seed(place, "value_file", "reference", nc_slice(bytes, 9 + nc_value_reference_encode(&reference, bytes + 9)));
+  bytes[0] = 1;
+  nc_put_u64(bytes + 1, end.file_size);
+  nc_value_end_encode(&end, bytes + 9);
+  seed(place, "value_file", "end", nc_slice(bytes, 9 + NC_VALUE_END_BYTES));
+  nc_writer w = nc_writer_over(bytes, sizeof bytes); /* the last part, by LZ4: one run of zeros */
+  static const uint8_t run[] = {0x1F, 0, 1, 0, 255, 255, 255, 255, 255, 255, 249, 0x50, 0, 0, 0, 0, 0};
+  nc_write_u8(&w, 2);
+  nc_write_u64(&w, 2);
+  nc_write_u32(&w, 2);
+  nc_write_u8(&w, 1);
+  nc_write_u32(&w, 10000 - 2 * 4096);
+  nc_write_bytes(&w, run, sizeof run);
+  seed(place, "value_file", "part", written(&w));
+  seed(place, "batch", "large", nc_slice(bytes, put_large(bytes)));
+}
+
 /* --- logs and manifests --------------------------------------------------------------------------------- */
 
 static size_t put_operations(uint8_t *to) {
@@ -344,6 +392,12 @@ static void make_manifest(seed_place *place) {
   nc_edit_drop_log(&w, 6);
   nc_edit_add_state(&w, &state);
   seed(place, "manifest_edit", "commit", written(&w));
+  nc_value_name value = value_name();
+  w = nc_writer_over(bytes, sizeof bytes);
+  nc_edit_begin(&w, 301, 0);
+  nc_edit_add_value(&w, &value);
+  nc_edit_remove_value(&w, 8);
+  seed(place, "manifest_edit", "values", written(&w));
   segment.level = UINT32_MAX; /* one bit more is too much */
   w = nc_writer_over(bytes, sizeof bytes);
   nc_edit_begin(&w, UINT64_MAX, 0);
@@ -462,7 +516,7 @@ int main(int argc, char **argv) {
   static void (*const makers[])(seed_place *) = {
       make_coding,  make_compress, make_header,     make_frame,  make_block, make_index,
       make_filter,  make_footer,   make_properties, make_ranges, make_log,   make_manifest,
-      make_current, make_key_file, make_catalogue,  make_keyring};
+      make_current, make_key_file, make_catalogue,  make_keyring, make_value_file};
   for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) makers[i](&place);
   return seed_end(&place);
 }

@@ -36,6 +36,12 @@ static void encode(nc_writer *w, const nc_edit_record *record) {
     case NC_EDIT_LOG_DROP:
       nc_edit_drop_log(w, record->number);
       return;
+    case NC_EDIT_VALUE_ADD:
+      nc_edit_add_value(w, &record->value);
+      return;
+    case NC_EDIT_VALUE_REMOVE:
+      nc_edit_remove_value(w, record->number);
+      return;
   }
   fuzz_stop(__FILE__, __LINE__, "a tag that is known");
 }

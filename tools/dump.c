@@ -38,6 +38,7 @@ static void visit_fault(void *arg, const nacre_error *fault) { show_fault(arg, f
 static bool wanted(const options *o, uint8_t type) {
   if (o->raw) return true;
   if (type == NC_FRAME_DATA) return o->blocks || o->entries;
+  if (type == NC_FRAME_VALUE_PART) return o->blocks || o->entries;
   if (type == NC_FRAME_INDEX || type == NC_FRAME_FILTER) return o->blocks;
   return true;
 }
@@ -45,6 +46,7 @@ static bool wanted(const options *o, uint8_t type) {
 static nacre_status decode(dump *d, const walk *w, uint8_t type, nacre_slice plaintext, nacre_error *err) {
   if (w->file_type == NC_FILE_SEGMENT) return tool_dump_segment(d, w, type, plaintext, err);
   if (w->file_type == NC_FILE_LOG) return tool_dump_log(d, type, plaintext, err);
+  if (w->file_type == NC_FILE_VALUE) return tool_dump_value(d, w, type, plaintext, err);
   return tool_dump_manifest(d, plaintext, err);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * dump: the frames of one sealed file, opened with its keys and decoded. dump.c walks and opens;
- * dump_segment.c, dump_log.c and dump_manifest.c know what a frame says. Those are given authenticated
+ * dump_segment.c, dump_log.c, dump_manifest.c and dump_value.c know what a frame says. Those are given authenticated
  * plaintext only.
  */
 #ifndef TOOL_DUMP_H
@@ -12,6 +12,7 @@
 #include "compress.h"
 #include "emit.h"
 #include "entry.h"
+#include "value_file.h"
 #include "walk.h"
 
 typedef struct dump {
@@ -31,8 +32,11 @@ typedef struct dump {
 nacre_status tool_dump_segment(dump *d, const walk *w, uint8_t type, nacre_slice plaintext, nacre_error *err);
 nacre_status tool_dump_log(dump *d, uint8_t type, nacre_slice plaintext, nacre_error *err);
 nacre_status tool_dump_manifest(dump *d, nacre_slice plaintext, nacre_error *err);
+nacre_status tool_dump_value(dump *d, const walk *w, uint8_t type, nacre_slice plaintext, nacre_error *err);
 
 void tool_emit_uuid(emit *e, const char *name, const nc_uuid *uuid);
+/* Which value file a record or a reference names. */
+void tool_emit_value_name(emit *e, const nc_value_name *name);
 /* One put, delete or range delete, as an item of "entries". */
 void tool_dump_entry(dump *d, const nc_entry *entry);
 

@@ -20,6 +20,8 @@ static const char *kind_name(nc_kind kind) {
       return "delete";
     case NC_KIND_RANGE_DELETE:
       return "range delete";
+    case NC_KIND_LARGE:
+      return "large put";
   }
   return "unknown";
 }
@@ -54,6 +56,17 @@ static bool show_catalogue_record(emit *e, const nc_entry *entry) {
   return true;
 }
 
+/* Where the value is; a reference that is none is shown as the bytes that it is. */
+static void show_reference(emit *e, nacre_slice value) {
+  nc_value_reference reference;
+  if (nc_value_reference_decode(value, &reference, NULL) != NACRE_OK) {
+    tool_emit_bytes(e, "value", value);
+    return;
+  }
+  if (reference.expires_ms != 0) tool_emit_number(e, "expires_unix_ms", reference.expires_ms);
+  tool_emit_value_name(e, &reference.name);
+}
+
 void tool_dump_entry(dump *d, const nc_entry *entry) {
   tool_emit_begin(&d->emit, "entries");
   tool_emit_number(&d->emit, "sequence", entry->sequence);
@@ -62,6 +75,7 @@ void tool_dump_entry(dump *d, const nc_entry *entry) {
     tool_emit_bytes(&d->emit, "key", entry->key);
     if (entry->kind == NC_KIND_PUT) tool_emit_bytes(&d->emit, "value", entry->value);
     if (entry->kind == NC_KIND_RANGE_DELETE) tool_emit_bytes(&d->emit, "to_excluded", entry->value);
+    if (entry->kind == NC_KIND_LARGE) show_reference(&d->emit, entry->value);
   }
   tool_emit_end(&d->emit);
 }

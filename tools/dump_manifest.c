@@ -45,6 +45,14 @@ static void show_record(emit *e, const nc_edit_record *record) {
       tool_emit_text(e, "edit", "drop log");
       tool_emit_number(e, "number", record->number);
       break;
+    case NC_EDIT_VALUE_ADD:
+      tool_emit_text(e, "edit", "add value");
+      tool_emit_value_name(e, &record->value);
+      break;
+    case NC_EDIT_VALUE_REMOVE:
+      tool_emit_text(e, "edit", "remove value");
+      tool_emit_number(e, "number", record->number);
+      break;
   }
   tool_emit_end(e);
 }

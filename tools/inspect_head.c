@@ -103,7 +103,7 @@ static void key_file_text(const nc_key_file *f) {
 static void kind_text(const walk *w) {
   if (w->kind == WALK_SEALED) {
     tool_text_field("kind", "%s, sealed",
-                    w->file_type == 0 ? "segment, log or manifest" : nc_file_type_name(w->file_type));
+                    w->file_type == 0 ? "segment, log, manifest or value" : nc_file_type_name(w->file_type));
   } else if (w->kind == WALK_KEYRING) {
     tool_text_field("kind",
                     "keyring: it holds root keys, so nothing more is shown. Keep it secret and keep a copy");

@@ -51,6 +51,7 @@ bool tool_walk_name(const char *path, uint64_t *ret_number, uint8_t *ret_file_ty
   if (strcmp(end, ".seg") == 0) type = NC_FILE_SEGMENT;
   if (strcmp(end, ".log") == 0) type = NC_FILE_LOG;
   if (strcmp(end, ".man") == 0) type = NC_FILE_MANIFEST;
+  if (strcmp(end, ".val") == 0) type = NC_FILE_VALUE;
   if (type == 0) return false;
   *ret_number = number;
   *ret_file_type = type;

@@ -18,7 +18,7 @@
 #include "key_file.h"
 
 typedef enum walk_kind {
-  WALK_SEALED, /* segment, log or manifest */
+  WALK_SEALED, /* segment, log, manifest or value */
   WALK_CURRENT,
   WALK_KEY_FILE,
   WALK_KEYRING,  /* holds root keys: recognised, and not looked into */

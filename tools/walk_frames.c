@@ -131,6 +131,7 @@ static void check_place(walk *w, const walk_frame *frame) {
     wrong = "this place of a log";
   if (w->last_type == NC_FRAME_LOG_FINAL) wrong = "a log after its final frame";
   if (w->last_type == NC_FRAME_FOOTER) wrong = "a segment after its footer";
+  if (w->last_type == NC_FRAME_VALUE_END) wrong = "a value after its end";
   if (wrong == NULL) return;
   (void)nc_fail_at(&err, NC_E_FRAME_TYPE, frame->offset, "a %s frame in %s", nc_frame_type_name(frame->type),
                    wrong);
@@ -162,8 +163,11 @@ void tool_walk_frames(walk *w) {
   if (w->kind != WALK_SEALED) return;
   uint64_t at = NC_FRAMES_OFFSET;
   while (at < w->size) at = step(w, at);
-  if (w->file_type != NC_FILE_SEGMENT || w->last_type == NC_FRAME_FOOTER) return;
+  bool segment = w->file_type == NC_FILE_SEGMENT && w->last_type != NC_FRAME_FOOTER;
+  bool value = w->file_type == NC_FILE_VALUE && w->last_type != NC_FRAME_VALUE_END;
+  if (!segment && !value) return;
   nacre_error err;
-  (void)nc_fail_at(&err, NC_E_FRAME_TYPE, w->size, "the segment does not end with a footer: it was cut off");
+  (void)nc_fail_at(&err, NC_E_FRAME_TYPE, w->size, "the %s does not end with %s: it was cut off",
+                   segment ? "segment" : "value", segment ? "a footer" : "its end frame");
   tool_walk_fault(w, &err);
 }

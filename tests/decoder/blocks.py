@@ -3,7 +3,7 @@
 
 from collections import namedtuple
 
-from primitives import DELETE, KEY_MAX, PUT, SEQUENCE_MAX, Cursor
+from primitives import DELETE, KEY_MAX, LARGE, PUT, SEQUENCE_MAX, Cursor
 from refusal import demand
 from sealed import START
 
@@ -45,9 +45,9 @@ def decode_block(data, where, is_index):
 
 
 def check_entry(entry, where, is_index):
-    demand(entry.kind in (PUT, DELETE), where, 'unknown kind of entry')
+    demand(entry.kind in (PUT, DELETE, LARGE), where, 'unknown kind of entry')
     demand(entry.sequence <= SEQUENCE_MAX, where, 'a sequence is over 2^56')
-    demand(entry.kind == PUT or not entry.value, where, 'a delete has a value')
+    demand(entry.kind != DELETE or not entry.value, where, 'a delete has a value')
     if is_index:
         demand(entry.sequence == 0 and entry.kind == PUT, where, 'an index entry is not a put of sequence 0')
     else:

@@ -5,6 +5,7 @@ import os
 from collections import namedtuple
 
 import sealed
+import value_file
 from primitives import KEY_MAX, SEQUENCE_MAX, Cursor, crc32c, derive, mac_is
 from refusal import Refused, corrupt, demand
 
@@ -12,7 +13,7 @@ CURRENT_MAGIC = bytes.fromhex('894e414343550d0a')
 EDIT = 32
 IN_SNAPSHOT, SNAPSHOT_END = 1, 2
 LARGEST_EXCLUDED, HOLDS_RANGES = 1, 2
-STATE, SEGMENT_ADDED, SEGMENT_REMOVED, LOG_ADDED, LOG_DROPPED = 1, 2, 3, 4, 5
+STATE, SEGMENT_ADDED, SEGMENT_REMOVED, LOG_ADDED, LOG_DROPPED, VALUE_ADDED, VALUE_REMOVED = 1, 2, 3, 4, 5, 6, 7
 
 Current = namedtuple('Current', 'table manifest number epoch commitment kek_id minimum_version')
 State = namedtuple('State', 'next_file last_sequence key_generation')
@@ -56,7 +57,7 @@ class Manifest:
         file.unlock(keys)
         file.expect(type=sealed.MANIFEST, origin=current.table, uuid=current.manifest, number=current.number,
                     epoch=current.epoch, commitment=current.commitment)
-        self.state, self.segments, self.logs = None, {}, {}
+        self.state, self.segments, self.logs, self.values = None, {}, {}, {}
         self.commit, self.complete = 0, False
         for frame in self._frames():
             self._apply(frame)
@@ -117,18 +118,23 @@ class Manifest:
             self._add(self.logs, named, where)
         elif tag == LOG_DROPPED:
             demand(self.logs.pop(fields.varint(), None), where, 'a log is dropped that is not there')
+        elif tag == VALUE_ADDED:
+            self._add(self.values, value_file.decode_name(fields), where)
+        elif tag == VALUE_REMOVED:
+            demand(self.values.pop(fields.varint(), None), where,
+                   'a value file is removed that is not there')
         else:
             raise corrupt(where, f'unknown record tag {tag}')
 
     def _add(self, table, named, where):
         demand(named.number != 0, where, 'file number 0')
         demand(named.number not in self.segments and named.number not in self.logs
-               and named.number != self.file.slot.number, where, 'a file number stands twice')
+               and named.number not in self.values and named.number != self.file.slot.number, where, 'a file number stands twice')
         table[named.number] = named
 
     def _check_files(self):
         name = self.file.name
-        for number in (self.file.slot.number, *self.segments, *self.logs):
+        for number in (self.file.slot.number, *self.segments, *self.logs, *self.values):
             demand(number < self.state.next_file, name, 'a file has the next file number, or a higher one')
         runs = {}
         for named in self.segments.values():

@@ -14,7 +14,7 @@ from refusal import corrupt, demand
 
 KEY_MAX = 65536
 SEQUENCE_MAX = 1 << 56
-PUT, DELETE, RANGE_DELETE = 1, 2, 3
+PUT, DELETE, RANGE_DELETE, LARGE = 1, 2, 3, 5
 
 
 def _crc_table():

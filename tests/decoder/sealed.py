@@ -13,9 +13,10 @@ SLOT = 4096
 START = 8192
 FILE_MAX = 1 << 40
 CIPHERTEXT_MAX = 16777184
-SEGMENT, LOG, MANIFEST = 1, 2, 3
-FRAME_TYPES = (1, 2, 3, 4, 16, 17, 18, 19, 20, 32)
-TYPE_NAMES = {SEGMENT: 'segment', LOG: 'log', MANIFEST: 'manifest'}
+SEGMENT, LOG, MANIFEST, VALUE = 1, 2, 3, 4
+FRAME_TYPES = (1, 2, 3, 4, 16, 17, 18, 19, 20, 32, 48, 49)
+CONTINUED = (48,)  # in the next frame
+TYPE_NAMES = {SEGMENT: 'segment', LOG: 'log', MANIFEST: 'manifest', VALUE: 'value'}
 
 Slot = namedtuple('Slot', 'type origin uuid number epoch commitment sequence kek_id kek_version salt wrapped '
                   'aad')
@@ -128,7 +129,7 @@ class Sealed:
         demand(header_check(head[:6]) == int.from_bytes(head[6:], 'little'), where, 'wrong header check')
         size = int.from_bytes(head[:4], 'little')
         demand(size <= CIPHERTEXT_MAX, where, 'the ciphertext is over its maximum')
-        demand(head[5] == 0, where, 'frame flags are not 0')
+        demand(head[5] == (1 if head[4] in CONTINUED else 0), where, 'frame flags that do not belong to the type')
         demand(head[4] in FRAME_TYPES, where, 'unknown frame type')
         size = (32 + size + 15) & ~15
         demand(offset + size <= len(self.data), where, 'the file ends within a frame')

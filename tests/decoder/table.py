@@ -6,14 +6,15 @@ import re
 
 import sealed
 import segment
+import value_file
 from blocks import order
 from commit_log import History, Log
 from manifest import HOLDS_RANGES, LARGEST_EXCLUDED, Manifest, read_current
-from primitives import PUT, RANGE_DELETE
+from primitives import LARGE, PUT, RANGE_DELETE
 from refusal import Refused, corrupt, demand
 
-UNNAMED = re.compile(r'([0-9]{20})\.(man|log|seg)$')
-SUFFIX = {sealed.SEGMENT: 'seg', sealed.LOG: 'log', sealed.MANIFEST: 'man'}
+UNNAMED = re.compile(r'([0-9]{20})\.(man|log|seg|val)$')
+SUFFIX = {sealed.SEGMENT: 'seg', sealed.LOG: 'log', sealed.MANIFEST: 'man', sealed.VALUE: 'val'}
 
 
 class Table:
@@ -33,6 +34,7 @@ class Table:
         self.history = History(logs, self.manifest, notes)
         self._check_sequences()
         self.entries = self._merge()
+        self._read_values()
 
     def _open(self, kind, named, **more):
         path = f'{named.number:020}.{SUFFIX[kind]}'
@@ -69,6 +71,7 @@ class Table:
         named = {f'{self.current.number:020}.man'}
         named |= {f'{number:020}.seg' for number in self.manifest.segments}
         named |= {f'{number:020}.log' for number in self.manifest.logs}
+        named |= {f'{number:020}.val' for number in self.manifest.values}
         for path in sorted(set(os.listdir(self.directory)) - named):
             if not UNNAMED.match(path):
                 continue
@@ -93,6 +96,9 @@ class Table:
             elif slot.type == sealed.SEGMENT:
                 _, footer = segment.decode_footer(file)
                 vouched = [footer.commit]
+            elif slot.type == sealed.VALUE:
+                _, end = value_file.read_end(file)
+                vouched = [end.commit]
         except Refused as fault:
             self.notes.add(file.name, f'passed over: {fault.obligation}')
         for commit in vouched:
@@ -125,10 +131,41 @@ class Table:
         return any(delete.sequence > entry.sequence and delete.key <= entry.key < delete.value
                    for delete in self.ranges)
 
+    def _read_value(self, named):
+        file = self._open(sealed.VALUE, named, origin=named.origin)
+        demand(len(file.data) == named.length, file.name, 'its length is not the one that names it')
+        frame, end, content = value_file.read_value(file)
+        demand(frame.tag == named.tag, file.name, 'its end tag is not the one that names it', 'tampered')
+        demand(end.value_length == named.value_length, file.name,
+               'the length of its value is not the one that names it', 'tampered')
+        self.manifest.check_vouched(end.commit, file.name)
+        return content
+
+    def _read_values(self):
+        """The values of all large puts, by file number: the manifest names those that segments refer to."""
+        self.values, flushed = {}, set()
+        for run, entries in self.runs.items():
+            for entry in entries:
+                if entry.kind == LARGE:
+                    _, named = value_file.decode_reference(entry.value, f'{self.name}, run {run}')
+                    demand(self.manifest.values.get(named.number) == named, self.name,
+                           'a segment refers to a value file that the manifest does not name')
+                    flushed.add(named.number)
+        demand(flushed == set(self.manifest.values), self.name, 'a value file is named that no segment refers to')
+        seen = {}
+        for entry in self.entries:
+            if entry.kind == LARGE:
+                _, named = value_file.decode_reference(entry.value, self.name)
+                demand(seen.setdefault(named.number, named) is named, self.name, 'two entries refer to one file')
+                self.values[named.number] = self._read_value(named)
+
     def visible(self):
         """(key, value) of each key whose newest version is a put that no newer range delete covers."""
         last = None
         for entry in self.entries:
             if entry.key != last and entry.kind == PUT and not self._covered(entry):
                 yield entry.key, entry.value
+            elif entry.key != last and entry.kind == LARGE and not self._covered(entry):
+                _, named = value_file.decode_reference(entry.value, self.name)
+                yield entry.key, self.values[named.number]
             last = entry.key

@@ -14,6 +14,7 @@ import keys
 import manifest
 import sealed
 import segment
+import value_file
 from blocks import Entry, decode_block, decode_handle
 from catalogue import LIVE, decode_described
 from commit_log import FINAL, GROUP, MARK, START, Predecessor, decode_record
@@ -168,7 +169,8 @@ class WorkedExamples(unittest.TestCase):
     def test_manifest(self):
         state = manifest.Manifest.__new__(manifest.Manifest)
         state.file = types.SimpleNamespace(name='the example', slot=types.SimpleNamespace(number=2))
-        state.state, state.segments, state.logs, state.commit, state.complete = None, {}, {}, 0, False
+        state.state, state.segments, state.logs, state.values = None, {}, {}, {}
+        state.commit, state.complete = 0, False
         state._apply(sealed.Frame(manifest.EDIT, 0, 0, self.page['snapshot'], None))
         self.assertEqual((state.complete, state.commit, state.state), (True, 1, manifest.State(6, 0, 1)))
         self.assertEqual(state.logs, {5: manifest.LogNamed(5, FILE, COMMITMENT, 1)})
@@ -178,6 +180,25 @@ class WorkedExamples(unittest.TestCase):
         self.assertEqual(state.logs, {10: manifest.LogNamed(10, FILE, COMMITMENT, 2)})
         self.assertEqual(state.segments, {9: manifest.SegmentNamed(
             9, FILE, TABLE, 8640, ascending(0xE0, 16), COMMITMENT, 4, 0, 4, 20, 3, b'pear', b'pearl')})
+
+    def test_large_value(self):
+        page = self.page
+        part, end = page['last part'], value_file.decode_end(page['value end'], 12480, 'the example')
+        self.assertEqual((end.value_length, end.manifest, end.commit), (4100, MANIFEST, 2))
+        self.assertEqual(value_file.decode_part(part, end, 1, 'the example'), b'pear')
+        head = bytes([len(part), 0, 0, 0, value_file.PART, 1])
+        self.is_example('AAD of the part frame', head + sealed.header_check(head).to_bytes(2, 'little'))
+        group = decode_record(sealed.Frame(GROUP, 0, 0, page['large group'], None), 'the example')
+        (entry,) = group.entries
+        self.assertEqual((entry.key, entry.sequence, entry.kind), (b'pear', 21, 5))
+        named = value_file.ValueNamed(12, FILE, TABLE, 12480, ascending(0xE0, 16), COMMITMENT, 4100)
+        self.assertEqual(value_file.decode_reference(entry.value, 'the example'), (0, named))
+        state = manifest.Manifest.__new__(manifest.Manifest)
+        state.file = types.SimpleNamespace(name='the example', slot=types.SimpleNamespace(number=2))
+        state.segments, state.logs, state.values = {}, {}, {8: 'removed by the edit'}
+        state.commit, state.complete = 2, True
+        state._apply(sealed.Frame(manifest.EDIT, 0, 0, page['value edit'], None))
+        self.assertEqual((state.commit, state.values), (3, {12: named}))
 
     def test_current(self):
         self.is_example('CURRENT MAC key', derive(KEK, b'current-mac', TABLE, 32))

@@ -21,6 +21,7 @@
 #include "manifest_edit.h"
 #include "ranges.h"
 #include "support.h"
+#include "value_file.h"
 
 /* Bytes of `size`, zero but for a magic, a version and the CRC before `crc_end` (none when 0), then changed at one place. */
 typedef struct forged {
@@ -79,7 +80,7 @@ CASE(header_crc) { return header_with(0, 0, true, err); }
 CASE(header_magic) { return header_with(1, 'n', false, err); }
 CASE(header_version) { return header_with(8, 2, false, err); }
 CASE(header_suite) { return header_with(10, 2, false, err); }
-CASE(header_type) { return header_with(12, 4, false, err); }
+CASE(header_type) { return header_with(12, 5, false, err); }
 CASE(header_reserved) { return header_with(300, 1, false, err); }
 CASE(header_slot_index) { return header_with(104, 1, false, err); }
 
@@ -240,6 +241,23 @@ CASE(keyring_crc) { return keyring_of((forged){.spoil_crc = true}, err); }
 CASE(keyring_version) { return keyring_of((forged){.change_at = 8, .change_to = 2}, err); }
 CASE(keyring_protection) { return keyring_of((forged){.change_at = 10, .change_to = 2}, err); }
 CASE(keyring_cost) { return nc_scrypt_cost_check((nc_scrypt_cost){.log2_n = 23, .r = 8, .p = 1}, err); }
+/* --- value files --- */
+CASE(value_reference) {
+  nc_value_reference reference;
+  return nc_value_reference_decode(BYTES("\0\0\0\0\0\0\0\0"), &reference, err);
+}
+static nacre_status value_end(uint64_t file_size, nacre_error *err) {
+  static const uint8_t zeros[NC_VALUE_END_BYTES];
+  nc_value_end end;
+  return nc_value_end_decode(nc_slice(zeros, sizeof zeros), file_size, &end, err);
+}
+CASE(value_end_shape) { return value_end(0, err); }
+CASE(value_end_length) { return value_end(16, err); }
+CASE(value_part) {
+  nc_value_end end = {.value_size = 1, .part_bytes = NC_VALUE_PART_BYTES_MIN};
+  nacre_slice packed;
+  return nc_value_part_decode(BYTES("\1\0\0\0"), &end, 0, &packed, err);
+}
 CASE(keyring_full) {
   static const nc_root_key key;
   nc_keyring ring = {.key_count = NC_KEYRING_KEYS_MAX};
@@ -284,6 +302,10 @@ static const struct {
     {NC_E_PROPERTIES_SHAPE, properties_shape},     /* [S3] */
     {NC_E_FOOTER_SHAPE, footer_shape},             /* [S1] */
     {NC_E_FOOTER_LENGTH, footer_length},           /* [S2] */
+    {NC_E_VALUE_REFERENCE, value_reference},       /* [U1] */
+    {NC_E_VALUE_PART, value_part},                 /* [U4] */
+    {NC_E_VALUE_END_SHAPE, value_end_shape},       /* [U3] */
+    {NC_E_VALUE_END_LENGTH, value_end_length},     /* [U2] */
     {NC_E_LOG_RECORD_SHAPE, log_record_shape},     /* [L1] */
     {NC_E_LOG_SEQUENCE, log_sequence},             /* [L2] */
     {NC_E_BATCH_SHAPE, batch_shape},               /* [L3] */

@@ -101,7 +101,12 @@ Test(frame, names_each_refusal) {
   frame[5] = 1;
   recheck(frame);
   assert_refused(check(frame, size, &err), NC_E_FRAME_FLAGS);
+  frame[4] = NC_FRAME_VALUE_PART; /* the one type that is continued in the next frame */
+  recheck(frame);
+  assert_refused(check(frame, size, &err), NC_E_FRAME_CRC);
   frame[5] = 0;
+  recheck(frame);
+  assert_refused(check(frame, size, &err), NC_E_FRAME_FLAGS);
   frame[4] = 15;
   recheck(frame);
   assert_refused(check(frame, size, &err), NC_E_FRAME_TYPE_UNKNOWN);
@@ -146,7 +151,7 @@ Test(frame, each_type_has_a_name_and_belongs_to_one_kind_of_file) {
     cr_assert_eq(belongs, named ? 1 : 0, "type %u", type);
     known += named;
   }
-  cr_assert_eq(known, 11);
+  cr_assert_eq(known, 13);
   cr_assert(nc_frame_type_belongs(NC_FRAME_LOG_MARK, NC_FILE_LOG));
   cr_assert(nc_frame_type_belongs(NC_FRAME_FOOTER, NC_FILE_SEGMENT));
   cr_assert(nc_frame_type_belongs(NC_FRAME_EDIT, NC_FILE_MANIFEST));

@@ -155,5 +155,6 @@ Test(header, names_file_types) {
   cr_assert_str_eq(nc_file_type_name(NC_FILE_SEGMENT), "segment");
   cr_assert_str_eq(nc_file_type_name(NC_FILE_LOG), "log");
   cr_assert_str_eq(nc_file_type_name(NC_FILE_MANIFEST), "manifest");
+  cr_assert_str_eq(nc_file_type_name(NC_FILE_VALUE), "value");
   cr_assert_str_eq(nc_file_type_name(0), "unknown");
 }

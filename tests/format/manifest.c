@@ -35,6 +35,15 @@ static nc_log_name sample_log(void) {
   return log;
 }
 
+static nc_value_name sample_value(void) {
+  nc_value_name value = {.number = 11, .size = 12480, .value_size = 4100};
+  value.file = uuid_of(0x41);
+  value.origin_table = uuid_of(0x42);
+  memset(value.last_tag, 0x43, sizeof value.last_tag);
+  memset(value.dek_commitment, 0x44, sizeof value.dek_commitment);
+  return value;
+}
+
 /* An edit with one record of every tag. */
 static size_t encode_all(uint8_t *bytes, size_t capacity) {
   nc_writer w = nc_writer_over(bytes, capacity);
@@ -47,6 +56,9 @@ static size_t encode_all(uint8_t *bytes, size_t capacity) {
   nc_edit_remove_segment(&w, 9);
   nc_edit_add_log(&w, &log);
   nc_edit_drop_log(&w, 8);
+  nc_value_name value = sample_value();
+  nc_edit_add_value(&w, &value);
+  nc_edit_remove_value(&w, 7);
   return w.failed ? 0 : w.size;
 }
 
@@ -62,9 +74,9 @@ static nacre_status read_all(nacre_slice bytes, size_t *ret_count, nacre_error *
   }
 }
 
-static bool reads_five(nacre_slice bytes) {
+static bool reads_seven(nacre_slice bytes) {
   size_t count;
-  return read_all(bytes, &count, NULL) == NACRE_OK && count == 5;
+  return read_all(bytes, &count, NULL) == NACRE_OK && count == 7;
 }
 
 Test(manifest_edit, every_record_comes_back) {
@@ -96,14 +108,23 @@ Test(manifest_edit, every_record_comes_back) {
   assert_ok(nc_edit_read(&r, &record, &more, NULL));
   cr_assert(more && record.tag == NC_EDIT_LOG_DROP && record.number == 8);
   assert_ok(nc_edit_read(&r, &record, &more, NULL));
+  nc_value_name value = sample_value();
+  cr_assert(more && record.tag == NC_EDIT_VALUE_ADD && record.value.number == 11 &&
+            record.value.size == 12480 && record.value.value_size == 4100 &&
+            nc_uuid_equal(&record.value.file, &value.file) &&
+            nc_uuid_equal(&record.value.origin_table, &value.origin_table));
+  cr_assert_arr_eq(record.value.last_tag, value.last_tag, NC_TAG_BYTES);
+  assert_ok(nc_edit_read(&r, &record, &more, NULL));
+  cr_assert(more && record.tag == NC_EDIT_VALUE_REMOVE && record.number == 7);
+  assert_ok(nc_edit_read(&r, &record, &more, NULL));
   cr_assert(!more);
 }
 
 Test(manifest_edit, damage_never_crashes_and_cuts_are_refused) {
   uint8_t bytes[1024];
   size_t size = encode_all(bytes, sizeof bytes);
-  refuses_every_other_length(nc_slice(bytes, size), reads_five);
-  flips_every_bit(nc_slice(bytes, size), reads_five, false);
+  refuses_every_other_length(nc_slice(bytes, size), reads_seven);
+  flips_every_bit(nc_slice(bytes, size), reads_seven, false);
 }
 
 Test(manifest_edit, tells_when_its_buffer_is_too_small) {
@@ -210,7 +231,7 @@ Test(manifest_edit, names_each_refusal) {
   assert_refused(read_all(nc_slice("\x01\x02", 2), &count, &err),
                  NC_E_EDIT_SHAPE); /* an end of no snapshot */
   assert_refused(read_all(nc_slice("\x01\x04", 2), &count, &err), NC_E_EDIT_SHAPE);
-  assert_refused(read_all(nc_slice("\x01\x00\x06\x00", 4), &count, &err), NC_E_EDIT_TAG);
+  assert_refused(read_all(nc_slice("\x01\x00\x08\x00", 4), &count, &err), NC_E_EDIT_TAG);
   assert_refused(read_all(nc_slice("\x01\x00\x00\x00", 4), &count, &err), NC_E_EDIT_TAG);
   assert_refused(read_all(nc_slice("\x01\x00\x03\x01\x00", 5), &count, &err),
                  NC_E_EDIT_SHAPE); /* segment 0 */

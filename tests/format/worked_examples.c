@@ -22,6 +22,7 @@
 #include "log_record.h"
 #include "manifest_edit.h"
 #include "support.h"
+#include "value_file.h"
 
 static const uint64_t created_ms = 1700000000000;
 
@@ -311,6 +312,53 @@ Test(worked_examples, the_edits) {
   nc_edit_drop_log(&w, 5);
   nc_edit_add_log(&w, &new_log);
   is_example("edit", bytes, w.size);
+}
+
+static nc_value_name value_name(void) {
+  nc_value_name name = {.number = 12,
+                        .file = uuid_from(0x50),
+                        .origin_table = uuid_from(0x40),
+                        .size = 12480,
+                        .value_size = 4100};
+  ascending(0xE0, name.last_tag, NC_TAG_BYTES);
+  ascending(0x80, name.dek_commitment, NC_COMMITMENT_BYTES);
+  return name;
+}
+
+Test(worked_examples, the_large_value) {
+  uint8_t bytes[512], salt[NC_FRAME_SALT_BYTES] = {0};
+  nc_value_end end = {.file_size = NC_FRAMES_OFFSET + nc_frame_size(9 + 4096) + nc_frame_size(9 + 4) +
+                                   nc_frame_size(NC_VALUE_END_BYTES),
+                      .value_size = 4100,
+                      .frame_count = 3,
+                      .part_bytes = 4096,
+                      .manifest = uuid_from(0xD0),
+                      .manifest_sequence = 2};
+  cr_assert_eq(end.file_size, 12480);
+  nc_value_end_encode(&end, bytes);
+  is_example("value end", bytes, NC_VALUE_END_BYTES);
+  example part = example_of("last part");
+  nacre_slice packed;
+  assert_ok(nc_value_part_decode(nc_slice(part.bytes, part.size), &end, 1, &packed, NULL));
+  cr_assert(nc_slice_equal(nc_slice((const char *)packed.data + 5, packed.size - 5), text("pear")));
+  nc_frame_begin(bytes, part.size, NC_FRAME_VALUE_PART, salt);
+  is_example("AAD of the part frame", bytes, NC_FRAME_AAD_BYTES);
+
+  nc_log_record record = {.first_sequence = 21, .count = 1};
+  nc_value_reference reference = {.name = value_name()};
+  uint8_t value[NC_VALUE_REFERENCE_BYTES_MAX];
+  size_t value_size = nc_value_reference_encode(&reference, value);
+  size_t size = nc_log_record_encode(&record, NC_FRAME_LOG_GROUP, bytes);
+  size += nc_operation_encode(NC_KIND_LARGE, text("pear"), nc_slice(value, value_size), bytes + size);
+  is_example("large group", bytes, size);
+
+  nc_writer w = nc_writer_over(bytes, sizeof bytes);
+  nc_edit_begin(&w, 3, 0);
+  nc_edit_add_state(&w,
+                    &(nc_table_state){.next_file_number = 13, .last_sequence = 21, .key_file_generation = 1});
+  nc_edit_add_value(&w, &reference.name);
+  nc_edit_remove_value(&w, 8);
+  is_example("value edit", bytes, w.size);
 }
 
 Test(worked_examples, current) {
