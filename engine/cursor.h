@@ -6,6 +6,11 @@
  * Entries come in entry order (format/entry.h): by key, the newest version first. A move returns a status; on
  * NACRE_OK, `valid` tells whether there is an entry, and `entry` stays good until the next move. After a
  * failure the cursor is invalid.
+ *
+ * A cursor may have entries at hand: `entry` is then a copy of window[0], and window[1] to window[ahead] follow
+ * it, all of them held by the same pin. Going on to them is no call. A cursor over others shows the window of
+ * the one it stands in as its own, or the first part of it, and tells that one how far it went
+ * (nc_cursor_follow) before it moves it.
  */
 #ifndef NC_CURSOR_H
 #define NC_CURSOR_H
@@ -30,7 +35,9 @@ struct nc_cursor {
   const nc_cursor_ops *ops;
   bool valid;
   nc_entry entry;
-  nc_pin *pin; /* what holds entry.value: lent on request (may change with every move) */
+  nc_pin *pin;            /* what holds entry.value: lent on request (may change with every move) */
+  const nc_entry *window; /* NULL: nothing at hand, `ahead` is 0 */
+  size_t ahead;
 };
 
 static inline nacre_status nc_cursor_first(nc_cursor *c, nacre_error *err) { return c->ops->first(c, err); }
@@ -39,10 +46,35 @@ static inline nacre_status nc_cursor_seek(nc_cursor *c, nacre_slice key, uint64_
                                           nacre_error *err) {
   return c->ops->seek(c, key, sequence, err);
 }
-static inline nacre_status nc_cursor_next(nc_cursor *c, nacre_error *err) { return c->ops->next(c, err); }
+static inline nacre_status nc_cursor_next(nc_cursor *c, nacre_error *err) {
+  if (c->ahead == 0) return c->ops->next(c, err);
+  c->ahead--;
+  c->entry = *++c->window;
+  return NACRE_OK;
+}
 static inline nacre_status nc_cursor_prev(nc_cursor *c, nacre_error *err) { return c->ops->prev(c, err); }
 static inline void nc_cursor_close(nc_cursor *c) {
   if (c != NULL) c->ops->close(c);
+}
+
+/* Shows where `child` stands, window and all. */
+static inline void nc_cursor_show(nc_cursor *c, const nc_cursor *child) {
+  c->entry = child->entry;
+  c->pin = child->pin;
+  c->window = child->window;
+  c->ahead = child->ahead;
+}
+static inline void nc_cursor_show_nothing(nc_cursor *c) {
+  c->valid = false;
+  c->window = NULL;
+  c->ahead = 0;
+}
+/* Moves `child` to where the cursor that shows its window has gone. */
+static inline void nc_cursor_follow(nc_cursor *child, const nc_cursor *shown) {
+  if (shown->window == child->window) return;
+  child->ahead -= (size_t)(shown->window - child->window);
+  child->window = shown->window;
+  child->entry = *child->window;
 }
 
 /* The last entry before (key, sequence) in entry order. */

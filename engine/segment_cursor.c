@@ -11,7 +11,7 @@
 #include "private_memory.h"
 #include "segment_file.h"
 
-enum { KEY_INLINE_BYTES = 128 };
+enum { KEY_INLINE_BYTES = 128, WINDOW_MIN = 4, WINDOW_MAX = 32, WINDOW_KEYS_BYTES = 2048 };
 
 /* A block, a cursor in it, and room for a key of it. */
 typedef struct stand {
@@ -19,7 +19,7 @@ typedef struct stand {
   nc_block_cursor cursor;
   uint8_t *key; /* NULL: `inside` serves */
   size_t key_capacity;
-  uint8_t inside[KEY_INLINE_BYTES];
+  uint8_t inside[KEY_INLINE_BYTES + NC_BLOCK_READ_SLACK];
 } stand;
 
 static void stand_leave(stand *s) {
@@ -38,15 +38,15 @@ static void stand_release(nc_heap *heap, stand *s) {
 static nacre_status stand_enter(nc_heap *heap, stand *s, nc_cached_block *block, nacre_error *err) {
   stand_leave(s);
   s->block = block;
-  size_t need = block->block.longest_key;
-  if (need > KEY_INLINE_BYTES && need > s->key_capacity) {
+  size_t need = block->block.longest_key + (size_t)NC_BLOCK_READ_SLACK;
+  if (need > sizeof s->inside && need > s->key_capacity) {
     uint8_t *grown = nc_heap_alloc(heap, need);
     if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
     nc_heap_free(heap, s->key, s->key_capacity);
     s->key = grown;
     s->key_capacity = need;
   }
-  nc_block_cursor_init(&s->cursor, &block->block, need > KEY_INLINE_BYTES ? s->key : s->inside);
+  nc_block_cursor_init(&s->cursor, &block->block, need > sizeof s->inside ? s->key : s->inside);
   return NACRE_OK;
 }
 
@@ -204,12 +204,19 @@ nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence, b
 
 /* ---- cursor -------------------------------------------------------------------------------------------- */
 
+/* Forward, entries are read a window at a time, few at first, for many seeks are followed by few moves. The block
+ * cursor stands at the last of them then, and `offsets` tell where the others are. */
 typedef struct segment_cursor {
   nc_cursor base;
   walk walk;
+  size_t window_next; /* how many entries to read next */
+  nc_entry window[WINDOW_MAX];
+  uint32_t offsets[WINDOW_MAX];
+  uint8_t keys[WINDOW_KEYS_BYTES];
 } segment_cursor;
 
 static nacre_status publish(segment_cursor *c, nacre_status status) {
+  nc_cursor_show_nothing(&c->base);
   c->base.valid = status == NACRE_OK && c->walk.data.block != NULL && c->walk.data.cursor.valid;
   if (c->base.valid) {
     c->base.entry = c->walk.data.cursor.entry;
@@ -218,25 +225,39 @@ static nacre_status publish(segment_cursor *c, nacre_status status) {
   return status;
 }
 
+static nacre_status publish_anew(segment_cursor *c, nacre_status status) {
+  c->window_next = WINDOW_MIN;
+  return publish(c, status);
+}
+
 static nacre_status cursor_first(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
-  return publish(c, walk_edge(&c->walk, MOVE_FIRST, err));
+  return publish_anew(c, walk_edge(&c->walk, MOVE_FIRST, err));
 }
 static nacre_status cursor_last(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
-  return publish(c, walk_edge(&c->walk, MOVE_LAST, err));
+  return publish_anew(c, walk_edge(&c->walk, MOVE_LAST, err));
 }
 static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t sequence, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
-  return publish(c, walk_seek(&c->walk, key, sequence, err));
+  return publish_anew(c, walk_seek(&c->walk, key, sequence, err));
 }
 static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
-  return publish(c, walk_step(&c->walk, MOVE_NEXT, err));
+  size_t count = c->walk.data.block == NULL ? 0
+                                            : nc_block_read(&c->walk.data.cursor, c->window_next, c->window,
+                                                            c->offsets, c->keys, sizeof c->keys);
+  if (count == 0) return publish(c, walk_step(&c->walk, MOVE_NEXT, err)); /* the block's end, or a long key */
+  base->window = c->window;
+  base->ahead = count - 1;
+  base->entry = c->window[0];
+  if (c->window_next < WINDOW_MAX) c->window_next *= 2;
+  return NACRE_OK;
 }
 static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
-  return publish(c, walk_step(&c->walk, MOVE_PREV, err));
+  if (base->window != NULL) nc_block_stand_at(&c->walk.data.cursor, c->offsets[base->window - c->window]);
+  return publish_anew(c, walk_step(&c->walk, MOVE_PREV, err));
 }
 static void cursor_close(nc_cursor *base) {
   segment_cursor *c = (segment_cursor *)base;

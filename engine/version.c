@@ -210,11 +210,9 @@ typedef struct run_cursor {
 } run_cursor;
 
 static nacre_status publish(run_cursor *c, nacre_status status) {
+  nc_cursor_show_nothing(&c->base);
   c->base.valid = status == NACRE_OK && c->inside != NULL && c->inside->valid;
-  if (c->base.valid) {
-    c->base.entry = c->inside->entry;
-    c->base.pin = c->inside->pin;
-  }
+  if (c->base.valid) nc_cursor_show(&c->base, c->inside);
   return status;
 }
 
@@ -294,10 +292,12 @@ static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t seque
 }
 static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
   run_cursor *c = (run_cursor *)base;
+  nc_cursor_follow(c->inside, base);
   return publish(c, move_next(c, err));
 }
 static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
   run_cursor *c = (run_cursor *)base;
+  nc_cursor_follow(c->inside, base);
   return publish(c, move_prev(c, err));
 }
 static void cursor_close(nc_cursor *base) {

@@ -156,13 +156,29 @@ static inline bool take_varint(const uint8_t **p, const uint8_t *end, uint64_t *
   return n != 0;
 }
 
+/* The same for what is mostly of two to eight bytes: these, read at once, are pressed together by halves. */
+static inline bool take_long_varint(const uint8_t **p, const uint8_t *end, uint64_t *ret_value) {
+  if (end - *p < 8) return take_varint(p, end, ret_value);
+  uint64_t x = nc_get_u64(*p), ends = ~x & 0x8080808080808080u;
+  if (ends == 0) return take_varint(p, end, ret_value);
+  unsigned last = (unsigned)__builtin_ctzll(ends); /* the top bit of the last byte */
+  x &= ~(uint64_t)0 >> (63 - last);
+  if (last > 7 && x >> (last - 7) == 0) return false; /* a last byte that adds nothing [P1] */
+  x &= 0x7F7F7F7F7F7F7F7Fu;
+  x = (x & 0x007F007F007F007Fu) | (x & 0x7F007F007F007F00u) >> 1;
+  x = (x & 0x00003FFF00003FFFu) | (x & 0x3FFF00003FFF0000u) >> 2;
+  *ret_value = (x & 0x000000000FFFFFFFu) | (x & 0x0FFFFFFF00000000u) >> 4;
+  *p += last / 8 + 1;
+  return true;
+}
+
 /* Parses the entry at `at` < entries_size and checks all but its order; NC_E_NONE, or what is wrong with
  * it. */
 static inline nc_error_id parse_entry(const nc_block *block, size_t at, raw_entry *e) {
   const uint8_t *p = block->data + at, *end = block->data + block->entries_size;
   uint64_t shared, suffix_size, value_size, tagged;
   if (!take_varint(&p, end, &shared) || !take_varint(&p, end, &suffix_size) ||
-      !take_varint(&p, end, &value_size) || !take_varint(&p, end, &tagged))
+      !take_varint(&p, end, &value_size) || !take_long_varint(&p, end, &tagged))
     return NC_E_BLOCK_ENTRY;
   if (shared > block->longest_key || suffix_size > block->longest_key - shared) return NC_E_BLOCK_KEY;
   size_t left = (size_t)(end - p);
@@ -210,15 +226,24 @@ static nacre_status settle_at_restart(nc_block_cursor *c, size_t at, nacre_error
   return NACRE_OK;
 }
 
-/* Whether `e` comes after the entry that the cursor is on. One byte decides it, but where prefixes are not
- * shared in full. Entries of sequence 0, which only an index has, may repeat: one key's versions can fill
- * several blocks. */
-static inline bool comes_after(const nc_block_cursor *c, const raw_entry *e) {
-  nacre_slice rest = nc_slice(c->key_buffer + e->shared, c->entry.key.size - e->shared);
-  if (rest.size != 0 && e->suffix_size != 0 && e->suffix[0] != c->key_buffer[e->shared])
-    return e->suffix[0] > c->key_buffer[e->shared];
-  int order = nc_entry_compare(nc_slice(e->suffix, e->suffix_size), e->sequence, rest, c->entry.sequence);
+/* Whether `e` comes after an entry of key `last`. One byte decides it, but where prefixes are not shared in full.
+ * Entries of sequence 0, which only an index has, may repeat: one key's versions can fill several blocks. */
+static inline bool comes_after(const raw_entry *e, nacre_slice last, uint64_t sequence) {
+  const uint8_t *at = (const uint8_t *)last.data + e->shared;
+  size_t rest = last.size - e->shared;
+  if (rest != 0 && e->suffix_size != 0 && e->suffix[0] != *at) return e->suffix[0] > *at;
+  int order =
+      nc_entry_compare(nc_slice(e->suffix, e->suffix_size), e->sequence, nc_slice(at, rest), sequence);
   return order > 0 || (order == 0 && e->sequence == 0);
+}
+
+/* Parses the entry that follows one of key `last`. */
+static inline nc_error_id parse_next(const nc_block *block, size_t at, nacre_slice last, uint64_t sequence,
+                                     raw_entry *e) {
+  nc_error_id wrong = parse_entry(block, at, e);
+  if (wrong != NC_E_NONE) return wrong;
+  if (e->shared > last.size) return NC_E_BLOCK_ENTRY;
+  return comes_after(e, last, sequence) ? NC_E_NONE : NC_E_BLOCK_ORDER; /* [B6] */
 }
 
 nacre_status nc_block_next(nc_block_cursor *c, nacre_error *err) {
@@ -226,12 +251,67 @@ nacre_status nc_block_next(nc_block_cursor *c, nacre_error *err) {
   c->valid = false;
   if (!moved || c->next >= c->block->entries_size) return NACRE_OK;
   raw_entry e;
-  nc_error_id wrong = parse_entry(c->block, c->next, &e);
-  if (wrong == NC_E_NONE && e.shared > c->entry.key.size) wrong = NC_E_BLOCK_ENTRY;
-  if (wrong == NC_E_NONE && !comes_after(c, &e)) wrong = NC_E_BLOCK_ORDER; /* [B6] */
+  nc_error_id wrong = parse_next(c->block, c->next, c->entry.key, c->entry.sequence, &e);
   if (wrong != NC_E_NONE) return bad_entry(err, wrong, c->next);
   settle(c, c->next, &e);
   return NACRE_OK;
+}
+
+/* Copies `size` bytes, in steps of 16 that may pass both ends by less than a step: no call, for keys are short. */
+static inline void copy_in_steps(uint8_t *to, const uint8_t *from, size_t size) {
+  for (size_t i = 0; i < size; i += 16) {
+    uint8_t step[16]; /* the two may overlap */
+    memcpy(step, from + i, sizeof step);
+    memcpy(to + i, step, sizeof step);
+  }
+}
+
+/* The key of `e`, from the shared bytes of the key before it and its own, at `to`. What is read past the suffix
+ * still lies in the block, or is copied exactly. */
+static inline void rebuild(uint8_t *to, const uint8_t *last, const raw_entry *e, const uint8_t *block_end) {
+  copy_in_steps(to, last, e->shared);
+  if ((size_t)(block_end - e->suffix) >= e->suffix_size + 16) {
+    copy_in_steps(to + e->shared, e->suffix, e->suffix_size);
+  } else if (e->suffix_size != 0) {
+    memcpy(to + e->shared, e->suffix, e->suffix_size);
+  }
+}
+
+size_t nc_block_read(nc_block_cursor *c, size_t count, nc_entry *entries, uint32_t *offsets, uint8_t *keys,
+                     size_t keys_capacity) {
+  const nc_block *block = c->block;
+  const uint8_t *block_end = block->data + block->entries_size + NC_BLOCK_TRAILER_BYTES;
+  uint8_t *to = keys, *keys_end = keys + keys_capacity;
+  nacre_slice last = c->entry.key;
+  uint64_t sequence = c->entry.sequence;
+  size_t at = c->next, n = 0;
+  if (!c->valid) return 0;
+  for (raw_entry e; n < count && at < block->entries_size; n++, at = e.next) {
+    if (parse_next(block, at, last, sequence, &e) != NC_E_NONE) break;
+    size_t size = e.shared + e.suffix_size;
+    if ((size_t)(keys_end - to) < size + NC_BLOCK_READ_SLACK) break;
+    rebuild(to, last.data, &e, block_end);
+    last = nc_slice(to, size);
+    sequence = e.sequence;
+    entries[n] = (nc_entry){.key = last,
+                            .sequence = sequence,
+                            .kind = e.kind,
+                            .value = nc_slice(e.suffix + e.suffix_size, e.value_size)};
+    offsets[n] = (uint32_t)at;
+    to += size;
+  }
+  if (n == 0) return 0;
+  if (last.size != 0) memcpy(c->key_buffer, last.data, last.size);
+  c->at = offsets[n - 1];
+  c->next = at;
+  c->entry = entries[n - 1];
+  c->entry.key.data = c->key_buffer;
+  return n;
+}
+
+void nc_block_stand_at(nc_block_cursor *c, uint32_t offset) {
+  c->at = offset;
+  c->valid = true;
 }
 
 nacre_status nc_block_first(nc_block_cursor *c, nacre_error *err) { return settle_at_restart(c, 0, err); }

@@ -18,7 +18,7 @@
 #include "entry.h"
 #include "status.h"
 
-enum { NC_BLOCK_RESTART_INTERVAL = 16, NC_BLOCK_TRAILER_BYTES = 8 };
+enum { NC_BLOCK_RESTART_INTERVAL = 16, NC_BLOCK_TRAILER_BYTES = 8, NC_BLOCK_READ_SLACK = 32 };
 
 /* Builds one block in the caller's buffer. `last_key` is a buffer of NACRE_KEY_BYTES_MAX bytes, also the
  * caller's. Restart points are kept at the end of the buffer until nc_block_finish moves them to their
@@ -68,6 +68,15 @@ NC_MUST_CHECK nacre_status nc_block_first(nc_block_cursor *c, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_block_last(nc_block_cursor *c, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_block_next(nc_block_cursor *c, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_block_prev(nc_block_cursor *c, nacre_error *err);
+/* Moves on by up to `count` entries, which it lists in `entries`, and where they stand in `offsets`; fewer when
+ * the block ends, when the next one is damaged (the next move says so) or when `keys` is full. Their keys are
+ * rebuilt in `keys`. The cursor stands at the last of them then. Keys are copied in steps: `keys` and the
+ * cursor's key buffer have NC_BLOCK_READ_SLACK bytes behind what they must hold. */
+size_t nc_block_read(nc_block_cursor *c, size_t count, nc_entry *entries, uint32_t *offsets, uint8_t *keys,
+                     size_t keys_capacity);
+/* Puts the cursor back on an entry that nc_block_read listed at this offset, but without its key and value:
+ * good for nc_block_prev only. */
+void nc_block_stand_at(nc_block_cursor *c, uint32_t offset);
 /* The first entry at or after (key, sequence) in entry order; invalid when all come before it. */
 NC_MUST_CHECK nacre_status nc_block_seek(nc_block_cursor *c, nacre_slice key, uint64_t sequence,
                                          nacre_error *err);

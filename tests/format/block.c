@@ -82,7 +82,7 @@ typedef struct walker {
 
 static void walker_open(walker *w, nacre_slice bytes) {
   assert_ok(nc_block_open(bytes, &w->block, NULL));
-  w->key_buffer = malloc(w->block.longest_key + (w->block.longest_key == 0));
+  w->key_buffer = malloc(w->block.longest_key + (size_t)NC_BLOCK_READ_SLACK);
   nc_block_cursor_init(&w->cursor, &w->block, w->key_buffer);
 }
 
@@ -120,6 +120,47 @@ static void agrees_in_both_directions(const model *m, walker *w) {
   cr_assert(!w->cursor.valid);
 }
 
+/* The entries after the one that the cursor is on, a few at a time; then back from one of them. */
+static void agrees_in_windows(const model *m, walker *w, random_source *random) {
+  enum { WINDOW = 9 };
+  nc_entry entries[WINDOW];
+  uint32_t offsets[WINDOW];
+  if (m->count == 0) return;
+  size_t at = (size_t)random_below(random, m->count);
+  assert_ok(nc_block_seek(&w->cursor, as_entry(&m->entries[at]).key, m->entries[at].sequence, NULL));
+  for (;;) {
+    size_t wanted = 1 + (size_t)random_below(random, WINDOW),
+           room = (size_t)random_below(random, WINDOW * KEY_MAX) + NC_BLOCK_READ_SLACK;
+    uint8_t *keys = malloc(room);
+    size_t count = nc_block_read(&w->cursor, wanted, entries, offsets, keys, room);
+    cr_assert_leq(count, wanted);
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) used += entries[i].key.size;
+    if (count < wanted && at + count + 1 < m->count) /* the next key does not fit */
+      cr_assert_gt(used + m->entries[at + count + 1].key_size, room - NC_BLOCK_READ_SLACK);
+    for (size_t i = 0; i < count; i++) {
+      nc_block_cursor shown = w->cursor;
+      shown.entry = entries[i];
+      stands_at(&shown, m, at + 1 + i);
+    }
+    free(keys);
+    at += count;
+    stands_at(&w->cursor, m, at);
+    if (count == 0) {
+      assert_ok(nc_block_next(&w->cursor, NULL));
+      stands_at(&w->cursor, m, ++at);
+      if (at == m->count) return;
+    } else if (random_below(random, 8) == 0) {
+      size_t back = (size_t)random_below(random, count);
+      nc_block_stand_at(&w->cursor, offsets[back]);
+      at -= count - 1 - back;
+      assert_ok(nc_block_prev(&w->cursor, NULL));
+      if (at == 0) return;
+      stands_at(&w->cursor, m, --at);
+    }
+  }
+}
+
 static void agrees_on_seeks(const model *m, walker *w, random_source *random, unsigned letters) {
   for (size_t i = 0; i < 2 * m->count + 20; i++) {
     model_entry target = random_entry(random, letters + 1);
@@ -150,6 +191,7 @@ Test(block, agrees_with_a_sorted_array) {
       walker_open(&w, m.block);
       agrees_in_both_directions(&m, &w);
       agrees_on_seeks(&m, &w, &random, letters);
+      for (int i = 0; i < 5; i++) agrees_in_windows(&m, &w, &random);
       free(w.key_buffer);
       free_model(&m);
     }
@@ -231,7 +273,7 @@ static bool survives_every_move(nacre_slice bytes) {
   nc_block block;
   if (nc_block_open(bytes, &block, NULL) != NACRE_OK) return false;
   bool whole = true;
-  uint8_t *key_buffer = malloc(block.longest_key + 1u);
+  uint8_t *key_buffer = malloc(block.longest_key + (size_t)NC_BLOCK_READ_SLACK);
   nc_block_cursor c;
   nc_block_cursor_init(&c, &block, key_buffer);
   static const char *const targets[] = {"", "a", "key000010", "key000025", "zzz"};
@@ -244,6 +286,14 @@ static bool survives_every_move(nacre_slice bytes) {
     whole &= nc_block_next(&c, NULL) == NACRE_OK;
   for (whole &= nc_block_last(&c, NULL) == NACRE_OK; c.valid; moves++)
     whole &= nc_block_prev(&c, NULL) == NACRE_OK;
+  nc_entry entries[7];
+  uint32_t offsets[7];
+  uint8_t keys[100];
+  size_t listed = 0, count;
+  if (nc_block_first(&c, NULL) == NACRE_OK) {
+    while ((count = nc_block_read(&c, 7, entries, offsets, keys, sizeof keys)) != 0) listed += count;
+  }
+  cr_assert_leq(listed, bytes.size);
   cr_assert_leq(moves, 2 * bytes.size);
   free(key_buffer);
   return whole;
