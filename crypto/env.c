@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "aead.h"
 #include "passphrase.h"
 
 enum { PAGE_BYTES = 4096 };
@@ -48,6 +49,7 @@ static nacre_status fetch_algorithms(nc_env *env, nacre_error *err) {
 static nacre_status fill(nc_env *env, nacre_error *err) {
   NC_TRY(make_fork_word(env, err));
   NC_TRY(fetch_algorithms(env, err));
+  NC_TRY(nc_aead_choose(secure_getenv("NACRE_AEAD"), &env->aead, err));
   NC_TRY(nc_heap_create(&env->heap, err));
   return nc_passphrases_create(env->heap, &env->passphrases, err);
 }

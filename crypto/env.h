@@ -14,17 +14,20 @@
 
 typedef struct nc_passphrases nc_passphrases; /* passphrase.h */
 
+struct nc_aead_backend;                        /* aead.h */
+
 typedef struct nc_env {
   const nacre_io *io;
   nc_heap *heap;
+  const struct nc_aead_backend *aead; /* what computes AES-256-GCM */
   nc_passphrases *passphrases;     /* keys that passphrases of keyrings became; has a lock of its own */
-  void *cipher;                    /* EVP_CIPHER: AES-256-GCM */
+  void *cipher;                    /* EVP_CIPHER: AES-256-GCM, for aead_openssl */
   void *kdf;                       /* EVP_KDF: HKDF */
   void *mac;                       /* EVP_MAC: HMAC */
   const volatile uint32_t *parent; /* 1 in the process that made the env, 0 in its children (wiped on fork) */
 } nc_env;
 
-/* `io` NULL: the operating system. */
+/* `io` NULL: the operating system. NC_E_AEAD_BACKEND when the environment names a back end that is not here. */
 NC_MUST_CHECK nacre_status nc_env_create(const nacre_io *io, nc_env **ret_env, nacre_error *err);
 void nc_env_destroy(nc_env *env);
 /* True in a child of the process that made it: nothing of the env may be used there. */

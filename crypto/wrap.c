@@ -3,14 +3,11 @@
  * wrap: DEKs come to be, are wrapped and unwrapped, and become the keys that seal and open frames
  * (format/README.md, "File header", "Frames").
  *
- * A DEK itself lives for a few microseconds, on the stack, and is wiped. What stays is the data key: in a
- * seal context inside OpenSSL's cipher context, in an open context in private memory, from which cipher
- * contexts are made as threads need them. The pool of those is an array of atomic pointers, taken by
- * exchange: no lock on the read path.
+ * A DEK itself lives for a few microseconds, on the stack, and is wiped. What stays is the data key, in an
+ * nc_aead that either seals or opens.
  */
 #include "wrap.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "aead.h"
@@ -18,7 +15,7 @@
 #include "random.h"
 #include "secret.h"
 
-enum { POOL_SIZE = 8, WRAP_KEY_BYTES = NC_AEAD_KEY_BYTES + NC_AEAD_NONCE_BYTES };
+enum { WRAP_KEY_BYTES = NC_AEAD_KEY_BYTES + NC_AEAD_NONCE_BYTES };
 
 struct nc_seal_ctx {
   nc_aead *aead;
@@ -26,9 +23,7 @@ struct nc_seal_ctx {
 };
 
 struct nc_open_ctx {
-  nc_env *env;
-  uint8_t *data_key;
-  _Atomic(nc_aead *) pool[POOL_SIZE]; /* NULL: taken, or never made */
+  nc_aead *aead;
 };
 
 /* ---- a DEK's uses -------------------------------------------------------------------------------------- */
@@ -40,36 +35,38 @@ static nacre_status derive_from_dek(nc_env *env, const uint8_t *dek, nc_label la
   return nc_derive(env, dek, label, (nacre_slice){bytes, sizeof bytes}, out, NC_DERIVE_KEY_BYTES, err);
 }
 
-static nacre_status create_seal_ctx(nc_env *env, const uint8_t *dek, const nc_identity *identity,
-                                    nc_seal_ctx **ret_ctx, nacre_error *err) {
+/* The key of a file's frames, to seal or to open with. */
+static nacre_status create_data_aead(nc_env *env, const uint8_t *dek, const nc_identity *identity,
+                                     bool sealing, nc_aead **ret_aead, nacre_error *err) {
   NC_SECRET(data_key);
   NC_TRY(derive_from_dek(env, dek, NC_LABEL_DATA, identity, data_key.bytes, err));
+  return nc_aead_create(env, data_key.bytes, sealing, ret_aead, err);
+}
+
+static nacre_status create_seal_ctx(nc_env *env, const uint8_t *dek, const nc_identity *identity,
+                                    nc_seal_ctx **ret_ctx, nacre_error *err) {
   nc_seal_ctx *ctx = calloc(1, sizeof *ctx);
   if (ctx == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  nacre_status status = nc_aead_create(env, data_key.bytes, true, &ctx->aead, err);
-  if (status != NACRE_OK) {
+  nacre_status status = create_data_aead(env, dek, identity, true, &ctx->aead, err);
+  if (status == NACRE_OK) {
+    *ret_ctx = ctx;
+  } else {
     free(ctx);
-    return status;
   }
-  *ret_ctx = ctx;
-  return NACRE_OK;
+  return status;
 }
 
 static nacre_status create_open_ctx(nc_env *env, const uint8_t *dek, const nc_identity *identity,
                                     nc_open_ctx **ret_ctx, nacre_error *err) {
   nc_open_ctx *ctx = calloc(1, sizeof *ctx);
   if (ctx == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  ctx->env = env;
-  ctx->data_key = nc_heap_alloc(env->heap, NC_AEAD_KEY_BYTES);
-  nacre_status status = ctx->data_key == NULL
-                            ? nc_fail(err, NC_E_NO_MEMORY, NULL)
-                            : derive_from_dek(env, dek, NC_LABEL_DATA, identity, ctx->data_key, err);
-  if (status != NACRE_OK) {
-    nc_open_ctx_destroy(ctx);
-    return status;
+  nacre_status status = create_data_aead(env, dek, identity, false, &ctx->aead, err);
+  if (status == NACRE_OK) {
+    *ret_ctx = ctx;
+  } else {
+    free(ctx);
   }
-  *ret_ctx = ctx;
-  return NACRE_OK;
+  return status;
 }
 
 /* ---- wrapping ------------------------------------------------------------------------------------------ */
@@ -173,8 +170,7 @@ void nc_seal_ctx_destroy(nc_seal_ctx *ctx) {
 
 void nc_open_ctx_destroy(nc_open_ctx *ctx) {
   if (ctx == NULL) return;
-  for (size_t i = 0; i < POOL_SIZE; i++) nc_aead_destroy(atomic_load(&ctx->pool[i]));
-  nc_heap_free(ctx->env->heap, ctx->data_key, NC_AEAD_KEY_BYTES);
+  nc_aead_destroy(ctx->aead);
   free(ctx);
 }
 
@@ -197,29 +193,6 @@ nacre_status nc_seal_frame(nc_seal_ctx *ctx, nc_frame_type type, const uint8_t s
   return NACRE_OK;
 }
 
-static nacre_status take_aead(nc_open_ctx *ctx, nc_aead **ret_aead, nacre_error *err) {
-  for (size_t i = 0; i < POOL_SIZE; i++) {
-    if (atomic_load_explicit(&ctx->pool[i], memory_order_relaxed) == NULL) continue;
-    nc_aead *aead = atomic_exchange_explicit(&ctx->pool[i], NULL, memory_order_acquire);
-    if (aead != NULL) {
-      *ret_aead = aead;
-      return NACRE_OK;
-    }
-  }
-  return nc_aead_create(ctx->env, ctx->data_key, false, ret_aead, err);
-}
-
-static void give_back_aead(nc_open_ctx *ctx, nc_aead *aead) {
-  for (size_t i = 0; i < POOL_SIZE; i++) {
-    nc_aead *none = NULL;
-    if (atomic_compare_exchange_strong_explicit(&ctx->pool[i], &none, aead, memory_order_release,
-                                                memory_order_relaxed)) {
-      return;
-    }
-  }
-  nc_aead_destroy(aead);
-}
-
 /* The header of a frame that must be of this type and exactly this long. */
 static nacre_status decode_expected(const uint8_t *frame, size_t size, uint8_t expected_type,
                                     nc_frame_header *ret_header, nacre_error *err) {
@@ -235,16 +208,13 @@ static nacre_status decode_expected(const uint8_t *frame, size_t size, uint8_t e
 nacre_status nc_open_frame(nc_open_ctx *ctx, uint8_t *frame, size_t size, uint8_t expected_type,
                            uint64_t offset, nacre_slice *ret_plaintext, nacre_error *err) {
   nc_frame_header header;
-  nc_aead *aead;
   uint8_t nonce[NC_NONCE_BYTES];
   NC_TRY(decode_expected(frame, size, expected_type, &header, err));
-  NC_TRY(take_aead(ctx, &aead, err));
   uint8_t *text = frame + NC_FRAME_HEADER_BYTES;
   nacre_slice ciphertext = {text, header.ciphertext_size};
   nc_frame_nonce(nonce, header.salt, offset);
-  nacre_status status = nc_aead_open(aead, nonce, (nacre_slice){frame, NC_FRAME_AAD_BYTES}, ciphertext,
+  nacre_status status = nc_aead_open(ctx->aead, nonce, (nacre_slice){frame, NC_FRAME_AAD_BYTES}, ciphertext,
                                      text + header.ciphertext_size, text, err);
-  give_back_aead(ctx, aead);
   if (status == NACRE_TAMPERED)
     return nc_fail_at(err, NC_E_FRAME_TAG, 0, "%s", nc_frame_type_name(header.type)); /* [F8] */
   if (status != NACRE_OK) return status;

@@ -4,7 +4,8 @@
  * from what it wrote (hoard.h), and searches its memory for them after each step: live memory as a whole,
  * dead stack frames and freed blocks included, and what a default core dump holds. What must hold:
  *
- *   dump      nothing but data keys in OpenSSL's cipher contexts, each key schedule once a context
+ *   dump      nothing but data keys in OpenSSL's cipher contexts, each key schedule once a context; by IPsec MB
+ *             nothing at all
  *   live      root keys, passphrases, DEKs, wrapping and MAC keys: nowhere, whenever no call is using them;
  *             KEKs, users' keys, values and names: only in memory that is left out of dumps
  *   retired   a KEK that no key file has any more: nowhere
@@ -13,7 +14,7 @@
  *
  * The detectors are first tried on copies left on purpose, one in every sort of place.
  *
- * Environment: NACRE_TEST_SEED.
+ * Environment: NACRE_TEST_SEED; NACRE_AEAD, as for the library.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "aead.h"
 #include "canary.h"
 #include "coding.h"
 #include "hoard.h"
@@ -84,7 +86,7 @@ static void start_process(run *r) {
     if (chdir(r->directory) != 0) _exit(126);
     set_sanitizer_options();
     setenv("LD_BIND_NOW", "1", 1); /* for what else is linked: LZ4, as some distributions build it */
-    unsetenv("MALLOC_PERTURB_"); /* Meson sets it: it would overwrite what a freed block still holds */
+    unsetenv("MALLOC_PERTURB_");   /* Meson sets it: it would overwrite what a freed block still holds */
     execv("/proc/self/exe", arguments);
     _exit(127);
   }
@@ -294,7 +296,12 @@ static void check_found_when_busy(run *r) {
   search_live(r, r->pid);
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
     CHECK(r->report->in_private[kinds[i]] > 0, "a busy store holds no %s", needle_kind_name(kinds[i]));
-  CHECK(r->answer.contexts > 0, "a busy store has no cipher contexts");
+  const nc_aead_backend *aead;
+  nacre_error error;
+  if (nc_aead_choose(getenv("NACRE_AEAD"), &aead, &error) != NACRE_OK) test_die("%s", error.text);
+  CHECK((r->answer.contexts > 0) == (aead == nc_aead_openssl()),
+        "a busy store has %llu of OpenSSL's contexts, by %s", (unsigned long long)r->answer.contexts,
+        aead->name);
 }
 
 static void check_child(run *r) {

@@ -7,12 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "aead.h"
 #include "header.h"
 #include "hoard.h"
 #include "support.h"
@@ -23,25 +23,22 @@ static surroundings *the_surroundings; /* nacre_io's context is the operating sy
 
 /* ---- cipher contexts ----------------------------------------------------------------------------------- */
 
-nacre_status __real_nc_aead_create(nc_env *env, const uint8_t key[NC_AEAD_KEY_BYTES], bool sealing,
-                                   nc_aead **ret_aead, nacre_error *err);
-nacre_status __wrap_nc_aead_create(nc_env *env, const uint8_t key[NC_AEAD_KEY_BYTES], bool sealing,
-                                   nc_aead **ret_aead, nacre_error *err);
-void __real_nc_aead_destroy(nc_aead *aead);
-void __wrap_nc_aead_destroy(nc_aead *aead);
+EVP_CIPHER_CTX *__real_EVP_CIPHER_CTX_new(void);
+EVP_CIPHER_CTX *__wrap_EVP_CIPHER_CTX_new(void);
+void __real_EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *ctx);
+void __wrap_EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *ctx);
 
 static atomic_uint_fast64_t contexts;
 
-nacre_status __wrap_nc_aead_create(nc_env *env, const uint8_t key[NC_AEAD_KEY_BYTES], bool sealing,
-                                   nc_aead **ret_aead, nacre_error *err) {
-  nacre_status status = __real_nc_aead_create(env, key, sealing, ret_aead, err);
-  if (status == NACRE_OK) atomic_fetch_add(&contexts, 1);
-  return status;
+EVP_CIPHER_CTX *__wrap_EVP_CIPHER_CTX_new(void) {
+  EVP_CIPHER_CTX *ctx = __real_EVP_CIPHER_CTX_new();
+  if (ctx != NULL) atomic_fetch_add(&contexts, 1);
+  return ctx;
 }
 
-void __wrap_nc_aead_destroy(nc_aead *aead) {
-  if (aead != NULL) atomic_fetch_sub(&contexts, 1);
-  __real_nc_aead_destroy(aead);
+void __wrap_EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *ctx) {
+  if (ctx != NULL) atomic_fetch_sub(&contexts, 1);
+  __real_EVP_CIPHER_CTX_free(ctx);
 }
 
 uint64_t contexts_now(void) { return atomic_load(&contexts); }

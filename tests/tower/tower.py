@@ -57,7 +57,7 @@ RUNTIME = {"__cpu_model", "__cpu_indicator_init", "__tls_get_addr", "_GLOBAL_OFF
 
 SYSTEM_HEADERS = re.compile(r"^(fcntl|unistd|dirent|fts|ftw|syslog|spawn|dlfcn)\.h$|^(sys|linux|net|netinet|arpa)/")
 HEADER_HOMES = [  # (headers, the only floor that may include them)
-    (re.compile(r"^openssl/"), "crypto"),
+    (re.compile(r"^(openssl/|intel-ipsec-mb\.h$)"), "crypto"),
     (re.compile(r"^(lz4|zstd)\w*\.h$"), "format"),
     (SYSTEM_HEADERS, "crypto"),
 ]
