@@ -25,6 +25,18 @@ static nacre_status find(const nc_view *view, nacre_slice key, uint64_t sequence
   return NACRE_OK;
 }
 
+nacre_status nc_view_key_state(const nc_view *view, nacre_slice key, uint64_t sequence, uint64_t *ret_changed,
+                               bool *ret_exists, nacre_error *err) {
+  bool found;
+  nc_entry entry;
+  nc_pin *pin = NULL;
+  NC_TRY(find(view, key, sequence, false, &found, &entry, &pin, err));
+  nc_pin_unref(pin);
+  *ret_changed = found ? entry.sequence : 0;
+  *ret_exists = found && entry.kind != NC_KIND_DELETE;
+  return NACRE_OK;
+}
+
 /* Lends the value to the caller. */
 static nacre_status get_at(nacre_table *t, const nc_view *view, nacre_slice key, uint64_t sequence,
                            bool no_cache_fill, nacre_value *ret_value, nacre_error *err) {

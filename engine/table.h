@@ -167,6 +167,19 @@ NC_MUST_CHECK nacre_status nc_table_snapshots(nacre_table *t, uint64_t **ret_lis
 NC_MUST_CHECK nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options,
                                           nc_view **ret_view, uint64_t *ret_sequence, nacre_error *err);
 
+/* What a snapshot fixes. */
+NC_MUST_CHECK nacre_status nc_snapshot_moment(const nacre_snapshot *snapshot, const nacre_table **ret_table,
+                                              uint64_t *ret_sequence, nacre_error *err);
+/* There is a live snapshot of that moment: changes after it are kept. */
+bool nc_snapshot_lives(nacre_table *t, uint64_t sequence);
+
+/* ---- read.c -------------------------------------------------------------------------------------------- */
+
+/* The newest change of a key at or before `sequence`, a delete or whatever else hides older versions included (0:
+ * none is known), and whether a read finds the key after it. */
+NC_MUST_CHECK nacre_status nc_view_key_state(const nc_view *view, nacre_slice key, uint64_t sequence,
+                                             uint64_t *ret_changed, bool *ret_exists, nacre_error *err);
+
 /* ---- table_commit.c: the manifest and the list of logs ------------------------------------------------- */
 
 typedef struct nc_change {

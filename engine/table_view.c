@@ -83,6 +83,22 @@ void nacre_snapshot_release(nacre_snapshot *snapshot) {
   atomic_fetch_sub(&t->lent, 1);
 }
 
+nacre_status nc_snapshot_moment(const nacre_snapshot *snapshot, const nacre_table **ret_table,
+                                uint64_t *ret_sequence, nacre_error *err) {
+  NC_TRY(nc_table_check(snapshot->table, err));
+  *ret_table = snapshot->table;
+  *ret_sequence = snapshot->sequence;
+  return NACRE_OK;
+}
+
+bool nc_snapshot_lives(nacre_table *t, uint64_t sequence) {
+  pthread_mutex_lock(&t->state_lock);
+  const nacre_snapshot *s = t->snapshots;
+  while (s != NULL && s->sequence != sequence) s = s->next;
+  pthread_mutex_unlock(&t->state_lock);
+  return s != NULL;
+}
+
 static int ascending(const void *a, const void *b) {
   uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
   return (x > y) - (x < y);

@@ -6,6 +6,7 @@
 #include "batch.h"
 #include "last_error.h"
 #include "write_batch.h"
+#include "write_expect.h"
 #include "write_group.h"
 #include "write_room.h"
 
@@ -117,16 +118,28 @@ nacre_status nacre_delete(nacre_table *table, nacre_slice key, const nacre_write
   return nc_table_delete(table, key, options != NULL && options->sync, err);
 }
 
+/* One that only checks is not a write: it needs no sync of its own, and begins no log. */
+static nacre_status write_nothing(nacre_table *t, nc_write *w, bool sync, nacre_error *err) {
+  if (w->expects.size > 0) NC_TRY(write_unsynced(t, w));
+  return sync ? nc_table_sync(t, err) : NACRE_OK;
+}
+
 nacre_status nacre_write(nacre_table *table, const nacre_batch *batch, const nacre_write_options *options) {
   nacre_error *err = nc_thread_error();
   NC_TRY(check_write(table, options, err));
   if (batch == NULL) return nc_fail(err, NC_E_ARGUMENT, "the batch is NULL");
   if (nc_batch_forked(batch)) return nc_fail(err, NC_E_FORKED, "the batch");
   bool sync = options != NULL && options->sync;
-  nc_write w = {.operations = nc_batch_operations(batch), .count = nacre_batch_count(batch), .err = err};
+  nc_write w = {.operations = nc_batch_operations(batch),
+                .count = nacre_batch_count(batch),
+                .expects = nc_batch_expects(batch),
+                .err = err};
   w.bytes = w.operations.size;
-  if (w.count == 0) return sync ? nc_table_sync(table, err) : NACRE_OK;
-  return submit(table, &w, sync);
+  if (w.expects.size > 0) {
+    NC_TRY(nc_expects_validate(table, w.expects, err));
+    NC_TRY(nc_expects_check(table, w.expects, err));
+  }
+  return w.count == 0 ? write_nothing(table, &w, sync, err) : submit(table, &w, sync);
 }
 
 nacre_status nacre_sync(nacre_table *table) {

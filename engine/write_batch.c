@@ -9,6 +9,7 @@
 #include "batch.h"
 #include "last_error.h"
 #include "private_memory.h"
+#include "table.h"
 
 enum { FIRST_BYTES = 4096 };
 
@@ -16,6 +17,8 @@ struct nacre_batch {
   nc_heap *heap; /* a batch belongs to no store, so it keeps a heap of its own */
   uint8_t *data;
   size_t size, capacity, count;
+  uint8_t *expects; /* one after the other: an nc_expect without its key's address, and the key */
+  size_t expects_size, expects_capacity;
 };
 
 nacre_status nacre_batch_create(nacre_batch **ret_batch) {
@@ -35,12 +38,14 @@ nacre_status nacre_batch_create(nacre_batch **ret_batch) {
 void nacre_batch_clear(nacre_batch *b) {
   if (b == NULL || nc_heap_forked(b->heap)) return;
   nc_wipe(b->data, b->size);
-  b->size = b->count = 0;
+  nc_wipe(b->expects, b->expects_size);
+  b->size = b->count = b->expects_size = 0;
 }
 
 void nacre_batch_destroy(nacre_batch *b) {
   if (b == NULL || nc_heap_forked(b->heap)) return;
   nc_heap_free(b->heap, b->data, b->capacity);
+  nc_heap_free(b->heap, b->expects, b->expects_capacity);
   nc_heap_destroy(b->heap);
   free(b);
 }
@@ -51,15 +56,17 @@ nacre_slice nc_batch_operations(const nacre_batch *b) { return (nacre_slice){b->
 
 bool nc_batch_forked(const nacre_batch *b) { return nc_heap_forked(b->heap); }
 
-static nacre_status reserve(nacre_batch *b, size_t more, nacre_error *err) {
-  if (more > NACRE_BATCH_BYTES_MAX - b->size) return nc_fail(err, NC_E_BATCH_TOO_LARGE, NULL);
-  if (b->size + more <= b->capacity) return NACRE_OK;
-  size_t capacity = b->capacity == 0 ? FIRST_BYTES : b->capacity * 2;
-  while (capacity < b->size + more) capacity *= 2;
-  uint8_t *grown = nc_heap_grow(b->heap, b->data, b->capacity, capacity);
-  if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for a batch", capacity);
-  b->data = grown;
-  b->capacity = capacity;
+/* Room for `more` bytes behind the `size` that there are. */
+static nacre_status reserve(nacre_batch *b, uint8_t **data, size_t size, size_t *capacity, size_t more,
+                            nacre_error *err) {
+  if (more > NACRE_BATCH_BYTES_MAX - size) return nc_fail(err, NC_E_BATCH_TOO_LARGE, NULL);
+  if (size + more <= *capacity) return NACRE_OK;
+  size_t wanted = *capacity == 0 ? FIRST_BYTES : *capacity * 2;
+  while (wanted < size + more) wanted *= 2;
+  uint8_t *grown = nc_heap_grow(b->heap, *data, *capacity, wanted);
+  if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for a batch", wanted);
+  *data = grown;
+  *capacity = wanted;
   return NACRE_OK;
 }
 
@@ -71,7 +78,7 @@ static nacre_status add(nacre_batch *b, nc_kind kind, nacre_slice key, nacre_sli
   if (nc_heap_forked(b->heap)) return nc_fail(err, NC_E_FORKED, "the batch");
   size_t size;
   NC_TRY(nc_operation_size(kind, key, value, &size, err));
-  NC_TRY(reserve(b, size, err));
+  NC_TRY(reserve(b, &b->data, b->size, &b->capacity, size, err));
   b->size += nc_operation_encode(kind, key, value, b->data + b->size);
   b->count++;
   return NACRE_OK;
@@ -83,4 +90,35 @@ nacre_status nacre_batch_put(nacre_batch *batch, nacre_slice key, nacre_slice va
 
 nacre_status nacre_batch_delete(nacre_batch *batch, nacre_slice key) {
   return add(batch, NC_KIND_DELETE, key, (nacre_slice){NULL, 0});
+}
+
+/* ---- expectations -------------------------------------------------------------------------------------- */
+
+nacre_status nacre_batch_expect(nacre_batch *batch, nacre_slice key, const nacre_snapshot *snapshot) {
+  nacre_error *err = nc_thread_error();
+  if (batch == NULL || key.data == NULL) return nc_fail(err, NC_E_ARGUMENT, "the batch or the key is NULL");
+  if (nc_heap_forked(batch->heap)) return nc_fail(err, NC_E_FORKED, "the batch");
+  size_t ignored;
+  NC_TRY(nc_operation_size(NC_KIND_DELETE, key, (nacre_slice){NULL, 0}, &ignored, err)); /* a key's limits */
+  nc_expect expect = {.key = {NULL, key.size}};
+  if (snapshot != NULL) NC_TRY(nc_snapshot_moment(snapshot, &expect.table, &expect.sequence, err));
+  NC_TRY(reserve(batch, &batch->expects, batch->expects_size, &batch->expects_capacity,
+                 sizeof expect + key.size, err));
+  uint8_t *at = batch->expects + batch->expects_size;
+  memcpy(at, &expect, sizeof expect);
+  if (key.size > 0) memcpy(at + sizeof expect, key.data, key.size);
+  batch->expects_size += sizeof expect + key.size;
+  return NACRE_OK;
+}
+
+nacre_slice nc_batch_expects(const nacre_batch *b) { return (nacre_slice){b->expects, b->expects_size}; }
+
+bool nc_expect_next(nacre_slice *left, nc_expect *ret_expect) {
+  if (left->size == 0) return false;
+  const uint8_t *at = left->data;
+  memcpy(ret_expect, at, sizeof *ret_expect);
+  ret_expect->key.data = at + sizeof *ret_expect;
+  size_t size = sizeof *ret_expect + ret_expect->key.size;
+  *left = (nacre_slice){at + size, left->size - size};
+  return true;
 }

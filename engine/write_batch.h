@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * write_batch: a batch that grows, encoded as it will stand in the log (format/batch.h), in private memory of
- * its own.
+ * its own; and what it expects of the table that it is written to.
  */
 #ifndef NC_WRITE_BATCH_H
 #define NC_WRITE_BATCH_H
@@ -11,5 +11,16 @@
 nacre_slice nc_batch_operations(const nacre_batch *batch);
 /* True in a child of the process that filled it: its bytes are gone there. */
 bool nc_batch_forked(const nacre_batch *batch);
+
+/* That nobody has written to `key` since `sequence` of `table`; or, `table` being NULL, that it is not there. */
+typedef struct nc_expect {
+  const nacre_table *table; /* to be compared only: it may be gone */
+  uint64_t sequence;
+  nacre_slice key;
+} nc_expect;
+
+nacre_slice nc_batch_expects(const nacre_batch *batch);
+/* Takes the next one off what nc_batch_expects told. */
+bool nc_expect_next(nacre_slice *left, nc_expect *ret_expect);
 
 #endif

@@ -10,6 +10,7 @@
 #include "write_group.h"
 
 #include "batch.h"
+#include "write_expect.h"
 #include "write_room.h"
 
 /* One caller's operations may be more. A frame of this size has no overhead to speak of, and whoever waits for
@@ -22,6 +23,7 @@ typedef struct group {
   size_t bytes; /* encoded */
 } group;
 
+/* Whoever expects something comes first in a group: all that was written before is in the memtable then. */
 static group gather(const nacre_table *t, nc_write *first) {
   uint64_t visible = atomic_load(&t->visible);
   group g = {.first = first, .first_sequence = visible + 1};
@@ -30,8 +32,8 @@ static group gather(const nacre_table *t, nc_write *first) {
     g.count += w->count;
     g.bytes += w->bytes;
     w = nc_write_next(w);
-  } while (w != NULL && g.bytes < GROUP_BYTES_MAX && w->bytes <= GROUP_BYTES_MAX - g.bytes &&
-           w->count < NC_SEQUENCE_MAX - visible - g.count);
+  } while (w != NULL && w->expects.size == 0 && g.bytes < GROUP_BYTES_MAX &&
+           w->bytes <= GROUP_BYTES_MAX - g.bytes && w->count < NC_SEQUENCE_MAX - visible - g.count);
   g.end = w;
   return g;
 }
@@ -114,10 +116,15 @@ void nc_write_all_locked(nacre_table *t, nc_write *first, nc_log_position *ret_e
   *ret_any = false;
   while (first != NULL) {
     nacre_error why;
-    group g = gather(t, first);
-    nacre_status status = append(t, &g, &why);
+    group g = {.first = first, .end = nc_write_next(first)};
+    nacre_status status = first->expects.size == 0 ? NACRE_OK : nc_expects_check(t, first->expects, &why);
+    bool writes = status == NACRE_OK && first->count > 0;
+    if (writes) {
+      g = gather(t, first);
+      status = append(t, &g, &why);
+    }
     settle(&g, status, &why);
-    if (status == NACRE_OK) {
+    if (writes && status == NACRE_OK) {
       *ret_end = nc_log_tail(t->log);
       *ret_any = true;
     }

@@ -291,6 +291,98 @@ static void what_is_too_large_fails_alone(void) {
   scene_close(&at);
 }
 
+/* ---- expectations across groups ------------------------------------------------------------------------ */
+
+enum { COUNTERS = 4, ROUNDS = 400 };
+
+static uint64_t read_counter(nacre_table *t, const nacre_snapshot *snapshot) {
+  uint64_t count = 0;
+  size_t size;
+  nacre_read_options options = {.snapshot = snapshot};
+  nacre_status status = nacre_get_into(t, text("counter"), &options, &count, sizeof count, &size);
+  CHECK(status == NACRE_OK || status == NACRE_NOT_FOUND, "%s", nacre_status_name(status));
+  return count;
+}
+
+/* Adds one if nobody else has meanwhile. */
+static nacre_status try_to_count(nacre_table *t, nacre_batch *b, bool sync) {
+  nacre_snapshot *snapshot;
+  ok(nacre_snapshot_take(t, &snapshot));
+  uint64_t count = read_counter(t, snapshot) + 1;
+  nacre_batch_clear(b);
+  ok(nacre_batch_expect(b, text("counter"), snapshot));
+  ok(nacre_batch_put(b, text("counter"), nc_slice(&count, sizeof count)));
+  nacre_write_options options = {.sync = sync};
+  nacre_status status = nacre_write(t, b, &options);
+  nacre_snapshot_release(snapshot);
+  return status;
+}
+
+static void *count_up(void *arg) {
+  writer *w = arg;
+  nacre_batch *b;
+  ok(nacre_batch_create(&b));
+  for (int round = 0; round < ROUNDS; round++) {
+    nacre_status status = NACRE_CONFLICT;
+    while (status == NACRE_CONFLICT) status = try_to_count(w->at->t, b, w->sync && round % 8 == 0);
+    CHECK(status == NACRE_OK, "%s", nacre_status_name(status));
+    if (w->id == 0 && round % 100 == 50) CHECK(nacre_flush(w->at->t) == NACRE_OK, "flush");
+    if (w->id == 1 && round % 100 == 75)
+      CHECK(nacre_compact(w->at->t, (nacre_slice){NULL, 0}, (nacre_slice){NULL, 0}) == NACRE_OK, "compact");
+  }
+  nacre_batch_destroy(b);
+  return NULL;
+}
+
+static void no_increment_is_lost(void) {
+  scene at;
+  writer writers[COUNTERS];
+  scene_open(&at);
+  for (unsigned i = 0; i < COUNTERS; i++) {
+    writers[i] = (writer){.at = &at, .id = i, .sync = i % 2 == 0};
+    if (pthread_create(&writers[i].thread, NULL, count_up, &writers[i]) != 0) test_die("no threads");
+  }
+  join_all(writers, COUNTERS);
+  CHECK(read_counter(at.t, NULL) == COUNTERS * ROUNDS, "%llu of %d",
+        (unsigned long long)read_counter(at.t, NULL), COUNTERS * ROUNDS);
+  scene_close(&at);
+}
+
+/* All of one group expect the same key to be absent: the first of them makes it, the others must learn of it. */
+static void *make_if_absent(void *arg) {
+  writer *w = arg;
+  nacre_batch *b;
+  nacre_write_options options = {.sync = true};
+  ok(nacre_batch_create(&b));
+  ok(nacre_batch_expect(b, text("made once"), NULL));
+  ok(nacre_batch_put(b, text("made once"), text("")));
+  w->status = nacre_write(w->at->t, b, &options);
+  nacre_batch_destroy(b);
+  return NULL;
+}
+
+static void a_change_earlier_in_the_same_group_is_seen(void) {
+  scene at;
+  writer synced[1], writers[COUNTERS];
+  scene_open(&at);
+  fill_sync_queue(&at, synced, 0, NULL);
+  for (unsigned i = 0; i < COUNTERS; i++) {
+    writers[i] = (writer){.at = &at};
+    if (pthread_create(&writers[i].thread, NULL, make_if_absent, &writers[i]) != 0) test_die("no threads");
+  }
+  await_queue(&at.t->syncing_writers, COUNTERS); /* all found it absent when they came */
+  gate_set(&at.disk, &at.disk.syncs_stop, false);
+  join_all(synced, 1);
+  join_all(writers, COUNTERS);
+  unsigned made = 0, conflicts = 0;
+  for (unsigned i = 0; i < COUNTERS; i++) {
+    made += writers[i].status == NACRE_OK;
+    conflicts += writers[i].status == NACRE_CONFLICT;
+  }
+  CHECK(made == 1 && conflicts == COUNTERS - 1, "%u made it, %u were told", made, conflicts);
+  scene_close(&at);
+}
+
 int main(void) {
   synced_writers_share_one_group_and_one_sync();
   unsynced_writers_do_not_wait_for_a_sync();
@@ -299,5 +391,7 @@ int main(void) {
   a_failed_sync_is_told_to_everyone_in_the_group();
   a_full_disk_is_told_to_everyone_in_the_group();
   what_is_too_large_fails_alone();
+  no_increment_is_lost();
+  a_change_earlier_in_the_same_group_is_seen();
   return test_finish();
 }

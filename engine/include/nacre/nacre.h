@@ -41,7 +41,9 @@
  *   NACRE_INVALID          any          an argument is malformed: a mistake of the program
  *   NACRE_TOO_LARGE        O T R W K    beyond a limit (nacre_format.h), or a buffer is too small
  *   NACRE_BUSY             O T C        handles are still open, or open in another way
- *   NACRE_UNSUPPORTED      O T R C V K  an option or a file's version that this library does not know
+ *   NACRE_CONFLICT         W            a key that the batch expects to be unchanged has changed
+ *   NACRE_UNSUPPORTED      O T R W C V K
+ *                                       an option or a file's version that this library does not know
  *   NACRE_IO               O T R W C V K
  *                                       the system failed; what was acknowledged is safe; may be tried again
  *   NACRE_NO_SPACE         O T W C K    the disk is full; writes resume by themselves when there is room
@@ -51,13 +53,15 @@
  *   NACRE_FORKED           any          the handle belongs to the parent process
  *   NACRE_CORRUPT          O T R W C V K
  *                                       bytes are damaged; the rest still answers (nacre_verify)
- *   NACRE_TAMPERED         O T R C V K  bytes changed and their checksums mended, or files swapped
+ *   NACRE_TAMPERED         O T R W C V K
+ *                                       bytes changed and their checksums mended, or files swapped
  *   NACRE_ROLLED_BACK      O T R W C V K
  *                                       files were put back to an older copy
- *   NACRE_KEY_MISSING      O T R C V K  the key is wrong or lost, or the key file is not the table's
+ *   NACRE_KEY_MISSING      O T R W C V K
+ *                                       the key is wrong or lost, or the key file is not the table's
  *   NACRE_KEY_DENIED       O T K        the key service refuses, or a keyring is not its user's alone
  *   NACRE_KEY_UNREACHABLE  O T K        the key service does not answer; may be tried again
- * No call returns NACRE_CONFLICT, NACRE_CANCELLED or NACRE_KEY_REVOKED yet.
+ * No call returns NACRE_CANCELLED or NACRE_KEY_REVOKED yet.
  */
 #ifndef NACRE_H
 #define NACRE_H
@@ -304,6 +308,23 @@ NACRE_API size_t
 nacre_batch_bytes(const nacre_batch *batch); /* as encoded: what NACRE_BATCH_BYTES_MAX bounds */
 NACRE_API nacre_status nacre_batch_put(nacre_batch *batch, nacre_slice key, nacre_slice value);
 NACRE_API nacre_status nacre_batch_delete(nacre_batch *batch, nacre_slice key);
+/* Has nacre_write apply the batch only if nobody has changed `key` since `snapshot` was taken; else it returns
+ * NACRE_CONFLICT and changes nothing. `snapshot` NULL: only if a read of `key` finds nothing. The check and the
+ * write are one step: no other write comes between them. So reads with a snapshot, expectations of every key
+ * read, and a write make a transaction: try it again after NACRE_CONFLICT, with a new snapshot.
+ *
+ * Every put and delete of the key since then is a change, whatever value it leaves, and so is a delete of a
+ * range that holds the key. A delete of a key that was not there may or may not count. That a key expires
+ * (when it was put to do so) is no change, but it is not there any more. What the batch itself does to the key
+ * does not count, nor does the order of expectations and operations matter.
+ *
+ * A batch of expectations only may be written: it checks, and changes nothing. The key is copied; the snapshot must
+ * live until nacre_write has returned (NACRE_INVALID when it is found released), and be of the table that is
+ * written to. With expectations, nacre_write also returns reading errors, but never NACRE_NOT_FOUND: what it
+ * has to look at may be damaged. Errors: NACRE_TOO_LARGE (the key; or expectations of more than
+ * NACRE_BATCH_BYTES_MAX), and the batch is as it was. Since 0.1. */
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_batch_expect(nacre_batch *batch, nacre_slice key,
+                                                           const nacre_snapshot *snapshot);
 NACRE_API nacre_status nacre_write(nacre_table *table, const nacre_batch *batch,
                                    const nacre_write_options *options);
 
