@@ -1,95 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * memtable: a skip list (W. Pugh, "Skip Lists: A Probabilistic Alternative to Balanced Trees", 1990) with a
- * branching of 4.
- *
- * Invariants
- *   1. A node never changes once linked, but for its forward pointers; nothing is unlinked.
- *   2. Forward pointers are stored with release and loaded with acquire, so that whoever sees a node sees all
- *      of it.
- *   3. `tail` is touched by the adding thread only: it makes adding in ascending order cheap.
- * The first eight key bytes are kept as an integer in the node, so that most comparisons touch no key bytes.
+ * memtable: see memtable.h. Entries lie one behind the other in chunks that are taken from private memory as it
+ * fills; the tree's nodes and the filter have memory of their own. All of it is counted when it is taken.
  */
 #include "memtable.h"
 
 #include <stdlib.h>
 
-#include "coding.h"
-#include "private_memory.h"
+#include "arena.h"
+#include "key_filter.h"
+#include "memtree.h"
 
-enum { HEIGHT_MAX = 12, NODE_ALIGN = 8, SPARE_LINKS_PER_NODE = 1 };
-
-typedef struct node {
-  uint64_t prefix; /* first eight key bytes, big-endian, zeros after the key's end */
-  uint64_t tag;    /* sequence << 3 | kind */
-  uint32_t key_size, value_size;
-  _Atomic(struct node *) next[]; /* then the key, then the value */
-} node;
-
-typedef struct chunk {
-  struct chunk *older;
-  size_t size, used;
-} chunk;
+enum { RECORD_ALIGN = 8, NODE_CHUNK_DIVISOR = 4 };
 
 struct nc_memtable {
   nc_pin pin; /* first: values are lent by it */
   nc_env *env;
-  size_t chunk_bytes;
   atomic_uint_fast64_t *budget;
-  chunk *chunks;
-  size_t spare_links; /* reserved links beyond one a node */
-  uint64_t random;    /* of the adding thread; heights need no secrecy */
+  nc_arena records, nodes;
+  nc_memtree tree;
+  nc_key_filter filter;
   atomic_size_t bytes;
   atomic_uint_fast64_t entries;
-  atomic_int height;
-  node *tail[HEIGHT_MAX];
-  _Atomic(node *) head[HEIGHT_MAX];
 };
 
-static size_t node_links_offset(void) { return offsetof(node, next); }
-static uint64_t node_sequence(const node *n) { return n->tag >> 3; }
-
-/* The height is needed to find the key; it is kept in the low bits of what would be padding: key_size <
- * 2^17. */
-enum { HEIGHT_SHIFT = 24 };
-static int node_height(const node *n) { return (int)(n->key_size >> HEIGHT_SHIFT); }
-static size_t node_key_size(const node *n) { return n->key_size & ((1u << HEIGHT_SHIFT) - 1); }
-static const uint8_t *node_key_bytes(const node *n) {
-  return (const uint8_t *)n + node_links_offset() + (size_t)node_height(n) * sizeof n->next[0];
-}
-static nacre_slice node_key(const node *n) { return nc_slice(node_key_bytes(n), node_key_size(n)); }
-
-static uint64_t key_prefix(nacre_slice key) {
-  uint64_t prefix = 0;
-  const uint8_t *p = key.data;
-  size_t size = key.size < 8 ? key.size : 8;
-  for (size_t i = 0; i < size; i++) prefix |= (uint64_t)p[i] << (56 - 8 * i);
-  return prefix;
+static void record_entry(const nc_record *r, nc_entry *entry) {
+  entry->key = nc_record_key(r);
+  entry->sequence = nc_record_sequence(r);
+  entry->kind = (nc_kind)(r->tag & 7);
+  entry->value = nc_slice(r->bytes + r->key_size, r->value_size);
 }
 
-/* Entry order of a node against (key, sequence). */
-static int node_compare(const node *n, uint64_t prefix, nacre_slice key, uint64_t sequence) {
-  if (n->prefix != prefix) return n->prefix < prefix ? -1 : 1;
-  return nc_entry_compare(node_key(n), node_sequence(n), key, sequence);
-}
-
-static void node_entry(const node *n, nc_entry *entry) {
-  entry->key = node_key(n);
-  entry->sequence = node_sequence(n);
-  entry->kind = (nc_kind)(n->tag & 7);
-  entry->value = nc_slice(node_key_bytes(n) + node_key_size(n), n->value_size);
-}
+/* ---- life ---------------------------------------------------------------------------------------------------- */
 
 static void memtable_destroy(nc_pin *pin) {
   nc_memtable *m = (nc_memtable *)pin;
-  nc_heap *heap = m->env->heap;
   atomic_fetch_sub_explicit(m->budget, nc_memtable_bytes(m), memory_order_relaxed);
-  for (chunk *c = m->chunks; c != NULL;) {
-    chunk *older = c->older;
-    nc_heap_free(heap, c, c->size);
-    c = older;
-  }
-  nc_heap_free(heap, m, sizeof *m);
+  nc_arena_deinit(&m->records);
+  nc_arena_deinit(&m->nodes);
+  nc_key_filter_deinit(&m->filter);
+  nc_heap_free(m->env->heap, m, sizeof *m);
 }
 
 nacre_status nc_memtable_create(nc_env *env, nacre_table *table, size_t chunk_bytes,
@@ -98,12 +48,17 @@ nacre_status nc_memtable_create(nc_env *env, nacre_table *table, size_t chunk_by
   if (m == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   nc_pin_init(&m->pin, table, memtable_destroy);
   m->env = env;
-  m->chunk_bytes = chunk_bytes;
   m->budget = budget;
-  m->random = 0x9E3779B97F4A7C15u;
-  atomic_init(&m->height, 1);
-  *ret_memtable = m;
-  return NACRE_OK;
+  m->records = nc_arena_over(env->heap, chunk_bytes);
+  m->nodes = nc_arena_over(env->heap, chunk_bytes / NODE_CHUNK_DIVISOR);
+  nc_memtree_init(&m->tree, &m->nodes);
+  nacre_status status = nc_key_filter_init(&m->filter, env->heap, err);
+  if (status == NACRE_OK) {
+    *ret_memtable = m;
+  } else {
+    nc_heap_free(env->heap, m, sizeof *m);
+  }
+  return status;
 }
 
 nc_pin *nc_memtable_pin(nc_memtable *m) { return &m->pin; }
@@ -114,155 +69,98 @@ uint64_t nc_memtable_entries(const nc_memtable *m) {
   return atomic_load_explicit(&m->entries, memory_order_relaxed);
 }
 
+/* ---- adding -------------------------------------------------------------------------------------------------- */
+
+static void count_bytes(nc_memtable *m, size_t grown) {
+  if (grown == 0) return;
+  atomic_fetch_add_explicit(&m->bytes, grown, memory_order_relaxed);
+  atomic_fetch_add_explicit(m->budget, grown, memory_order_relaxed);
+}
+
 nacre_status nc_memtable_reserve(nc_memtable *m, size_t count, size_t bytes, nacre_error *err) {
-  size_t per_node = sizeof(node) + (1 + SPARE_LINKS_PER_NODE) * sizeof(node *) + NODE_ALIGN;
-  size_t need = bytes + count * per_node + HEIGHT_MAX * sizeof(node *);
-  m->spare_links = count * SPARE_LINKS_PER_NODE + HEIGHT_MAX - 1;
-  if (m->chunks != NULL && m->chunks->size - m->chunks->used >= need) return NACRE_OK;
-  size_t size = sizeof(chunk) + need > m->chunk_bytes ? sizeof(chunk) + need : m->chunk_bytes;
-  chunk *c = nc_heap_alloc(m->env->heap, size);
-  if (c == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for the memtable", size);
-  *c = (chunk){.older = m->chunks, .size = size, .used = sizeof(chunk)};
-  m->chunks = c;
-  atomic_fetch_add_explicit(&m->bytes, size, memory_order_relaxed);
-  atomic_fetch_add_explicit(m->budget, size, memory_order_relaxed);
+  size_t need = (bytes + count * (sizeof(nc_record) + RECORD_ALIGN - 1) + RECORD_ALIGN - 1) &
+                ~(size_t)(RECORD_ALIGN - 1);
+  size_t grown;
+  NC_TRY(nc_arena_reserve(&m->records, need, need, &grown, err));
+  count_bytes(m, grown);
+  NC_TRY(nc_memtree_reserve(&m->tree, count, &grown, err));
+  count_bytes(m, grown);
+  NC_TRY(nc_key_filter_reserve(&m->filter, count, &grown, err));
+  count_bytes(m, grown);
   return NACRE_OK;
 }
 
-/* One in four nodes is a level higher, as far as the reserve goes. */
-static int draw_height(nc_memtable *m) {
-  m->random = m->random * 6364136223846793005u + 1442695040888963407u;
-  uint64_t bits = m->random >> 33;
-  int height = 1;
-  while (height < HEIGHT_MAX && (bits & 3) == 0 && m->spare_links > 0) {
-    height++;
-    bits >>= 2;
-    m->spare_links--;
-  }
-  return height;
-}
-
-static node *new_node(nc_memtable *m, const nc_entry *entry, int height) {
-  chunk *c = m->chunks;
-  size_t size = node_links_offset() + (size_t)height * sizeof(node *) + entry->key.size + entry->value.size;
-  node *n = (node *)(void *)((uint8_t *)c + c->used);
-  c->used += (size + NODE_ALIGN - 1) & ~(size_t)(NODE_ALIGN - 1);
-  n->prefix = key_prefix(entry->key);
-  n->tag = entry->sequence << 3 | (uint64_t)entry->kind;
-  n->key_size = (uint32_t)entry->key.size | (uint32_t)height << HEIGHT_SHIFT;
-  n->value_size = (uint32_t)entry->value.size;
-  uint8_t *p = (uint8_t *)n + node_links_offset() + (size_t)height * sizeof(node *);
-  if (entry->key.size > 0) memcpy(p, entry->key.data, entry->key.size);
-  if (entry->value.size > 0) memcpy(p + entry->key.size, entry->value.data, entry->value.size);
-  return n;
-}
-
-static node *load_next(const nc_memtable *m, const node *n, int level) {
-  return n == NULL ? atomic_load_explicit(&m->head[level], memory_order_acquire)
-                   : atomic_load_explicit(&n->next[level], memory_order_acquire);
-}
-
-/* The last node before (key, sequence), NULL for the head; `before[level]` likewise, where wanted. */
-static node *find_before(const nc_memtable *m, uint64_t prefix, nacre_slice key, uint64_t sequence,
-                         node **before) {
-  node *n = NULL;
-  for (int level = atomic_load_explicit(&m->height, memory_order_acquire) - 1; level >= 0; level--) {
-    for (node *next = load_next(m, n, level); next != NULL && node_compare(next, prefix, key, sequence) < 0;
-         next = load_next(m, n, level)) {
-      n = next;
-    }
-    if (before != NULL) before[level] = n;
-  }
-  return n;
+static const nc_record *keep(nc_memtable *m, const nc_entry *entry) {
+  size_t size = sizeof(nc_record) + entry->key.size + entry->value.size;
+  nc_record *r = nc_arena_take(&m->records, (size + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1));
+  r->tag = entry->sequence << 3 | (uint64_t)entry->kind;
+  r->key_size = (uint32_t)entry->key.size;
+  r->value_size = (uint32_t)entry->value.size;
+  if (entry->key.size > 0) memcpy(r->bytes, entry->key.data, entry->key.size);
+  if (entry->value.size > 0) memcpy(r->bytes + entry->key.size, entry->value.data, entry->value.size);
+  return r;
 }
 
 void nc_memtable_add(nc_memtable *m, const nc_entry *entry) {
-  int height = draw_height(m);
-  node *n = new_node(m, entry, height);
-  node *found[HEIGHT_MAX] = {NULL};
-  node **before = m->tail;
-  if (m->tail[0] != NULL && node_compare(m->tail[0], n->prefix, entry->key, entry->sequence) >= 0) {
-    before = found;
-    (void)find_before(m, n->prefix, entry->key, entry->sequence, found);
-  }
-  for (int level = 0; level < height; level++) {
-    node *next = load_next(m, before[level], level);
-    atomic_init(&n->next[level], next);
-    _Atomic(node *) *link = before[level] == NULL ? &m->head[level] : &before[level]->next[level];
-    atomic_store_explicit(link, n, memory_order_release);
-    if (next == NULL) m->tail[level] = n;
-  }
-  if (height > atomic_load_explicit(&m->height, memory_order_relaxed)) {
-    atomic_store_explicit(&m->height, height, memory_order_release);
-  }
-  atomic_fetch_add_explicit(&m->entries, 1, memory_order_relaxed);
-}
-
-/* The link is loaded anew after the search, so a newer version of the key may have been put there in between:
- * it is passed. */
-static node *find_at_or_after(const nc_memtable *m, nacre_slice key, uint64_t sequence) {
-  uint64_t prefix = key_prefix(key);
-  node *n = load_next(m, find_before(m, prefix, key, sequence, NULL), 0);
-  while (n != NULL && node_compare(n, prefix, key, sequence) < 0) n = load_next(m, n, 0);
-  return n;
+  uint64_t filtered = nc_key_filter_begin(&m->filter, entry->key);
+  nc_memtree_add(&m->tree, keep(m, entry));
+  nc_key_filter_add(&m->filter, filtered);
+  uint64_t entries = atomic_load_explicit(&m->entries, memory_order_relaxed); /* one thread adds */
+  atomic_store_explicit(&m->entries, entries + 1, memory_order_relaxed);
 }
 
 bool nc_memtable_get(const nc_memtable *m, nacre_slice key, uint64_t sequence, nc_entry *ret_entry) {
-  const node *n = find_at_or_after(m, key, sequence);
-  if (n == NULL || !nc_slice_equal(node_key(n), key)) return false;
-  node_entry(n, ret_entry);
+  nc_memtree_place place;
+  if (!nc_key_filter_test(&m->filter, key)) return false;
+  if (!nc_memtree_seek(&m->tree, key, sequence, &place)) return false;
+  const nc_record *r = nc_memtree_at(&place);
+  if (!nc_slice_equal(nc_record_key(r), key)) return false;
+  record_entry(r, ret_entry);
   return true;
 }
 
-/* ---- cursor -------------------------------------------------------------------------------------------- */
+/* ---- cursor -------------------------------------------------------------------------------------------------- */
 
 typedef struct memtable_cursor {
   nc_cursor base;
   nc_memtable *memtable;
-  node *at;
+  nc_memtree_place place;
 } memtable_cursor;
 
-static nacre_status stand_at(memtable_cursor *c, node *n) {
-  c->at = n;
-  c->base.valid = n != NULL;
-  if (n != NULL) node_entry(n, &c->base.entry);
+static nacre_status stand(memtable_cursor *c, bool valid) {
+  c->base.valid = valid;
+  if (valid) record_entry(nc_memtree_at(&c->place), &c->base.entry);
   return NACRE_OK;
 }
 
 static nacre_status cursor_first(nc_cursor *base, nacre_error *err) {
   (void)err;
   memtable_cursor *c = (memtable_cursor *)base;
-  return stand_at(c, load_next(c->memtable, NULL, 0));
+  return stand(c, nc_memtree_first(&c->memtable->tree, &c->place));
 }
 
 static nacre_status cursor_last(nc_cursor *base, nacre_error *err) {
   (void)err;
   memtable_cursor *c = (memtable_cursor *)base;
-  node *n = NULL;
-  for (int level = atomic_load_explicit(&c->memtable->height, memory_order_acquire) - 1; level >= 0;
-       level--) {
-    for (node *next = load_next(c->memtable, n, level); next != NULL; next = load_next(c->memtable, n, level))
-      n = next;
-  }
-  return stand_at(c, n);
+  return stand(c, nc_memtree_last(&c->memtable->tree, &c->place));
 }
 
 static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t sequence, nacre_error *err) {
   (void)err;
   memtable_cursor *c = (memtable_cursor *)base;
-  return stand_at(c, find_at_or_after(c->memtable, key, sequence));
+  return stand(c, nc_memtree_seek(&c->memtable->tree, key, sequence, &c->place));
 }
 
 static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
   (void)err;
   memtable_cursor *c = (memtable_cursor *)base;
-  return stand_at(c, load_next(c->memtable, c->at, 0));
+  return stand(c, nc_memtree_next(&c->place));
 }
 
 static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
   (void)err;
   memtable_cursor *c = (memtable_cursor *)base;
-  return stand_at(c, find_before(c->memtable, c->at->prefix, node_key(c->at), node_sequence(c->at), NULL));
+  return stand(c, nc_memtree_prev(&c->place));
 }
 
 static void cursor_close(nc_cursor *base) {

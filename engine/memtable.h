@@ -2,8 +2,10 @@
  *
  * memtable: the newest entries, sorted, in private memory, until they become a segment.
  *
- * A skip list over an arena. One thread adds at a time (the table's write lock); any number read meanwhile,
- * without a lock: a node is complete before the pointer to it is published.
+ * A tree (memtree.h) over an arena, and a filter that answers most reads of keys that are not there. One thread
+ * adds at a time (the table's write lock); any number read meanwhile, without a lock. A read at a sequence, and a
+ * cursor's move, is sure to meet what was added before the reader learned of that sequence; what is added later
+ * may be met or not.
  */
 #ifndef NC_MEMTABLE_H
 #define NC_MEMTABLE_H

@@ -192,51 +192,163 @@ Test(memtable, a_cursor_keeps_the_memtable) {
 
 /* ---- against a sorted array ---------------------------------------------------------------------------- */
 
-enum { RANDOM_ENTRIES = 1500 };
+enum { RANDOM_ENTRIES = 1500, KEY_BYTES = 40 };
 typedef struct item {
-  char key[16];
+  char key[KEY_BYTES];
+  size_t size;
   uint64_t sequence;
 } item;
 
+static nacre_slice item_key(const item *i) { return nc_slice(i->key, i->size); }
+
 static int by_order(const void *a, const void *b) {
   const item *x = a, *y = b;
-  return nc_entry_compare(text(x->key), x->sequence, text(y->key), y->sequence);
+  return nc_entry_compare(item_key(x), x->sequence, item_key(y), y->sequence);
 }
 
 static bool stands_at(const nc_cursor *c, const item *items, size_t i) {
   if (i >= RANDOM_ENTRIES) return !c->valid;
-  return c->valid && slice_is(c->entry.key, items[i].key) && c->entry.sequence == items[i].sequence;
+  return c->valid && nc_slice_equal(c->entry.key, item_key(&items[i])) &&
+         c->entry.sequence == items[i].sequence;
 }
 
-Test(memtable, agrees_with_a_sorted_array) {
-  test_random random = {test_seed("memtable", 11)};
+/* Key number `i` of a kind of keys; `n` below 1,000 is random. */
+static void make_key(item *to, int kind, size_t i, uint64_t n) {
+  static const char *const streams[] = {"orders/", "customers/of/the/north/", "o", ""};
+  int size = 0;
+  switch (kind) {
+    case 0: /* few bytes, and many versions */
+      size = snprintf(to->key, KEY_BYTES, "key%llu", (unsigned long long)(n % 400));
+      break;
+    case 1: /* a long common beginning */
+      size = snprintf(to->key, KEY_BYTES, "the/same/for/all/%016llu", (unsigned long long)(n * n));
+      break;
+    case 2: /* ascending streams that come in turns */
+      size = snprintf(to->key, KEY_BYTES, "%s%08zu", streams[i % 3], i);
+      break;
+    case 3: /* descending */
+      size = snprintf(to->key, KEY_BYTES, "%s%08zu", streams[i % 4], RANDOM_ENTRIES - i);
+      break;
+    case 4: /* hardly any keys */
+      size = snprintf(to->key, KEY_BYTES, "same beginning %llu", (unsigned long long)(n % 3));
+      break;
+    case 5: /* beginnings that become shorter */
+      memset(to->key, 'x', KEY_BYTES);
+      size = KEY_BYTES - 1 - (int)(i / 60 % 30);
+      to->key[size - 1] = (char)(n & 0xff);
+      break;
+    case 6: /* bytes of all kinds, some keys the beginnings of others */
+      size = (int)(n % 7);
+      memset(to->key, (n / 7) % 2 == 0 ? 0 : 0xff, (size_t)size);
+      if (size > 0) to->key[size - 1] = (char)(n / 14);
+      break;
+    default: /* one after the other */
+      size = snprintf(to->key, KEY_BYTES, "%012zu", i);
+      break;
+  }
+  to->size = (size_t)size;
+}
+enum { KINDS = 8 };
+
+static void check_gets(nc_memtable *m, const item *items, const item *wanted, size_t at) {
+  nc_entry entry;
+  bool there = at < RANDOM_ENTRIES && nc_slice_equal(item_key(&items[at]), item_key(wanted));
+  cr_assert_eq(nc_memtable_get(m, item_key(wanted), wanted->sequence, &entry), there);
+  if (there) cr_assert_eq(entry.sequence, items[at].sequence);
+}
+
+static void check_moves(nc_cursor *c, const item *items, const item *wanted, size_t at) {
+  must(nc_cursor_seek(c, item_key(wanted), wanted->sequence, &err));
+  cr_assert(stands_at(c, items, at));
+  if (!c->valid) return;
+  must(nc_cursor_prev(c, &err));
+  cr_assert(stands_at(c, items, at == 0 ? RANDOM_ENTRIES : at - 1));
+  if (!c->valid) return;
+  must(nc_cursor_next(c, &err));
+  cr_assert(stands_at(c, items, at));
+  must(nc_cursor_seek_before(c, item_key(wanted), wanted->sequence, &err));
+  cr_assert(stands_at(c, items, at - 1));
+}
+
+static void check_scans(nc_cursor *c, const item *items) {
+  size_t i = 0;
+  for (must(nc_cursor_first(c, &err)); c->valid; must(nc_cursor_next(c, &err)))
+    cr_assert(stands_at(c, items, i++));
+  cr_assert_eq(i, (size_t)RANDOM_ENTRIES);
+  for (must(nc_cursor_last(c, &err)); c->valid; must(nc_cursor_prev(c, &err)))
+    cr_assert(stands_at(c, items, --i));
+  cr_assert_eq(i, 0);
+}
+
+static void compare_with_array(int kind) {
+  test_random random = {test_seed("memtable", 11) + (uint64_t)kind};
   static item items[RANDOM_ENTRIES];
   nc_memtable *m = make(1 << 14);
   for (size_t i = 0; i < RANDOM_ENTRIES; i++) {
-    snprintf(items[i].key, sizeof items[i].key, "key%llu",
-             (unsigned long long)test_random_below(&random, 400));
+    make_key(&items[i], kind, i, test_random_below(&random, 1000));
     items[i].sequence = i + 1;
-    put(m, items[i].key, items[i].sequence, "v");
+    add(m, item_key(&items[i]), items[i].sequence, NC_KIND_PUT, text("v"));
   }
   qsort(items, RANDOM_ENTRIES, sizeof items[0], by_order);
   nc_cursor *c;
   must(nc_memtable_cursor(m, &c, &err));
-  for (int round = 0; round < 3000; round++) {
-    item wanted = {.sequence = test_random_below(&random, RANDOM_ENTRIES + 2)};
-    snprintf(wanted.key, sizeof wanted.key, "key%llu", (unsigned long long)test_random_below(&random, 420));
+  check_scans(c, items);
+  for (int round = 0; round < 2000; round++) {
+    item wanted;
+    make_key(&wanted, (int)test_random_below(&random, 4) == 0 ? (kind + 1) % KINDS : kind,
+             (size_t)test_random_below(&random, RANDOM_ENTRIES + 100), test_random_below(&random, 1000));
+    wanted.sequence = test_random_below(&random, RANDOM_ENTRIES + 2);
     size_t at = 0;
     while (at < RANDOM_ENTRIES && by_order(&items[at], &wanted) < 0) at++;
-    must(nc_cursor_seek(c, text(wanted.key), wanted.sequence, &err));
-    cr_assert(stands_at(c, items, at));
-    if (!c->valid) continue;
-    must(nc_cursor_prev(c, &err));
-    cr_assert(stands_at(c, items, at == 0 ? RANDOM_ENTRIES : at - 1));
-    if (!c->valid) continue;
-    must(nc_cursor_next(c, &err));
-    cr_assert(stands_at(c, items, at));
-    must(nc_cursor_seek_before(c, text(wanted.key), wanted.sequence, &err));
-    cr_assert(stands_at(c, items, at - 1));
+    check_gets(m, items, &wanted, at);
+    check_moves(c, items, &wanted, at);
   }
   nc_cursor_close(c);
+  done(m);
+}
+
+Test(memtable, agrees_with_a_sorted_array) {
+  for (int kind = 0; kind < KINDS; kind++) compare_with_array(kind);
+}
+
+/* ---- what it takes ------------------------------------------------------------------------------------- */
+
+/* Keys that come in order, forward or backward, whole or in several streams, fill the tree's nodes; so do the
+ * versions of one key. */
+Test(memtable, what_comes_in_order_takes_little_room) {
+  enum { COUNT = 20000, RECORD = 16 + 24 };
+  for (int kind = 0; kind < 4; kind++) {
+    nc_memtable *m = make(1 << 16);
+    for (size_t i = 0; i < COUNT; i++) {
+      char key[32];
+      size_t n = kind == 1 ? COUNT - i : kind == 3 ? 0 : i;
+      (void)snprintf(key, sizeof key, "%04zu/%019zu", kind == 2 ? i % 5 : 0, n);
+      add(m, nc_slice(key, 24), i + 1, NC_KIND_PUT, text(""));
+    }
+    size_t each = nc_memtable_bytes(m) / COUNT;
+    cr_expect(each < RECORD + 55, "%zu bytes an entry in kind %d", each, kind);
+    done(m);
+  }
+}
+
+/* A batch is reserved as a whole, into a tree whose leaves are all full and must all split. */
+Test(memtable, a_reserve_holds_where_every_leaf_splits) {
+  enum { LEAVES = 400, LEAF_SLOTS = 13, COUNT = LEAVES * LEAF_SLOTS };
+  nc_memtable *m = make(1 << 12);
+  for (size_t i = 0; i < COUNT; i++) {
+    char key[32];
+    (void)snprintf(key, sizeof key, "%08zu", i * 10);
+    add(m, nc_slice(key, 8), i + 1, NC_KIND_PUT, text("v"));
+  }
+  must(nc_memtable_reserve(m, LEAVES, (size_t)LEAVES * 9, &err));
+  size_t reserved = nc_memtable_bytes(m);
+  for (size_t i = 0; i < LEAVES; i++) {
+    char key[32];
+    (void)snprintf(key, sizeof key, "%08zu", (i * LEAF_SLOTS + i % LEAF_SLOTS) * 10 + 5);
+    nc_entry entry = {nc_slice(key, 8), COUNT + i + 1, NC_KIND_PUT, nc_slice("v", 1)};
+    nc_memtable_add(m, &entry);
+  }
+  cr_expect_eq(nc_memtable_bytes(m), reserved);
+  cr_expect_eq(atomic_load(&budget), reserved);
   done(m);
 }
