@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * derive: HKDF-Expand, HMAC and scrypt through OpenSSL's EVP; contexts are made and wiped with each call.
+ * derive: HMAC and HKDF-Expand over OpenSSL's SHA-256, and its scrypt; contexts are made and wiped with each call.
  */
 #include "derive.h"
 
 #include "coding.h"
 #include "secret.h"
 
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 
 enum {
   LABEL_BYTES_MAX = 16,
   CONTEXT_BYTES_MAX = 128,
-  INFO_BYTES_MAX = 1 + LABEL_BYTES_MAX + 2 + CONTEXT_BYTES_MAX
+  INFO_BYTES_MAX = 1 + LABEL_BYTES_MAX + 2 + CONTEXT_BYTES_MAX,
+  HASH_BYTES = 32,
+  EXPAND_BYTES_MAX = 255 * HASH_BYTES
 };
 
 const char *nc_label_text(nc_label label) {
@@ -55,29 +54,67 @@ static size_t encode_info(nc_label label, nacre_slice context, uint8_t info[INFO
   return w.failed ? 0 : w.size;
 }
 
-static bool expand(nc_env *env, const uint8_t *key, nacre_slice info, uint8_t *out, size_t size) {
-  int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
-  char digest[] = "SHA256";
-  void *info_data = (void *)(uintptr_t)info.data; /* OSSL_PARAM takes no const */
-  NC_SECRET(k);
-  memcpy(k.bytes, key, NC_DERIVE_KEY_BYTES);
-  OSSL_PARAM params[] = {
-      OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-      OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, k.bytes, NC_DERIVE_KEY_BYTES),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info_data, info.size),
-      OSSL_PARAM_construct_end(),
-  };
-  EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(env->kdf);
-  bool good = ctx != NULL && EVP_KDF_derive(ctx, out, size, params) == 1;
-  EVP_KDF_CTX_free(ctx);
+/* ---- HMAC-SHA256 --------------------------------------------------------------------------------------- */
+
+/* RFC 2104 by its definition, H(K ^ opad, H(K ^ ipad, text)): EVP's own HMAC and HKDF look up their digest by name
+ * with every call, which costs a multiple of the hashing. The text comes in parts. */
+static bool half(EVP_MD_CTX *ctx, nc_env *env, const uint8_t *key, uint8_t pad, const nacre_slice *parts,
+                 size_t count, uint8_t *out) {
+  NC_SECRET(block);
+  memset(block.bytes, pad, sizeof block.bytes);
+  for (size_t i = 0; i < NC_DERIVE_KEY_BYTES; i++) block.bytes[i] ^= key[i];
+  bool good = EVP_DigestInit_ex2(ctx, env->digest, NULL) == 1 &&
+              EVP_DigestUpdate(ctx, block.bytes, sizeof block.bytes) == 1;
+  for (size_t i = 0; i < count && good; i++)
+    good = parts[i].size == 0 || EVP_DigestUpdate(ctx, parts[i].data, parts[i].size) == 1;
+  return good && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+}
+_Static_assert(sizeof(nc_secret) == 64, "a secret is one block of SHA-256");
+
+static bool hmac(EVP_MD_CTX *ctx, nc_env *env, const uint8_t *key, const nacre_slice *parts, size_t count,
+                 uint8_t *out) {
+  NC_SECRET(inner);
+  const nacre_slice text = {inner.bytes, HASH_BYTES};
+  return ctx != NULL && half(ctx, env, key, 0x36, parts, count, inner.bytes) &&
+         half(ctx, env, key, 0x5C, &text, 1, out);
+}
+
+nacre_status nc_hmac(nc_env *env, const uint8_t key[32], nacre_slice data, uint8_t out[32],
+                     nacre_error *err) {
+  ERR_set_mark();
+  EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+  bool good = hmac(ctx, env, key, &data, 1, out);
+  EVP_MD_CTX_free(ctx); /* wipes */
+  ERR_pop_to_mark();
+  return good ? NACRE_OK : nc_fail(err, NC_E_OPENSSL, "computing an HMAC");
+}
+
+/* ---- derivation ---------------------------------------------------------------------------------------- */
+
+/* T(n) = HMAC(K, T(n - 1) ‖ info ‖ n); the output is T(1) ‖ T(2) ‖ ... */
+static bool expand(EVP_MD_CTX *ctx, nc_env *env, const uint8_t *key, nacre_slice info, uint8_t *out,
+                   size_t size) {
+  NC_SECRET(t);
+  size_t before = 0;
+  bool good = true;
+  for (uint8_t n = 1; size > 0 && good; n++) {
+    const nacre_slice parts[] = {{t.bytes, before}, info, {&n, 1}};
+    good = hmac(ctx, env, key, parts, 3, t.bytes);
+    before = size < HASH_BYTES ? size : HASH_BYTES;
+    memcpy(out, t.bytes, before);
+    out += before;
+    size -= before;
+  }
   return good;
 }
 
 nacre_status nc_hkdf_expand(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nacre_slice info,
                             uint8_t *out, size_t size, nacre_error *err) {
+  if (size > EXPAND_BYTES_MAX) return nc_fail(err, NC_E_SEAL_ARGUMENT, "HKDF-Expand to %zu bytes", size);
   ERR_set_mark();
-  bool good = expand(env, key, info, out, size);
+  EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+  bool good = expand(ctx, env, key, info, out, size);
+  EVP_MD_CTX_free(ctx);
   ERR_pop_to_mark();
   if (good) return NACRE_OK;
   nc_wipe(out, size);
@@ -90,32 +127,10 @@ nacre_status nc_derive(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nc_l
   size_t info_size = encode_info(label, context, info);
   if (info_size == 0)
     return nc_fail(err, NC_E_SEAL_ARGUMENT, "a derivation's context of %zu bytes", context.size);
-  if (nc_hkdf_expand(env, key, nc_slice(info, info_size), out, size, err) == NACRE_OK) return NACRE_OK;
-  return nc_fail(err, NC_E_OPENSSL, "deriving \"%s\"", nc_label_text(label));
+  return nc_hkdf_expand(env, key, nc_slice(info, info_size), out, size, err);
 }
 
-static bool authenticate(nc_env *env, const uint8_t *key, nacre_slice data, uint8_t *out) {
-  char digest[] = "SHA256";
-  const OSSL_PARAM params[] = {
-      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-      OSSL_PARAM_construct_end(),
-  };
-  size_t size = 0;
-  EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(env->mac);
-  bool good = ctx != NULL && EVP_MAC_init(ctx, key, 32, params) == 1 &&
-              (data.size == 0 || EVP_MAC_update(ctx, data.data, data.size) == 1) &&
-              EVP_MAC_final(ctx, out, &size, 32) == 1 && size == 32;
-  EVP_MAC_CTX_free(ctx);
-  return good;
-}
-
-nacre_status nc_hmac(nc_env *env, const uint8_t key[32], nacre_slice data, uint8_t out[32],
-                     nacre_error *err) {
-  ERR_set_mark();
-  bool good = authenticate(env, key, data, out);
-  ERR_pop_to_mark();
-  return good ? NACRE_OK : nc_fail(err, NC_E_OPENSSL, "computing an HMAC");
-}
+/* ---- scrypt -------------------------------------------------------------------------------------------- */
 
 /* OpenSSL refuses to work above a limit of its own (32 MiB) unless it is told another. Its sum is 128 r (N
  * + p) and some blocks. */

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -37,12 +36,10 @@ static nacre_status make_fork_word(nc_env *env, nacre_error *err) {
 static nacre_status fetch_algorithms(nc_env *env, nacre_error *err) {
   ERR_set_mark(); /* the host program's OpenSSL errors are left as they were */
   env->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-  env->kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-  env->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+  env->digest = EVP_MD_fetch(NULL, "SHA256", NULL);
   ERR_pop_to_mark();
   if (env->cipher == NULL) return nc_fail(err, NC_E_OPENSSL, "it has no AES-256-GCM");
-  if (env->kdf == NULL) return nc_fail(err, NC_E_OPENSSL, "it has no HKDF");
-  if (env->mac == NULL) return nc_fail(err, NC_E_OPENSSL, "it has no HMAC");
+  if (env->digest == NULL) return nc_fail(err, NC_E_OPENSSL, "it has no SHA-256");
   return NACRE_OK;
 }
 
@@ -71,8 +68,7 @@ void nc_env_destroy(nc_env *env) {
   if (env == NULL) return;
   nc_passphrases_destroy(env->passphrases);
   nc_heap_destroy(env->heap);
-  EVP_MAC_free(env->mac);
-  EVP_KDF_free(env->kdf);
+  EVP_MD_free(env->digest);
   EVP_CIPHER_free(env->cipher);
   if (env->parent != NULL) munmap((void *)(uintptr_t)env->parent, PAGE_BYTES);
   free(env);

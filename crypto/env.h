@@ -14,16 +14,15 @@
 
 typedef struct nc_passphrases nc_passphrases; /* passphrase.h */
 
-struct nc_aead_backend;                        /* aead.h */
+struct nc_aead_backend; /* aead.h */
 
 typedef struct nc_env {
   const nacre_io *io;
   nc_heap *heap;
   const struct nc_aead_backend *aead; /* what computes AES-256-GCM */
-  nc_passphrases *passphrases;     /* keys that passphrases of keyrings became; has a lock of its own */
-  void *cipher;                    /* EVP_CIPHER: AES-256-GCM, for aead_openssl */
-  void *kdf;                       /* EVP_KDF: HKDF */
-  void *mac;                       /* EVP_MAC: HMAC */
+  nc_passphrases *passphrases;        /* keys that passphrases of keyrings became; has a lock of its own */
+  void *cipher;                       /* EVP_CIPHER: AES-256-GCM, for aead_openssl */
+  void *digest;                       /* EVP_MD: SHA-256, for derive */
   const volatile uint32_t *parent; /* 1 in the process that made the env, 0 in its children (wiped on fork) */
 } nc_env;
 

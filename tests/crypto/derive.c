@@ -95,7 +95,8 @@ Test(derive, refuses_a_context_that_is_too_long) {
   uint8_t key[32] = {1}, context[200] = {0}, out[32], big[8200];
   must_fail(nc_derive(env, key, NC_LABEL_DATA, nc_slice(context, sizeof context), out, 32, &err),
             NC_E_SEAL_ARGUMENT);
-  must_fail(nc_derive(env, key, NC_LABEL_DATA, nc_slice(context, 1), big, sizeof big, &err), NC_E_OPENSSL);
+  must_fail(nc_derive(env, key, NC_LABEL_DATA, nc_slice(context, 1), big, sizeof big, &err),
+            NC_E_SEAL_ARGUMENT);
   nc_env_destroy(env);
 }
 
@@ -123,8 +124,8 @@ Test(derive, scrypt_agrees_with_rfc_7914) {
     uint8_t out[64], wanted[64];
     from_hex(vectors[i].wanted, wanted, sizeof wanted);
     must(nc_scrypt(nc_slice(vectors[i].passphrase, strlen(vectors[i].passphrase)),
-                   nc_slice(vectors[i].salt, strlen(vectors[i].salt)), vectors[i].n, vectors[i].r, vectors[i].p, out,
-                   sizeof out, &err));
+                   nc_slice(vectors[i].salt, strlen(vectors[i].salt)), vectors[i].n, vectors[i].r,
+                   vectors[i].p, out, sizeof out, &err));
     cr_assert_eq(memcmp(out, wanted, sizeof out), 0, "vector %zu", i);
   }
 }
@@ -141,7 +142,8 @@ Test(derive, scrypt_refuses_what_the_rfc_excludes) {
   static const struct {
     uint64_t n;
     uint32_t r, p;
-  } bad[] = {{0, 8, 1}, {1, 8, 1}, {1000, 8, 1}, {16, 0, 1}, {16, 8, 0}, {65536, 1, 1}, {(uint64_t)1 << 33, 8, 1}};
+  } bad[] = {
+      {0, 8, 1}, {1, 8, 1}, {1000, 8, 1}, {16, 0, 1}, {16, 8, 0}, {65536, 1, 1}, {(uint64_t)1 << 33, 8, 1}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     memset(out, 1, sizeof out);
     must_fail(nc_scrypt(nc_slice("x", 1), nc_slice("salt", 4), bad[i].n, bad[i].r, bad[i].p, out, 32, &err),
