@@ -4,6 +4,7 @@
  *   - aead: AES-256-GCM alone, with the 8 bytes of additional data of a frame,
  *   - frame: a whole frame, header and checksum included, in memory,
  *   - append: a frame appended to a log file, as a write does it,
+ *   - open: a sealed file opened for reading and closed, whatever its size,
  * it prints nanoseconds of processor time a call, the lowest of several turns. "none" is a cipher that only copies, and that exists
  * here alone: what a row costs over it is the price of encryption.
  *
@@ -15,6 +16,7 @@
 
 #include "aead.h"
 #include "kms.h"
+#include "sealed_reader.h"
 #include "sealed_writer.h"
 #include "wrap.h"
 
@@ -102,6 +104,14 @@ static void append(bench *b, size_t size) {
   OK(nc_sealed_writer_append(b->log, NC_FRAME_LOG_GROUP, nc_slice(b->text, size), NULL, &err));
 }
 
+/* Its DEK unwrapped, its keys derived. */
+static void open_close(bench *b, size_t size) {
+  nc_sealed_reader *reader;
+  (void)size;
+  OK(nc_sealed_reader_open(&b->dir, "log", b->keys, NULL, &reader, &err));
+  nc_sealed_reader_close(reader);
+}
+
 static const struct {
   const char *name;
   void (*run)(bench *b, size_t size);
@@ -109,7 +119,8 @@ static const struct {
               {"aead open", aead_open},
               {"frame seal", frame_seal},
               {"frame open", frame_open},
-              {"append", append}};
+              {"append", append},
+              {"open", open_close}};
 enum { THINGS = sizeof things / sizeof things[0] };
 
 /* ---- setting up ---------------------------------------------------------------------------------------- */
