@@ -89,26 +89,6 @@ static void count_merge(nacre_table *t, nc_segment *const *segments, size_t coun
   nc_table_emit(t, NACRE_EVENT_MERGED, bytes, NULL);
 }
 
-/* A failed commit may have named them on disk: they stay until a new manifest is durable. */
-static void set_doubtful(nacre_table *t, nc_segment **segments, size_t count) {
-  if (count == 0) {
-    free(segments);
-    return;
-  }
-  pthread_mutex_lock(&t->commit_lock);
-  bool bad = t->manifest_bad;
-  nc_segment **grown = bad ? realloc(t->doubtful, (t->doubtful_count + count) * sizeof(nc_segment *)) : NULL;
-  for (size_t i = 0; grown != NULL && i < count; i++) grown[t->doubtful_count++] = segments[i];
-  if (grown != NULL) t->doubtful = grown;
-  pthread_mutex_unlock(&t->commit_lock);
-  if (grown != NULL) {
-    free(segments);
-  } else {
-    nc_build_release(segments, count,
-                     !bad); /* without memory for the list they are orphans for the next open */
-  }
-}
-
 static nacre_status merge_runs(nacre_table *t, nc_version *v, choice c, nacre_error *err) {
   nc_build build = {.bottom = c.first + c.count == v->run_count};
   build.method = nc_build_method(t, build.bottom);
@@ -129,7 +109,7 @@ static nacre_status merge_runs(nacre_table *t, nc_version *v, choice c, nacre_er
                       .remove_count = removed};
   status = nc_table_commit(t, &change, err);
   if (status != NACRE_OK) {
-    set_doubtful(t, made, made_count);
+    nc_table_set_doubtful(t, made, made_count);
     return status;
   }
   count_merge(t, made, made_count);

@@ -74,12 +74,28 @@ static int by_number(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* Those of loads under way stand in no manifest yet, but are not nobody's: they must come under a new table key
+ * like any other. They stay as long as the load does, which may end at once; so counts are kept. */
+static nacre_status name_loads_locked(nacre_table *t, nc_named_files *named, nacre_error *err) {
+  named->load_count = nc_loads_segments_locked(t, NULL);
+  named->loads = calloc(named->load_count + 1, sizeof *named->loads);
+  if (named->loads == NULL) {
+    named->load_count = 0;
+    return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  }
+  (void)nc_loads_segments_locked(t, named->loads);
+  for (size_t i = 0; i < named->load_count; i++) nc_segment_ref(named->loads[i]);
+  return NACRE_OK;
+}
+
 static nacre_status name_all_locked(nacre_table *t, nc_named_files *named, nacre_error *err) {
   const nc_version *v = named->view->version;
+  NC_TRY(name_loads_locked(t, named, err));
   named->logs = calloc(t->log_count + 1, sizeof *named->logs);
-  named->list = calloc(v->segment_count + t->log_count + 1, sizeof *named->list);
+  named->list = calloc(v->segment_count + named->load_count + t->log_count + 1, sizeof *named->list);
   if (named->logs == NULL || named->list == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   for (size_t i = 0; i < v->segment_count; i++) name_segment(named, nc_segment_describe(v->segments[i]));
+  for (size_t i = 0; i < named->load_count; i++) name_segment(named, nc_segment_describe(named->loads[i]));
   for (size_t i = 0; i < t->log_count; i++) {
     named->logs[i] = t->logs[i]->name;
     name_log(named, t, &named->logs[i]);
@@ -103,6 +119,8 @@ nacre_status nc_named_files_take(nacre_table *t, nc_named_files *ret_named, nacr
 
 void nc_named_files_free(nc_named_files *named) {
   nc_view_unref(named->view);
+  for (size_t i = 0; i < named->load_count; i++) nc_segment_unref(named->loads[i]);
+  free(named->loads);
   free(named->logs);
   free(named->list);
   *named = (nc_named_files){0};

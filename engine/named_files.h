@@ -15,6 +15,8 @@ typedef struct nc_named_file {
 
 typedef struct nc_named_files {
   nc_view *view;
+  nc_segment **loads; /* of bulk loads under way, counted */
+  size_t load_count;
   nc_log_name *logs;
   nc_named_file *list; /* by number */
   size_t count;

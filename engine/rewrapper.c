@@ -126,7 +126,8 @@ static void set_parked(nacre_table *t, bool parked) {
 
 /* A flush or merge that is under way may have begun a file under an older key. Whoever ends one wakes a parked
  * job, so it is parked before it looks. */
-static bool writers_have_ended(nacre_table *t) {
+static bool writers_have_ended(nacre_table *t, const nc_table_keys *keys) {
+  nc_loads_end_older(t, keys); /* they may rest for long */
   set_parked(t, true);
   bool ended = passes(&t->flush_lock) && passes(&t->merge_lock);
   if (ended) set_parked(t, false);
@@ -277,7 +278,7 @@ static nacre_status step(nacre_table *t, nc_rewrap_work *w, bool *ret_more, nacr
       *ret_more = w->phase != DONE;
       return NACRE_OK;
     case BARRIER:
-      if (!writers_have_ended(t)) {
+      if (!writers_have_ended(t, w->keys)) {
         *ret_more = false;
         return NACRE_OK;
       }

@@ -60,6 +60,7 @@ typedef struct nc_salvage_file {
   nacre_slice smallest, largest;
   bool owns_keys;
   uint64_t sequence_max;   /* segments, of a whole one; else 0 */
+  uint64_t one_sequence;   /* segments: of all entries; 0: they bear their own */
   uint64_t first_sequence; /* logs: of the first authentic frame; else NACRE_NONE */
 } nc_salvage_file;
 

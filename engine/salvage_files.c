@@ -109,7 +109,10 @@ static nacre_status keep_keys(nc_heap *heap, nc_salvage_file *file, const nc_pro
   if (p->largest.size > 0) memcpy(largest, p->largest.data, p->largest.size);
   file->smallest = nc_slice(smallest, p->smallest.size);
   file->largest = nc_slice(largest, p->largest.size);
-  file->sequence_max = p->sequence_max;
+  /* Only the manifest knows of one that was loaded in bulk how new it is: newer than what was there when it was
+   * begun. */
+  if (p->sequence_min == 0) file->one_sequence = p->sequence_max + 1;
+  file->sequence_max = p->sequence_min == 0 ? file->one_sequence : p->sequence_max;
   file->owns_keys = true;
   return NACRE_OK;
 }

@@ -241,7 +241,9 @@ static nacre_status next_frame(run_cursor *c, nacre_error *err) {
 static nacre_status advance(run_cursor *c, nacre_error *err) {
   while (!c->in_block && c->at < c->count) NC_TRY(c->reader == NULL ? open_file(c, err) : next_frame(c, err));
   c->base.valid = c->in_block;
-  if (c->in_block) c->base.entry = c->inside.entry;
+  if (!c->in_block) return NACRE_OK;
+  c->base.entry = c->inside.entry;
+  if (file_of(c)->one_sequence != 0) c->base.entry.sequence = file_of(c)->one_sequence;
   return NACRE_OK;
 }
 

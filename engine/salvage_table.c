@@ -63,6 +63,7 @@ static nacre_status add_segments(nc_salvage_table *t, nacre_error *err) {
     memcpy(file->dek_commitment, record->dek_commitment, sizeof file->dek_commitment);
     file->smallest = record->smallest; /* the view keeps the records */
     file->largest = record->largest;
+    file->one_sequence = nc_segment_one_sequence(record);
   }
   return NACRE_OK;
 }
@@ -174,9 +175,12 @@ static nacre_status without_manifest(nc_salvage_table *t, nacre_error *err) {
   nc_salvage_list_free(t->s->shared.env->heap, &t->listing);
   t->s->report.without_manifest = true;
   NC_TRY(nc_salvage_list(t->s, &t->dir, t->keys, &t->listing, err));
+  uint64_t loaded = 0;
   for (size_t i = 0; i < t->listing.segment_count; i++) {
     if (t->listing.segments[i].sequence_max > last) last = t->listing.segments[i].sequence_max;
+    loaded += t->listing.segments[i].one_sequence != 0;
   }
+  last += loaded; /* each load may have taken a number that no entry bears */
   NC_TRY(make_memtable(t, err));
   return nc_salvage_logs(t, t->listing.logs, t->listing.log_count, last, &known, err);
 }

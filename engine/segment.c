@@ -68,6 +68,11 @@ void nc_segment_unref(nc_segment *s) {
 }
 
 const nc_segment_record *nc_segment_describe(const nc_segment *s) { return &s->record; }
+
+void nc_segment_set_sequence(nc_segment *s, uint64_t sequence) {
+  s->record.sequence_min = s->record.sequence_max = sequence;
+}
+
 void nc_segment_set_obsolete(nc_segment *s) { atomic_store(&s->obsolete, true); }
 void nc_segment_clear_obsolete(nc_segment *s) { atomic_store(&s->obsolete, false); }
 
@@ -121,8 +126,11 @@ static nacre_status load_properties(nc_segment *s, nc_segment_file *f, nacre_err
   nacre_slice plaintext;
   NC_TRY(nc_sealed_reader_frame(f->reader, handle, NC_FRAME_PROPERTIES, f->properties_bytes, &plaintext, NULL,
                                 err));
-  return nc_fail_in(err, nc_properties_decode(plaintext, &f->properties, err),
-                    nc_sealed_reader_label(f->reader), handle.offset);
+  nacre_status status = nc_properties_decode(plaintext, &f->properties, err);
+  bool bears_none = status == NACRE_OK && f->properties.sequence_min == 0;
+  if (status == NACRE_OK && bears_none != (nc_segment_one_sequence(&s->record) != 0)) /* [S6] */
+    status = nc_fail(err, NC_E_SEGMENT_PROPERTIES, "whether its entries bear sequences");
+  return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), handle.offset);
 }
 
 static nacre_status filter_misfit(nc_segment_file *f, nacre_error *err) {

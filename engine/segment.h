@@ -32,6 +32,12 @@ NC_MUST_CHECK nacre_status nc_segment_create(const nc_segment_home *home, const 
 void nc_segment_ref(nc_segment *s);
 void nc_segment_unref(nc_segment *s);
 const nc_segment_record *nc_segment_describe(const nc_segment *s);
+/* The sequence of the entries of a segment that was loaded in bulk, and that nothing names yet. */
+void nc_segment_set_sequence(nc_segment *s, uint64_t sequence);
+/* The sequence of all its entries; 0: they bear their own. */
+static inline uint64_t nc_segment_one_sequence(const nc_segment_record *record) {
+  return (record->flags & NC_SEGMENT_ONE_SEQUENCE) != 0 ? record->sequence_max : 0;
+}
 /* The file goes with the last count. */
 void nc_segment_set_obsolete(nc_segment *s);
 /* It stays after all: it has only moved. */

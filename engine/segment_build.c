@@ -9,15 +9,6 @@
 #include "fold_cursor.h"
 #include "segment_writer.h"
 
-typedef struct builder {
-  nacre_table *table;
-  const nc_build *build;
-  nc_segment_writer *writer; /* NULL: between segments */
-  uint64_t epoch;
-  nc_segment **segments;
-  size_t count, capacity;
-} builder;
-
 nc_pack_method nc_build_method(const nacre_table *t, bool bottom) {
   switch (t->settings.compression) {
     case NACRE_COMPRESSION_AUTOMATIC:
@@ -40,20 +31,23 @@ void nc_build_release(nc_segment **segments, size_t count, bool remove) {
   free(segments);
 }
 
-static nacre_status begin_segment(builder *b, nacre_error *err) {
+static nacre_status begin_segment(nc_builder *b, nacre_error *err) {
   nacre_table *t = b->table;
   nc_segment_params params = {.table = t->uuid,
                               .number = nc_table_new_number(t),
                               .method = b->build->method,
                               .block_bytes = t->settings.block_bytes,
-                              .filter_bits_per_key = t->settings.filter_bits_per_key};
+                              .filter_bits_per_key = t->settings.filter_bits_per_key,
+                              .one_sequence = b->build->one_sequence,
+                              .newest_sequence = atomic_load(&t->visible)};
   nc_table_moment(t, &params.epoch, &params.manifest, &params.manifest_sequence);
   b->epoch = params.epoch;
   NC_TAKEN_KEYS(keys, &t->keys);
+  b->kek_id = nc_kek_describe(nc_table_keys_active(keys))->id;
   return nc_segment_writer_create(&t->dir, &params, nc_table_keys_active(keys), &b->writer, err);
 }
 
-static nacre_status keep_segment(builder *b, nc_segment_record *record, nacre_error *err) {
+static nacre_status make_room_locked(nc_builder *b, nacre_error *err) {
   if (b->count == b->capacity) {
     size_t capacity = b->capacity == 0 ? 8 : b->capacity * 2;
     nc_segment **grown = realloc(b->segments, capacity * sizeof(nc_segment *));
@@ -61,12 +55,24 @@ static nacre_status keep_segment(builder *b, nc_segment_record *record, nacre_er
     b->segments = grown;
     b->capacity = capacity;
   }
-  NC_TRY(nc_segment_create(&b->table->home, record, b->epoch, &b->segments[b->count], err));
-  b->count++;
   return NACRE_OK;
 }
 
-static nacre_status end_segment(builder *b, nacre_error *err) {
+static nacre_status keep_segment(nc_builder *b, nc_segment_record *record, nacre_error *err) {
+  nc_segment *segment;
+  NC_TRY(nc_segment_create(&b->table->home, record, b->epoch, &segment, err));
+  pthread_mutex_lock(&b->table->commit_lock);
+  nacre_status status = make_room_locked(b, err);
+  if (status == NACRE_OK) b->segments[b->count++] = segment;
+  pthread_mutex_unlock(&b->table->commit_lock);
+  if (status != NACRE_OK) {
+    nc_segment_set_obsolete(segment);
+    nc_segment_unref(segment);
+  }
+  return status;
+}
+
+nacre_status nc_builder_end(nc_builder *b, nacre_error *err) {
   if (b->writer == NULL) return NACRE_OK;
   nc_segment_record record;
   nacre_status status = nc_segment_writer_finish(b->writer, &record, err);
@@ -76,23 +82,32 @@ static nacre_status end_segment(builder *b, nacre_error *err) {
   return status;
 }
 
+void nc_builder_drop(nc_builder *b) {
+  nc_segment_writer_close(b->writer);
+  b->writer = NULL;
+}
+
 /* A segment ends between keys only: the segments of a run do not overlap. */
-static nacre_status build_all(builder *b, nc_fold *fold, nacre_error *err) {
+nacre_status nc_builder_add(nc_builder *b, const nc_entry *entry, bool new_key, nacre_error *err) {
+  if (b->writer != NULL && new_key && nc_segment_writer_full(b->writer)) NC_TRY(nc_builder_end(b, err));
+  if (b->writer == NULL) NC_TRY(begin_segment(b, err));
+  return nc_segment_writer_add(b->writer, entry, err);
+}
+
+static nacre_status build_all(nc_builder *b, nc_fold *fold, nacre_error *err) {
   NC_TRY(nc_cursor_first(fold->from, err));
   for (;;) {
     bool new_key = false;
     NC_TRY(nc_fold_settle(fold, &new_key, err));
-    if (!fold->from->valid) return end_segment(b, err);
-    if (b->writer != NULL && new_key && nc_segment_writer_full(b->writer)) NC_TRY(end_segment(b, err));
-    if (b->writer == NULL) NC_TRY(begin_segment(b, err));
-    NC_TRY(nc_segment_writer_add(b->writer, &fold->from->entry, err));
+    if (!fold->from->valid) return nc_builder_end(b, err);
+    NC_TRY(nc_builder_add(b, &fold->from->entry, new_key, err));
     NC_TRY(nc_cursor_next(fold->from, err));
   }
 }
 
 nacre_status nc_build_segments(nacre_table *t, nc_cursor *from, const nc_build *build,
                                nc_segment ***ret_segments, size_t *ret_count, nacre_error *err) {
-  builder b = {.table = t, .build = build};
+  nc_builder b = {.table = t, .build = build};
   uint64_t *snapshots;
   size_t snapshot_count;
   NC_TRY(nc_table_snapshots(t, &snapshots, &snapshot_count, err));
@@ -100,7 +115,7 @@ nacre_status nc_build_segments(nacre_table *t, nc_cursor *from, const nc_build *
   nacre_status status =
       nc_fold_begin(&fold, from, snapshots, snapshot_count, build->bottom, t->shared->env->heap, err);
   if (status == NACRE_OK) status = build_all(&b, &fold, err);
-  nc_segment_writer_close(b.writer);
+  nc_builder_drop(&b);
   nc_fold_end(&fold);
   free(snapshots);
   if (status == NACRE_OK && b.count > 0) status = nc_dir_sync(&t->dir, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * segment_build: from a sorted sequence of entries to the segments of one run; what a flush and a merge have
- * in common.
+ * segment_build: from a sorted sequence of entries to the segments of one run; what a flush, a merge and a bulk
+ * load have in common.
  */
 #ifndef NC_SEGMENT_BUILD_H
 #define NC_SEGMENT_BUILD_H
@@ -11,7 +11,27 @@
 typedef struct nc_build {
   bool bottom; /* nothing older lies beneath */
   nc_pack_method method;
+  bool one_sequence; /* a bulk load: entries come with sequence 0 */
 } nc_build;
+
+/* Segments on their way. Zeroed but for the first two. */
+typedef struct nc_builder {
+  nacre_table *table;
+  const nc_build *build;
+  struct nc_segment_writer *writer; /* NULL: between segments */
+  nc_uuid kek_id;                   /* the table key that it writes under */
+  uint64_t epoch;
+  nc_segment **segments; /* finished and synced; the list changes under commit_lock */
+  size_t count, capacity;
+} nc_builder;
+
+/* Adds an entry, behind those before it. `new_key`: its key is another than that of the entry before. */
+NC_MUST_CHECK nacre_status nc_builder_add(nc_builder *b, const nc_entry *entry, bool new_key,
+                                          nacre_error *err);
+/* Finishes and syncs the segment at hand, if there is one; its name is not durable yet. */
+NC_MUST_CHECK nacre_status nc_builder_end(nc_builder *b, nacre_error *err);
+/* Removes what is not finished. */
+void nc_builder_drop(nc_builder *b);
 
 /* Reads `from` from its first entry and writes what stays. On success the segments are finished, synced and
  * their names durable; nothing names them yet. On failure their files are removed. */

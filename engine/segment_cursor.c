@@ -176,6 +176,19 @@ static nacre_status walk_seek(walk *w, nacre_slice key, uint64_t sequence, nacre
   return NACRE_OK;
 }
 
+/* ---- entries that bear no sequence --------------------------------------------------------------------- */
+
+/* Of a segment that was loaded in bulk all entries have the sequence that the manifest tells. [S6] */
+static void give_sequence(const nc_segment *s, nc_entry *entry) {
+  uint64_t one = nc_segment_one_sequence(&s->record);
+  if (one != 0) entry->sequence = one;
+}
+
+/* Whether entries of the segment are all newer than `sequence`. */
+static bool all_newer(const nc_segment *s, uint64_t sequence) {
+  return sequence < nc_segment_one_sequence(&s->record);
+}
+
 /* ---- point reads --------------------------------------------------------------------------------------- */
 
 static nacre_status walk_get(walk *w, nacre_slice key, uint64_t sequence, bool *ret_found,
@@ -185,6 +198,7 @@ static nacre_status walk_get(walk *w, nacre_slice key, uint64_t sequence, bool *
   if (!*ret_found) return NACRE_OK;
   *ret_entry = w->data.cursor.entry;
   ret_entry->key = (nacre_slice){NULL, 0};
+  give_sequence(w->segment, ret_entry);
   *ret_pin = &w->data.block->pin;
   nc_pin_ref(*ret_pin);
   return NACRE_OK;
@@ -193,6 +207,7 @@ static nacre_status walk_get(walk *w, nacre_slice key, uint64_t sequence, bool *
 nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence, bool no_cache_fill,
                             bool *ret_found, nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
   *ret_found = false;
+  if (all_newer(s, sequence)) return NACRE_OK;
   NC_TRY(nc_segment_open(s, err));
   if (!nc_segment_filter_admits(s, key)) return NACRE_OK;
   walk w = {0};
@@ -220,6 +235,7 @@ static nacre_status publish(segment_cursor *c, nacre_status status) {
   c->base.valid = status == NACRE_OK && c->walk.data.block != NULL && c->walk.data.cursor.valid;
   if (c->base.valid) {
     c->base.entry = c->walk.data.cursor.entry;
+    give_sequence(c->walk.segment, &c->base.entry);
     c->base.pin = &c->walk.data.block->pin;
   }
   return status;
@@ -240,7 +256,10 @@ static nacre_status cursor_last(nc_cursor *base, nacre_error *err) {
 }
 static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t sequence, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
-  return publish_anew(c, walk_seek(&c->walk, key, sequence, err));
+  nacre_status status = publish_anew(c, walk_seek(&c->walk, key, sequence, err));
+  bool pass = status == NACRE_OK && base->valid && all_newer(c->walk.segment, sequence) &&
+              nc_slice_equal(base->entry.key, key);
+  return pass ? publish_anew(c, walk_step(&c->walk, MOVE_NEXT, err)) : status;
 }
 static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
@@ -248,6 +267,7 @@ static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
                                             : nc_block_read(&c->walk.data.cursor, c->window_next, c->window,
                                                             c->offsets, c->keys, sizeof c->keys);
   if (count == 0) return publish(c, walk_step(&c->walk, MOVE_NEXT, err)); /* the block's end, or a long key */
+  for (size_t i = 0; i < count; i++) give_sequence(c->walk.segment, &c->window[i]);
   base->window = c->window;
   base->ahead = count - 1;
   base->entry = c->window[0];

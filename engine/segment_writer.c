@@ -261,6 +261,7 @@ static nacre_status write_index(nc_segment_writer *w, nc_footer *footer, nacre_e
 static nacre_status write_properties(nc_segment_writer *w, nc_footer *footer, nacre_error *err) {
   w->properties.smallest = nc_slice(w->smallest, w->smallest_size);
   w->properties.largest = nc_slice(w->largest, w->largest_size);
+  if (w->params.one_sequence) w->properties.sequence_max = w->params.newest_sequence;
   NC_TRY(reserve(w, &w->packed, NC_PROPERTIES_BYTES_MAX, err));
   size_t size = nc_properties_encode(&w->properties, w->packed.data, w->packed.capacity);
   if (size == 0) return nc_fail(err, NC_E_FRAME_TOO_LARGE, "properties");
@@ -290,6 +291,7 @@ static void fill_record(const nc_segment_writer *w, nc_segment_record *record) {
       .entries = w->properties.entries,
       .smallest = w->properties.smallest,
       .largest = w->properties.largest,
+      .flags = w->params.one_sequence ? NC_SEGMENT_ONE_SEQUENCE : 0,
   };
   memcpy(record->last_tag, nc_sealed_writer_last_tag(w->file), NC_TAG_BYTES);
   memcpy(record->dek_commitment, header->dek_commitment, NC_COMMITMENT_BYTES);

@@ -34,7 +34,7 @@ nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_e
 
 #define LOCKS_OF(t)                                                                                       \
   &(t)->change_lock, &(t)->sync_lock, &(t)->write_lock, &(t)->flush_lock, &(t)->merge_lock,               \
-      &(t)->commit_lock, &(t)->header_lock, &(t)->state_lock
+      &(t)->loads.lock, &(t)->commit_lock, &(t)->header_lock, &(t)->state_lock
 
 static void init_locks(nacre_table *t) {
   pthread_mutex_t *locks[] = {LOCKS_OF(t)};

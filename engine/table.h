@@ -3,13 +3,14 @@
  * table: one table, open: its newest entries in memtables, the rest in segments, its log, its manifest.
  *
  * Lock order (take only downward):
- *   change_lock -> sync_lock -> write_lock -> flush_lock -> merge_lock -> commit_lock -> state_lock
+ *   change_lock -> sync_lock -> write_lock -> flush_lock -> merge_lock -> loads.lock -> commit_lock -> state_lock
  *     change_lock  one change of table keys at a time, held during KMS calls; after it the store's
  *                  catalogue_lock
  *     sync_lock    one log sync at a time; those who wait find that it covered them
  *     write_lock   the log's tail, the active memtable's adding side, the encode buffer
  *     flush_lock   one flush at a time
  *     merge_lock   one merge at a time (beside a flush)
+ *     loads.lock   the list of bulk loads; under it the lock of one load, which is adding an entry
  *     commit_lock  the manifest, the list of live logs, file numbers; held across a commit's sync
  *     header_lock  one file's header is being rewritten; nothing is taken under it
  *     state_lock   the view, immutables, snapshots, counters; held for a few instructions: readers take it
@@ -56,6 +57,12 @@ typedef struct nc_rewrapper {
   nacre_rewrap_report report;
   nacre_retirements *retirements; /* since the open; NULL: none */
 } nc_rewrapper;
+
+/* Bulk loads under way: load.c. */
+typedef struct nc_loads {
+  pthread_mutex_t lock;
+  nacre_load *list; /* changes under `lock` and commit_lock */
+} nc_loads;
 
 struct nacre_snapshot {
   nacre_table *table;
@@ -136,6 +143,7 @@ struct nacre_table {
   nc_job flush_job, merge_job, relief_job;
   bool relief_queued;
   nc_rewrapper rewrapper;
+  nc_loads loads;
   nacre_table *next_shared; /* in the list of all loaded tables; under shared->tables_lock */
 };
 
@@ -192,6 +200,7 @@ typedef struct nc_change {
   uint64_t drop_logs_to;  /* logs up to this number; 0: none */
   uint64_t last_sequence; /* raises the state's; 0: leaves it */
   bool flushes_oldest;    /* the oldest immutable is in `add` now */
+  uint64_t shows;         /* becomes visible together with `add`: the sequence of a load; 0: none */
 } nc_change;
 
 /* Commits a change durably, by an edit or, when one does not fit or the manifest is bad, by a new manifest,
@@ -202,6 +211,9 @@ NC_MUST_CHECK nacre_status nc_table_new_manifest(nacre_table *t, nacre_error *er
 /* Replaces a manifest whose last commit failed, and with it lets go of the segments that it may name: on a
  * full disk their room is what the next try needs. */
 NC_MUST_CHECK nacre_status nc_table_settle_manifest(nacre_table *t, nacre_error *err);
+/* Takes over a list of segments, and its counts, whose commit has failed: it may have named them on disk, so they
+ * stay until a new manifest is durable. */
+void nc_table_set_doubtful(nacre_table *t, nc_segment **segments, size_t count);
 uint64_t nc_table_new_number(nacre_table *t);
 /* What files that are made now are made under. */
 void nc_table_moment(nacre_table *t, uint64_t *ret_epoch, nc_uuid *ret_manifest, uint64_t *ret_sequence);
@@ -221,6 +233,9 @@ NC_MUST_CHECK nacre_status nc_table_new_memtable(nacre_table *t, nc_memtable **r
                                                  nacre_error *err);
 /* Begins a new log for the memtable that there is. Needs write_lock. */
 NC_MUST_CHECK nacre_status nc_table_renew_log_locked(nacre_table *t, nacre_error *err);
+/* Puts everything that only logs hold into segments and drops all logs: the next write begins a new one. Needs
+ * write_lock. */
+NC_MUST_CHECK nacre_status nc_table_drain_logs_locked(nacre_table *t, nacre_error *err);
 /* Makes the active memtable immutable and begins a new log. Needs write_lock. */
 NC_MUST_CHECK nacre_status nc_table_rotate_locked(nacre_table *t, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_sync(nacre_table *t, nacre_error *err);
@@ -257,6 +272,14 @@ NC_MUST_CHECK nacre_status nc_rewrap_wait(nacre_table *t, nacre_error *err);
 void nc_rewrap_stop(nacre_table *t);
 bool nc_rewrap_due(nacre_table *t);
 void nc_rewrap_deinit(nacre_table *t);
+
+/* ---- load.c: bulk loads --------------------------------------------------------------------------------- */
+
+/* Ends the segments that loads are writing under other table keys than the active one. Takes loads.lock. */
+void nc_loads_end_older(nacre_table *t, const nc_table_keys *keys);
+/* The finished segments of loads under way, which no manifest names. Call with `list` NULL for their number. Needs
+ * commit_lock. */
+size_t nc_loads_segments_locked(const nacre_table *t, nc_segment **list);
 
 /* ---- retirements.c: what is not needed any more -------------------------------------------------------- */
 

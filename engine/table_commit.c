@@ -37,6 +37,24 @@ static void drop_doubtful_locked(nacre_table *t) {
   t->doubtful_count = 0;
 }
 
+void nc_table_set_doubtful(nacre_table *t, nc_segment **segments, size_t count) {
+  if (count == 0) {
+    free(segments);
+    return;
+  }
+  pthread_mutex_lock(&t->commit_lock);
+  bool bad = t->manifest_bad;
+  nc_segment **grown = bad ? realloc(t->doubtful, (t->doubtful_count + count) * sizeof(nc_segment *)) : NULL;
+  for (size_t i = 0; grown != NULL && i < count; i++) grown[t->doubtful_count++] = segments[i];
+  if (grown != NULL) t->doubtful = grown;
+  pthread_mutex_unlock(&t->commit_lock);
+  for (size_t i = 0; grown == NULL && i < count; i++) {
+    if (!bad) nc_segment_set_obsolete(segments[i]); /* else, without memory, orphans for the next open */
+    nc_segment_unref(segments[i]);
+  }
+  free(segments);
+}
+
 static void remove_manifest(nacre_table *t, uint64_t number) {
   char name[NC_FILE_NAME_BYTES];
   nc_manifest_name(number, name);
@@ -162,6 +180,7 @@ static void publish(nacre_table *t, const nc_change *change, nc_view *view, nc_m
   pthread_mutex_lock(&t->state_lock);
   nc_view *old = t->view;
   t->view = view;
+  if (change->shows != 0) atomic_store_explicit(&t->visible, change->shows, memory_order_release);
   *ret_flushed = NULL;
   if (change->flushes_oldest) {
     *ret_flushed = t->immutables[0].memtable;

@@ -125,14 +125,17 @@ static nacre_status check_properties(const survey *s, nacre_error *err) { /* [S5
   const nc_properties *said = nc_segment_properties(s->segment);
   const nc_segment_record *record = nc_segment_describe(s->segment);
   const nc_properties *seen = &s->seen;
+  bool loaded = nc_segment_one_sequence(record) != 0; /* its properties tell what was the newest before it */
+  uint64_t newest = loaded ? said->sequence_max : seen->sequence_max;
   nacre_slice last = nc_slice(s->last_key, s->last_key_size);
   bool same = said->entries == seen->entries && said->deletes == seen->deletes &&
               said->key_bytes == seen->key_bytes && said->value_bytes == seen->value_bytes &&
               said->data_blocks == seen->data_blocks && said->sequence_min == seen->sequence_min &&
-              said->sequence_max == seen->sequence_max && nc_slice_equal(said->largest, last);
+              said->sequence_max == newest && nc_slice_equal(said->largest, last);
   if (!same) return nc_fail(err, NC_E_SEGMENT_PROPERTIES, NULL);
-  bool named = record->entries == seen->entries && record->sequence_min == seen->sequence_min &&
-               record->sequence_max == seen->sequence_max &&
+  bool sequences = loaded ? seen->sequence_max == 0 && said->sequence_max < record->sequence_max
+                          : record->sequence_min == seen->sequence_min && record->sequence_max == newest;
+  bool named = record->entries == seen->entries && sequences &&
                nc_slice_equal(record->smallest, said->smallest) &&
                nc_slice_equal(record->largest, said->largest);
   return named ? NACRE_OK

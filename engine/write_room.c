@@ -167,16 +167,20 @@ static nacre_status flush_all(nacre_table *t, nacre_error *err) {
   return nc_table_commit(t, &change, err);
 }
 
+nacre_status nc_table_drain_logs_locked(nacre_table *t, nacre_error *err) {
+  t->must_flush = true; /* from here on the log takes nothing more, also when this fails half-way */
+  NC_TRY(flush_all(t, err));
+  nc_log_unref(t->log);
+  t->log = NULL;
+  t->must_flush = false;
+  return NACRE_OK;
+}
+
 /* A sound log to append to: the one there is, or a new one, after what must be flushed has been. */
 static nacre_status ensure_log(nacre_table *t, nacre_error *err) {
   if (atomic_exchange(&t->log_failed, false) || (t->log != NULL && nc_log_failed(t->log)))
     t->must_flush = true;
-  if (t->must_flush) {
-    NC_TRY(flush_all(t, err));
-    nc_log_unref(t->log);
-    t->log = NULL;
-    t->must_flush = false;
-  }
+  if (t->must_flush) NC_TRY(nc_table_drain_logs_locked(t, err));
   return t->log != NULL ? NACRE_OK : create_log(t, &t->log, err);
 }
 

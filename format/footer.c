@@ -108,8 +108,8 @@ size_t nc_properties_encode(const nc_properties *p, void *out, size_t capacity) 
 static bool properties_sound(const nc_properties *p) { /* [S3, P5, P6] */
   bool keys = p->smallest.size <= NACRE_KEY_BYTES_MAX && p->largest.size <= NACRE_KEY_BYTES_MAX &&
               nc_slice_compare(p->smallest, p->largest) <= 0;
-  bool sequences =
-      p->sequence_min >= 1 && p->sequence_min <= p->sequence_max && p->sequence_max <= NC_SEQUENCE_MAX;
+  bool sequences = p->sequence_min <= p->sequence_max && p->sequence_max <= NC_SEQUENCE_MAX &&
+                   (p->sequence_min >= 1 || (p->deletes == 0 && p->range_deletes == 0));
   bool counts = p->entries + p->range_deletes >= 1 && p->deletes <= p->entries &&
                 (p->data_blocks == 0) == (p->entries == 0) && p->data_blocks <= p->entries;
   bool filter = p->filter_lines == 0 ? p->filter_probes == 0

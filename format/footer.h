@@ -31,6 +31,8 @@ NC_MUST_CHECK nacre_status nc_footer_decode(nacre_slice bytes, uint64_t file_siz
 
 typedef struct nc_properties {
   nacre_slice smallest, largest; /* keys; point into the decoded bytes */
+  /* Smallest 0: the entries bear no sequence, and all have that of the manifest's record; the largest is then
+   * that of the table's newest write when the segment was begun. */
   uint64_t sequence_min, sequence_max;
   uint64_t entries, deletes;       /* deletes are counted in entries too, range deletes are not */
   uint64_t key_bytes, value_bytes; /* before prefix sharing and compression */

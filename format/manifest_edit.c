@@ -117,7 +117,9 @@ static bool segment_sound(const nc_segment_record *s) {
   bool excluded = (s->flags & NC_SEGMENT_LARGEST_EXCLUDED) != 0;
   bool ranges =
       !excluded || ((s->flags & NC_SEGMENT_HOLDS_RANGES) != 0 && !nc_slice_equal(s->smallest, s->largest));
-  return file && sequences && keys && ranges && s->entries != 0;
+  bool one = (s->flags & NC_SEGMENT_ONE_SEQUENCE) == 0 ||
+             (s->sequence_min == s->sequence_max && (s->flags & NC_SEGMENT_HOLDS_RANGES) == 0);
+  return file && sequences && keys && ranges && one && s->entries != 0;
 }
 
 /* Left out when no flag is set. */

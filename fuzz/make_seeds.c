@@ -408,6 +408,12 @@ static void make_manifest(seed_place *place) {
   nc_edit_begin(&w, 301, 0);
   nc_edit_add_segment(&w, &segment);
   seed(place, "manifest_edit", "ranges", written(&w));
+  segment.flags = NC_SEGMENT_ONE_SEQUENCE;
+  segment.sequence_min = segment.sequence_max;
+  w = nc_writer_over(bytes, sizeof bytes);
+  nc_edit_begin(&w, 302, 0);
+  nc_edit_add_segment(&w, &segment);
+  seed(place, "manifest_edit", "loaded", written(&w));
 }
 
 /* --- keys ----------------------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@ static void require_sound(const nc_segment_record *s) {
   FUZZ_REQUIRE(s->sequence_min >= 1 && s->sequence_min <= s->sequence_max &&
                s->sequence_max <= NC_SEQUENCE_MAX);
   FUZZ_REQUIRE(nc_slice_compare(s->smallest, s->largest) <= 0);
+  FUZZ_REQUIRE((s->flags & NC_SEGMENT_ONE_SEQUENCE) == 0 || s->sequence_min == s->sequence_max);
 }
 
 static void encode(nc_writer *w, const nc_edit_record *record) {

@@ -48,10 +48,9 @@ def check_entry(entry, where, is_index):
     demand(entry.kind in (PUT, DELETE, LARGE), where, 'unknown kind of entry')
     demand(entry.sequence <= SEQUENCE_MAX, where, 'a sequence is over 2^56')
     demand(entry.kind != DELETE or not entry.value, where, 'a delete has a value')
-    if is_index:
-        demand(entry.sequence == 0 and entry.kind == PUT, where, 'an index entry is not a put of sequence 0')
-    else:
-        demand(entry.sequence != 0, where, 'sequence 0 outside of an index')
+    demand(entry.kind != DELETE or entry.sequence != 0, where, 'a delete of sequence 0')
+    demand(not is_index or entry.sequence == 0 and entry.kind == PUT, where,
+           'an index entry is not a put of sequence 0')
 
 
 def check_restarts(data, allowed, has_entries, where):

@@ -12,7 +12,7 @@ from refusal import Refused, corrupt, demand
 CURRENT_MAGIC = bytes.fromhex('894e414343550d0a')
 EDIT = 32
 IN_SNAPSHOT, SNAPSHOT_END = 1, 2
-LARGEST_EXCLUDED, HOLDS_RANGES = 1, 2
+LARGEST_EXCLUDED, HOLDS_RANGES, ONE_SEQUENCE = 1, 2, 4
 STATE, SEGMENT_ADDED, SEGMENT_REMOVED, LOG_ADDED, LOG_DROPPED, VALUE_ADDED, VALUE_REMOVED = 1, 2, 3, 4, 5, 6, 7
 
 Current = namedtuple('Current', 'table manifest number epoch commitment kek_id minimum_version')
@@ -156,7 +156,7 @@ def decode_flags(fields):
     if not fields.left():
         return 0
     flags = fields.varint()
-    demand(flags in (HOLDS_RANGES, LARGEST_EXCLUDED | HOLDS_RANGES), fields.where, 'unknown flags of a segment')
+    demand(flags in (HOLDS_RANGES, LARGEST_EXCLUDED | HOLDS_RANGES, ONE_SEQUENCE), fields.where, 'unknown flags of a segment')
     return flags
 
 
@@ -165,6 +165,8 @@ def decode_segment(fields):
                          fields.take(32), *(fields.varint() for _ in range(5)), fields.string(),
                          fields.string(), decode_flags(fields))
     where = fields.where
+    demand(not named.flags & ONE_SEQUENCE or named.smallest_sequence == named.largest_sequence, where,
+           'a loaded segment of several sequences')
     demand(named.length > sealed.START and named.length % 16 == 0, where, 'an impossible length of a segment')
     demand(1 <= named.smallest_sequence <= named.largest_sequence <= SEQUENCE_MAX, where,
            'the sequence range is out of order')

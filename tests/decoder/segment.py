@@ -52,8 +52,10 @@ def decode_properties(plain, where):
     properties = Properties(smallest, largest, *numbers, *fixed, *ranges)
     cursor.finish()
     demand(smallest <= largest, where, 'the key range is out of order')
-    demand(1 <= properties.smallest_sequence <= properties.largest_sequence <= SEQUENCE_MAX, where,
+    demand(properties.smallest_sequence <= properties.largest_sequence <= SEQUENCE_MAX, where,
            'the sequence range is out of order')
+    demand(properties.smallest_sequence or properties.deletes == properties.range_deletes == 0, where,
+           'a loaded segment with deletes')
     demand(properties.entries + properties.range_deletes >= 1, where, 'a segment without entries')
     demand((properties.lines == 0) == (properties.probes == 0), where,
            'filter lines and probes are not 0 together')
@@ -140,12 +142,13 @@ def read_ranges(file, properties, frames):
 def check_totals(name, properties, entries, ranges):
     demand(len(entries) == properties.entries, name, 'entries are not as many as in the properties')
     sequences = [entry.sequence for entry in entries + ranges]
+    loaded = properties.smallest_sequence == 0  # then the largest is that of the newest write before it
     for what, have, said in (
             ('smallest key', min(entry.key for entry in entries[:1] + ranges[:1]), properties.smallest_key),
             ('largest key', max([entry.key for entry in entries[-1:]] + [entry.value for entry in ranges[-1:]]),
              properties.largest_key),
             ('smallest sequence', min(sequences), properties.smallest_sequence),
-            ('largest sequence', max(sequences), properties.largest_sequence),
+            ('largest sequence', max(sequences), 0 if loaded else properties.largest_sequence),
             ('deletes', sum(entry.kind == DELETE for entry in entries), properties.deletes),
             ('key bytes', sum(len(entry.key) for entry in entries), properties.key_bytes),
             ('value bytes', sum(len(entry.value) for entry in entries), properties.value_bytes)):

@@ -9,7 +9,7 @@ import segment
 import value_file
 from blocks import order
 from commit_log import History, Log
-from manifest import HOLDS_RANGES, LARGEST_EXCLUDED, Manifest, read_current
+from manifest import HOLDS_RANGES, LARGEST_EXCLUDED, ONE_SEQUENCE, Manifest, read_current
 from primitives import LARGE, PUT, RANGE_DELETE
 from refusal import Refused, corrupt, demand
 
@@ -54,13 +54,21 @@ class Table:
         frame, footer, properties, entries, ranges = segment.read_segment(file)
         demand(frame.tag == named.tag, file.name, 'its footer tag is not the one that the manifest names',
                'tampered')
-        for field in ('smallest_sequence', 'largest_sequence', 'smallest_key', 'largest_key'):
+        loaded = named.flags & ONE_SEQUENCE
+        demand(bool(loaded) == (properties.smallest_sequence == 0), file.name,
+               'whether its entries bear sequences is not as the manifest tells')
+        if loaded:
+            demand(properties.largest_sequence < named.largest_sequence, file.name,
+                   'it was begun after its own commit')
+            entries = [entry._replace(sequence=named.largest_sequence) for entry in entries]
+        for field in ('smallest_key', 'largest_key') + (() if loaded else ('smallest_sequence', 'largest_sequence')):
             demand(getattr(properties, field) == getattr(named, field), file.name,
                    f'{field} is not the one that the manifest names')
         demand(named.entries == len(entries) + len(ranges), file.name,
                'its entries are not as many as the manifest names')
         excluded = not entries or entries[-1].key != properties.largest_key
-        demand(named.flags == (HOLDS_RANGES if ranges else 0) + (LARGEST_EXCLUDED if excluded else 0), file.name,
+        demand(named.flags == (HOLDS_RANGES if ranges else 0) + (LARGEST_EXCLUDED if excluded else 0) + loaded,
+               file.name,
                'its range deletes are not as the manifest tells')
         self.ranges += ranges
         self.manifest.check_vouched(footer.commit, file.name)

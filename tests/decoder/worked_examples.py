@@ -179,7 +179,7 @@ class WorkedExamples(unittest.TestCase):
         self.assertEqual((state.commit, state.state), (2, manifest.State(11, 20, 1)))
         self.assertEqual(state.logs, {10: manifest.LogNamed(10, FILE, COMMITMENT, 2)})
         self.assertEqual(state.segments, {9: manifest.SegmentNamed(
-            9, FILE, TABLE, 8640, ascending(0xE0, 16), COMMITMENT, 4, 0, 4, 20, 3, b'pear', b'pearl')})
+            9, FILE, TABLE, 8640, ascending(0xE0, 16), COMMITMENT, 4, 0, 4, 20, 3, b'pear', b'pearl', 0)})
 
     def test_large_value(self):
         page = self.page

@@ -470,6 +470,11 @@ static void segment_entries(nc_edit_record *r) {
 static void segment_sequences(nc_edit_record *r) {
   if (is_segment(r)) r->segment.sequence_min = r->segment.sequence_max + 1;
 }
+static void segment_loaded(nc_edit_record *r) {
+  if (!is_segment(r)) return;
+  r->segment.flags = NC_SEGMENT_ONE_SEQUENCE;
+  r->segment.sequence_min = r->segment.sequence_max;
+}
 static void log_absent(nc_edit_record *r) {
   if (is_log(r)) r->log.number += 100000;
   if (r->tag == NC_EDIT_LOG_DROP) r->number += 100000;
@@ -523,6 +528,9 @@ Test(past_seal, a_segment_of_more_entries_than_it_holds) {
 }
 Test(past_seal, a_segment_whose_sequences_end_before_they_begin) {
   answered(segment_sequences, NC_E_EDIT_SHAPE, 0);
+}
+Test(past_seal, a_segment_that_is_called_loaded_and_bears_sequences) { /* [S6] */
+  answered(segment_loaded, 0, NC_E_SEGMENT_PROPERTIES);
 }
 Test(past_seal, a_log_that_is_not_there) { answered(log_absent, NC_E_LOG_MISSING, 0); }
 Test(past_seal, a_log_of_another_uuid) { answered(log_uuid, NC_E_FILE_IDENTITY, 0); }

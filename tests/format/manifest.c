@@ -177,6 +177,12 @@ Test(manifest_edit, refuses_impossible_segments) {
   assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);
   s = sample_segment(), s.sequence_min = 0;
   assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);
+  s = sample_segment(), s.flags = NC_SEGMENT_ONE_SEQUENCE;
+  assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);
+  s.sequence_min = s.sequence_max;
+  assert_ok(read_segment(&s, &err));
+  s.flags |= NC_SEGMENT_HOLDS_RANGES;
+  assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);
   s = sample_segment(), s.sequence_max = NC_SEQUENCE_MAX + 1;
   assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);
   s = sample_segment(), s.entries = 0;

@@ -327,8 +327,10 @@ Test(footer, refuses_properties_that_contradict_themselves) {
   cr_assert(accepted(&p));
   p = sample_properties(), p.smallest = text("zebras");
   cr_assert(!accepted(&p));
-  p = sample_properties(), p.sequence_min = 0;
+  p = sample_properties(), p.sequence_min = 0; /* only puts are loaded */
   cr_assert(!accepted(&p));
+  p = sample_properties(), p.sequence_min = 0, p.deletes = 0;
+  cr_assert(accepted(&p));
   p = sample_properties(), p.sequence_min = 901;
   cr_assert(!accepted(&p));
   p = sample_properties(), p.sequence_max = NC_SEQUENCE_MAX + 1;

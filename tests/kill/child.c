@@ -67,12 +67,29 @@ static nacre_status write_batch(const writer *w, const plan_operation *op, uint6
   return status;
 }
 
+static nacre_status bulk_load(const writer *w, const plan_operation *op, uint64_t n) {
+  nacre_load *load = NULL;
+  nacre_status status = nacre_load_begin(w->tables[op->table], NULL, &load);
+  for (size_t i = 0; i < op->entry_count && status == NACRE_OK; i++) {
+    char key_bytes[PLAN_KEY_BYTES];
+    uint8_t value[PLAN_VALUE_BYTES];
+    nacre_slice key = {key_bytes, plan_key(w->thread, op->entries[i].key, key_bytes)};
+    size_t size = plan_value(w->thread, op->table, op->entries[i].key, n, value);
+    status = nacre_load_put(load, key, (nacre_slice){value, size});
+  }
+  if (status == NACRE_OK) status = nacre_load_commit(load);
+  if (status != NACRE_OK) nacre_load_abort(load);
+  return status;
+}
+
 static nacre_status perform(const writer *w, const plan_operation *op, uint64_t n) {
   nacre_write_options options = {.sync = op->sync};
   nacre_slice unbounded = {NULL, 0};
   switch (op->kind) {
     case PLAN_WRITE:
       return op->entry_count == 1 ? write_one(w, op, n, &options) : write_batch(w, op, n, &options);
+    case PLAN_LOAD:
+      return bulk_load(w, op, n);
     case PLAN_SYNC:
       return nacre_sync(w->tables[op->table]);
     case PLAN_FLUSH:

@@ -12,11 +12,24 @@ enum { NUMBER_BYTES = 8 };
 
 const char *const plan_table_names[PLAN_TABLES] = {"left", "right"};
 
+/* Puts alone, of keys that ascend. */
+static void draw_load(test_random *random, plan_operation *op) {
+  uint32_t key = (uint32_t)test_random_below(random, PLAN_KEYS - PLAN_ENTRIES_MAX * PLAN_KEYS / 10);
+  for (op->entry_count = 0; op->entry_count < PLAN_ENTRIES_MAX; op->entry_count++) {
+    op->entries[op->entry_count] = (plan_entry){key, false};
+    key += 1 + (uint32_t)test_random_below(random, PLAN_KEYS / 10);
+  }
+}
+
 void plan_make(uint64_t seed, uint32_t thread, uint64_t n, plan_operation *ret_operation) {
   test_random random = {test_mix(test_mix(seed, thread), n)};
   plan_operation op = {.table = (uint32_t)test_random_below(&random, PLAN_TABLES)};
   uint64_t dice = test_random_below(&random, 1000);
-  op.kind = dice < 3 ? PLAN_COMPACT : dice < 12 ? PLAN_FLUSH : dice < 40 ? PLAN_SYNC : PLAN_WRITE;
+  op.kind = dice < 3    ? PLAN_COMPACT
+            : dice < 12 ? PLAN_FLUSH
+            : dice < 40 ? PLAN_SYNC
+            : dice < 46 ? PLAN_LOAD
+                        : PLAN_WRITE;
   op.sync = test_random_chance(&random, 12);
   if (op.kind == PLAN_WRITE)
     op.entry_count =
@@ -25,6 +38,7 @@ void plan_make(uint64_t seed, uint32_t thread, uint64_t n, plan_operation *ret_o
     op.entries[i].key = (uint32_t)test_random_below(&random, PLAN_KEYS);
     op.entries[i].deleted = test_random_chance(&random, 4);
   }
+  if (op.kind == PLAN_LOAD) draw_load(&random, &op);
   *ret_operation = op;
 }
 

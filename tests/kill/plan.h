@@ -16,7 +16,7 @@ enum { PLAN_KEY_BYTES = 32, PLAN_VALUE_BYTES = 32 * 1024 };
 
 extern const char *const plan_table_names[PLAN_TABLES];
 
-typedef enum plan_kind { PLAN_WRITE, PLAN_SYNC, PLAN_FLUSH, PLAN_COMPACT } plan_kind;
+typedef enum plan_kind { PLAN_WRITE, PLAN_LOAD, PLAN_SYNC, PLAN_FLUSH, PLAN_COMPACT } plan_kind;
 
 typedef struct plan_entry {
   uint32_t key;
@@ -27,7 +27,7 @@ typedef struct plan_operation {
   plan_kind kind;
   uint32_t table;
   bool sync;
-  size_t entry_count; /* of PLAN_WRITE; one: a plain put or delete */
+  size_t entry_count; /* of PLAN_WRITE, one: a plain put or delete; of PLAN_LOAD, in the order of keys */
   plan_entry entries[PLAN_ENTRIES_MAX];
 } plan_operation;
 

@@ -40,6 +40,9 @@ typedef struct session {
   uint32_t version; /* of the newest write */
   view views[VIEWS_MAX];
   walk walks[WALKS_MAX];
+  nacre_load *load;        /* NULL: none under way */
+  map_state loaded;        /* what it holds: 0 where it has nothing */
+  size_t load_next;        /* the first key that it may take */
   uint8_t *value, *expected;
   uint64_t operation; /* for messages */
 } session;
@@ -100,17 +103,51 @@ static void release_views(session *s) {
   }
 }
 
+/* ---- bulk loads ---------------------------------------------------------------------------------------- */
+
+static void end_load(session *s, bool commit) {
+  if (s->load == NULL) return;
+  if (!commit) {
+    nacre_load_abort(s->load);
+  } else if (expect_status(s, nacre_load_commit(s->load), NACRE_OK, "commit a load")) {
+    for (size_t i = 0; i < MAP_KEYS; i++) {
+      if (s->loaded.versions[i] != 0) s->now.versions[i] = s->loaded.versions[i];
+    }
+  }
+  s->load = NULL;
+}
+
+/* A load lives on across whatever else is done. */
+static void go_on_with_load(session *s) {
+  if (s->load == NULL) {
+    expect_status(s, nacre_load_begin(s->table, NULL, &s->load), NACRE_OK, "begin a load");
+    s->loaded = (map_state){0};
+    s->load_next = draw(s, MAP_KEYS / 2);
+  }
+  for (size_t count = draw(s, 200); count > 0 && s->load_next < MAP_KEYS; count--) {
+    size_t i = s->load_next;
+    nacre_slice value = {s->value, map_value(&s->keys, i, ++s->version, s->value)};
+    if (expect_status(s, nacre_load_put(s->load, s->keys.keys[i], value), NACRE_OK, "put to a load"))
+      s->loaded.versions[i] = s->version;
+    expect_status(s, nacre_load_put(s->load, s->keys.keys[draw(s, i + 1)], value), NACRE_INVALID,
+                  "put a lower key to a load");
+    s->load_next += 1 + draw(s, 3);
+  }
+  if (test_random_chance(&s->random, 3)) end_load(s, !test_random_chance(&s->random, 4));
+}
+
 static bool has_views(const session *s) {
   bool any = false;
   for (size_t i = 0; i < VIEWS_MAX; i++) any |= s->views[i].snapshot != NULL;
   for (size_t i = 0; i < WALKS_MAX; i++) any |= s->walks[i].iter != NULL;
-  return any;
+  return any || s->load != NULL;
 }
 
 static void close_store(session *s) {
   expect_status(s, nacre_close(s->store), NACRE_BUSY, "close a store with an open table");
   if (has_views(s)) expect_status(s, nacre_table_close(s->table), NACRE_BUSY, "close a table with views");
   release_views(s);
+  end_load(s, draw(s, 2) == 0);
   expect_status(s, nacre_table_close(s->table), NACRE_OK, "close the table");
   expect_status(s, nacre_close(s->store), NACRE_OK, "close");
   s->table = NULL;
@@ -438,6 +475,8 @@ static void one_operation(session *s) {
     change_key(s);
   else if (dice < 60)
     expect_status(s, nacre_sync(s->table), NACRE_OK, "sync");
+  else if (dice < 66)
+    go_on_with_load(s);
   else if (dice < 200)
     change_view(s);
   else if (dice < 700)

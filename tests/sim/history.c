@@ -37,21 +37,38 @@ static uint16_t draw_key(test_random *random) {
   return (uint16_t)test_random_below(random, test_random_chance(random, 2) ? HISTORY_KEYS / 8 : HISTORY_KEYS);
 }
 
-static void add_write(history *h, test_random *random, uint32_t index) {
+/* A group, and the state behind it, which is as the one before until entries are added. */
+static step *add_group(history *h, step_kind kind, uint32_t index) {
   history_table *table = &h->tables[index];
-  size_t count = test_random_chance(random, 3) ? 2 + test_random_below(random, BATCH_ENTRIES_MAX - 1) : 1;
-  step *s = add_step(h, STEP_WRITE, index);
+  step *s = add_step(h, kind, index);
   s->group = ++table->group_count;
-  s->sync = test_random_chance(random, 5);
-  s->entry_count = count;
   table->rows = test_grow(table->rows, s->group, &table->row_capacity, sizeof *table->rows);
-  uint16_t *row = table->rows[s->group];
-  memcpy(row, table->rows[s->group - 1], sizeof table->rows[0]);
+  memcpy(table->rows[s->group], table->rows[s->group - 1], sizeof table->rows[0]);
+  return s;
+}
+
+static void add_entry(history *h, step *s, step_entry entry) {
+  h->entries = test_grow(h->entries, h->entry_count, &h->entry_capacity, sizeof *h->entries);
+  h->entries[h->entry_count++] = entry;
+  h->tables[s->table].rows[s->group][entry.key] = entry.deleted ? 0 : (uint16_t)s->group;
+  s->entry_count++;
+}
+
+static void add_write(history *h, test_random *random, uint32_t index) {
+  size_t count = test_random_chance(random, 3) ? 2 + test_random_below(random, BATCH_ENTRIES_MAX - 1) : 1;
+  step *s = add_group(h, STEP_WRITE, index);
+  s->sync = test_random_chance(random, 5);
   for (size_t i = 0; i < count; i++) {
-    step_entry entry = {draw_key(random), test_random_chance(random, 4)};
-    h->entries = test_grow(h->entries, h->entry_count, &h->entry_capacity, sizeof *h->entries);
-    h->entries[h->entry_count++] = entry;
-    row[entry.key] = entry.deleted ? 0 : (uint16_t)s->group;
+    uint16_t key = draw_key(random);
+    add_entry(h, s, (step_entry){key, test_random_chance(random, 4)});
+  }
+}
+
+static void add_load(history *h, test_random *random, uint32_t index) {
+  uint64_t one_in = 2 + test_random_below(random, HISTORY_KEYS / 4);
+  step *s = add_group(h, STEP_LOAD, index);
+  for (uint16_t key = 0; key < HISTORY_KEYS; key++) {
+    if (test_random_chance(random, one_in)) add_entry(h, s, (step_entry){key, false});
   }
 }
 
@@ -66,7 +83,7 @@ static void begin(history *h, uint32_t live[HISTORY_SLOTS]) {
   for (unsigned slot = 0; slot < HISTORY_SLOTS; slot++) live[slot] = add_table(h, slot);
 }
 
-static void add_any(history *h, test_random *random, uint32_t live[HISTORY_SLOTS]) {
+static void add_any(history *h, test_random *random, uint32_t live[HISTORY_SLOTS], bool loads) {
   unsigned slot = (unsigned)test_random_below(random, HISTORY_SLOTS);
   uint64_t dice = test_random_below(random, 1000);
   if (dice < 4)
@@ -81,6 +98,8 @@ static void add_any(history *h, test_random *random, uint32_t live[HISTORY_SLOTS
     add_step(h, STEP_FLUSH, live[slot]);
   else if (dice < 70)
     add_step(h, STEP_SYNC, live[slot]);
+  else if (dice < 82 && loads)
+    add_load(h, random, live[slot]);
   else
     add_write(h, random, live[slot]);
 }
@@ -89,7 +108,7 @@ void history_init(history *h, uint64_t seed, size_t step_count) {
   test_random random = {test_mix(seed, 1)};
   uint32_t live[HISTORY_SLOTS];
   begin(h, live);
-  while (h->step_count < step_count) add_any(h, &random, live);
+  while (h->step_count < step_count) add_any(h, &random, live, true);
 }
 
 /* ---- changes of keys ----------------------------------------------------------------------------------- */
@@ -126,7 +145,7 @@ void history_init_keys(history *h, uint64_t seed, size_t step_count, unsigned ke
     if (test_random_chance(&random, 8))
       add_key_step(h, &random, live, key_count, &held);
     else
-      add_any(h, &random, live);
+      add_any(h, &random, live, false);
   }
   if (held) add_step(h, STEP_RELEASE, live[0]);
 }

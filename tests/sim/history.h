@@ -27,6 +27,7 @@ typedef enum step_kind {
   STEP_CREATE,
   STEP_DROP,
   STEP_WRITE,
+  STEP_LOAD, /* a bulk load: a group of puts in the order of their keys, durable on return */
   STEP_SYNC,
   STEP_FLUSH,
   STEP_COMPACT,
@@ -49,7 +50,7 @@ typedef struct step_entry {
 typedef struct step {
   step_kind kind;
   uint32_t table; /* index into history.tables */
-  uint32_t group; /* STEP_WRITE: from 1 */
+  uint32_t group; /* STEP_WRITE, STEP_LOAD: from 1 */
   bool sync;
   unsigned key;                    /* STEP_SET_KEY, STEP_STORE_SET_KEY: which KMS key; STEP_LINKS: how many */
   size_t first_entry, entry_count; /* one: a plain put or delete; more: a batch */

@@ -160,6 +160,33 @@ static nacre_status write_group(runner *r, const step *s) {
   return NACRE_OK;
 }
 
+static nacre_status put_to_load(const runner *r, const step *s, nacre_load *load) {
+  nacre_status status = NACRE_OK;
+  for (size_t i = 0; i < s->entry_count && status == NACRE_OK; i++) {
+    char key[HISTORY_KEY_BYTES];
+    uint8_t value[HISTORY_VALUE_BYTES];
+    unsigned index = r->history->entries[s->first_entry + i].key;
+    size_t key_size = history_key(index, key), size = history_value(s->table, index, s->group, value);
+    status = nacre_load_put(load, (nacre_slice){key, key_size}, (nacre_slice){value, size});
+  }
+  return status;
+}
+
+static nacre_status load_group(runner *r, const step *s) {
+  table_progress *progress = &r->progress[s->table];
+  nacre_load *load = NULL;
+  nacre_status status = nacre_load_begin(r->tables[s->table], NULL, &load);
+  if (status == NACRE_OK) status = put_to_load(r, s, load);
+  progress->issued = s->group; /* from here on: nothing of it may be there before its commit */
+  if (status == NACRE_OK) status = nacre_load_commit(load);
+  if (status != NACRE_OK) {
+    nacre_load_abort(load);
+    return status;
+  }
+  progress->acknowledged = progress->synced = s->group;
+  return NACRE_OK;
+}
+
 static nacre_status make_durable(runner *r, const step *s) {
   nacre_slice unbounded = {NULL, 0};
   nacre_table *table = r->tables[s->table];
@@ -220,6 +247,8 @@ nacre_status runner_step(runner *r, const step *s) {
       return drop_table(r, s->table);
     case STEP_WRITE:
       return write_group(r, s);
+    case STEP_LOAD:
+      return load_group(r, s);
     case STEP_SYNC:
     case STEP_FLUSH:
     case STEP_COMPACT:

@@ -31,7 +31,7 @@
  *   O opens     nacre_open, nacre_table_open, nacre_table_keys_open
  *   T tables    nacre_table_create, _drop, _rename, _list
  *   R reads     nacre_get, _get_into, _multi_get, nacre_iter_status
- *   W writes    nacre_put, _delete, _write
+ *   W writes    nacre_put, _delete, _write, nacre_load_begin, _put, _commit
  *   C care      nacre_sync, _flush, _compact, _wait_idle, nacre_table_close, nacre_close
  *   V verify    nacre_verify; nacre_salvage, which opens and writes too
  *   K keys      nacre_table_set_key, _rotate, _rewrap_wait, nacre_store_set_key, _rotate
@@ -81,6 +81,7 @@ typedef struct nacre_table_infos nacre_table_infos;
 typedef struct nacre_batch nacre_batch;
 typedef struct nacre_iter nacre_iter;
 typedef struct nacre_snapshot nacre_snapshot;
+typedef struct nacre_load nacre_load;
 typedef struct nacre_faults nacre_faults;
 
 /* ---- events -------------------------------------------------------------------------------------------- */
@@ -328,6 +329,40 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_batch_expect(nacre_batch *batch, n
 NACRE_API nacre_status nacre_write(nacre_table *table, const nacre_batch *batch,
                                    const nacre_write_options *options);
 
+/* ---- bulk loads ---------------------------------------------------------------------------------------- */
+
+typedef struct nacre_load_options {
+  uint64_t reserved[8];
+} nacre_load_options;
+
+/* A load brings sorted data into a table without log, memtable and merges: each byte is written once, to the
+ * segment where it stays. Nothing of it is seen before nacre_load_commit, which shows all of it at once: it
+ * counts as one write at that moment, newer than every write acknowledged before and older than every later
+ * one, and replaces the values of keys that are there. Writers and readers go on meanwhile; snapshots and
+ * iterators from before the commit see nothing of it. A crash before the commit leaves nothing that counts: the
+ * next writing open removes it.
+ *
+ * A load belongs to one thread at a time; a table may have any number at once. It counts as live for
+ * nacre_table_close (NACRE_BUSY). Memory: some 10 MiB, and 8 bytes for each key of the segment at hand (64 MiB
+ * of it). Errors: NACRE_READ_ONLY, and those of a first write (NACRE_NO_SPACE, NACRE_IO, NACRE_CORRUPT,
+ * NACRE_ROLLED_BACK). Since 0.1. */
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_load_begin(nacre_table *table,
+                                                         const nacre_load_options *options, /* NULL: none */
+                                                         nacre_load **ret_load);
+/* Adds an entry. Keys come in strictly ascending order: else NACRE_INVALID, and the load is as it was, as also
+ * after NACRE_TOO_LARGE (the limits are those of nacre_put). After NACRE_IO, NACRE_NO_SPACE or NACRE_NO_MEMORY
+ * the load has failed: every further call returns the same, and it can only be aborted. Since 0.1. */
+NACRE_API nacre_status nacre_load_put(nacre_load *load, nacre_slice key, nacre_slice value);
+/* Shows the load. Everything in memtables is flushed first, and a new log begun: the commit, and every write
+ * before it, is on stable storage on return. The handle is gone after NACRE_OK, and after nothing else: the
+ * commit may be tried again, or the load aborted. After NACRE_IO or NACRE_NO_SPACE the commit may be on disk
+ * already, though nobody sees it: a crash may then leave all of the load or nothing, until a later write, or
+ * nacre_load_abort, has succeeded. An empty load commits and changes nothing. NACRE_TOO_LARGE: the sequence
+ * numbers are used up. Since 0.1. */
+NACRE_API nacre_status nacre_load_commit(nacre_load *load);
+/* Drops the load and its files. NULL is harmless. Since 0.1. */
+NACRE_API void nacre_load_abort(nacre_load *load);
+
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
 typedef struct nacre_read_options {
@@ -519,6 +554,7 @@ typedef struct nacre_stats {
   uint64_t writes, write_bytes, syncs;       /* groups appended to logs, their bytes, log syncs */
   uint64_t cache_hits, cache_misses, cache_bytes; /* of the whole store's block cache */
   uint64_t manifest_epoch, manifest_sequence;
+  uint64_t loads, bytes_loaded; /* bulk loads committed since the table was opened; written by them */
   uint64_t reserved[8];
 } nacre_stats;
 

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * load: sorted entries straight into segments, which one commit shows all at once.
+ *
+ * Invariants
+ *   1. No manifest names a segment of a load before its commit: a crash leaves orphans.
+ *   2. The entries bear no sequence. The commit gives all of them one, the next of the table's, under write_lock,
+ *      when no memtable holds anything and no log is live: what was written before is in older runs, and the next
+ *      log begins behind it.
+ *   3. The segment at hand is written under the active table key, or ended by the rewrapper; those that are
+ *      finished are files like any other for it (named_files.h).
+ * Locks: `lock` guards the builder, against the rewrapper alone; it comes after loads.lock.
+ */
+#include <stdlib.h>
+
+#include "batch.h"
+#include "last_error.h"
+#include "private_memory.h"
+#include "segment_build.h"
+
+struct nacre_load {
+  nacre_table *table;
+  nacre_load *next;
+  pthread_mutex_t lock;
+  nc_build build;
+  nc_builder builder;
+  uint8_t *last_key; /* NACRE_KEY_BYTES_MAX */
+  size_t last_key_size;
+  bool any;           /* there is a last key */
+  nacre_error failed; /* status NACRE_OK: it goes on */
+};
+
+/* ---- the list of loads --------------------------------------------------------------------------------- */
+
+static void link_load(nacre_load *load) {
+  nacre_table *t = load->table;
+  atomic_fetch_add(&t->lent, 1);
+  pthread_mutex_lock(&t->loads.lock);
+  pthread_mutex_lock(&t->commit_lock);
+  load->next = t->loads.list;
+  t->loads.list = load;
+  pthread_mutex_unlock(&t->commit_lock);
+  pthread_mutex_unlock(&t->loads.lock);
+}
+
+static void unlink_load(nacre_load *load) {
+  nacre_table *t = load->table;
+  pthread_mutex_lock(&t->loads.lock);
+  pthread_mutex_lock(&t->commit_lock);
+  nacre_load **link = &t->loads.list;
+  while (*link != load) link = &(*link)->next;
+  *link = load->next;
+  pthread_mutex_unlock(&t->commit_lock);
+  pthread_mutex_unlock(&t->loads.lock);
+}
+
+size_t nc_loads_segments_locked(const nacre_table *t, nc_segment **list) {
+  size_t count = 0;
+  for (const nacre_load *load = t->loads.list; load != NULL; load = load->next) {
+    for (size_t i = 0; i < load->builder.count; i++) {
+      if (list != NULL) list[count] = load->builder.segments[i];
+      count++;
+    }
+  }
+  return count;
+}
+
+/* ---- adding -------------------------------------------------------------------------------------------- */
+
+static nacre_status note_failure(nacre_load *load, nacre_status status, const nacre_error *why) {
+  if (status != NACRE_OK) load->failed = *why;
+  return status;
+}
+
+static nacre_status end_segment(nacre_load *load, nacre_error *err) {
+  if (load->failed.status != NACRE_OK) return nc_fail_with(err, &load->failed);
+  return note_failure(load, nc_builder_end(&load->builder, err), err);
+}
+
+/* A load that cannot end its segment has failed, and nothing will name the file: it holds nobody up. */
+void nc_loads_end_older(nacre_table *t, const nc_table_keys *keys) {
+  nacre_error why;
+  const nc_uuid *active = &nc_kek_describe(nc_table_keys_active(keys))->id;
+  pthread_mutex_lock(&t->loads.lock);
+  for (nacre_load *load = t->loads.list; load != NULL; load = load->next) {
+    pthread_mutex_lock(&load->lock);
+    if (load->builder.writer != NULL && !nc_uuid_equal(&load->builder.kek_id, active) &&
+        end_segment(load, &why) != NACRE_OK) {
+      nc_builder_drop(&load->builder);
+    }
+    pthread_mutex_unlock(&load->lock);
+  }
+  pthread_mutex_unlock(&t->loads.lock);
+}
+
+static bool ascends(const nacre_load *load, nacre_slice key) {
+  return !load->any || nc_slice_compare(nc_slice(load->last_key, load->last_key_size), key) < 0;
+}
+
+static nacre_status add(nacre_load *load, const nc_entry *entry, nacre_error *err) {
+  if (load->failed.status != NACRE_OK) return nc_fail_with(err, &load->failed);
+  NC_TRY(note_failure(load, nc_builder_add(&load->builder, entry, true, err), err));
+  if (entry->key.size > 0) memcpy(load->last_key, entry->key.data, entry->key.size);
+  load->last_key_size = entry->key.size;
+  load->any = true;
+  return NACRE_OK;
+}
+
+static nacre_status check(const nacre_load *load, nacre_error *err) {
+  if (load == NULL) return nc_fail(err, NC_E_ARGUMENT, "the load is NULL");
+  return nc_table_forked(load->table) ? nc_fail(err, NC_E_FORKED, NULL) : NACRE_OK;
+}
+
+nacre_status nacre_load_put(nacre_load *load, nacre_slice key, nacre_slice value) {
+  nacre_error *err = nc_thread_error();
+  nc_entry entry = {.key = key, .kind = NC_KIND_PUT, .value = value};
+  size_t bytes;
+  NC_TRY(check(load, err));
+  if (key.data == NULL) return nc_fail(err, NC_E_ARGUMENT, "the key is NULL");
+  if (value.data == NULL && value.size != 0) return nc_fail(err, NC_E_ARGUMENT, "the value is NULL");
+  NC_TRY(nc_operation_size(entry.kind, key, value, &bytes, err)); /* what a put refuses, a load does, too */
+  if (!ascends(load, key)) return nc_fail(err, NC_E_LOAD_ORDER, NULL);
+  pthread_mutex_lock(&load->lock);
+  nacre_status status = add(load, &entry, err);
+  pthread_mutex_unlock(&load->lock);
+  return status;
+}
+
+/* ---- beginning and ending ------------------------------------------------------------------------------ */
+
+static void destroy(nacre_load *load) {
+  nc_heap *heap = load->table->shared->env->heap;
+  nc_heap_free(heap, load->last_key, NACRE_KEY_BYTES_MAX);
+  pthread_mutex_destroy(&load->lock);
+  free(load);
+}
+
+nacre_status nacre_load_begin(nacre_table *table, const nacre_load_options *options, nacre_load **ret_load) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(nc_table_check_writable(table, err));
+  if (ret_load == NULL) return nc_fail(err, NC_E_ARGUMENT, "ret_load is NULL");
+  if (options != NULL) NC_TRY(nc_check_reserved(options->reserved, err));
+  pthread_mutex_lock(&table->write_lock); /* no file is made before this open has begun to write */
+  nacre_status status = table->writing ? NACRE_OK : nc_table_begin_writing_locked(table, err);
+  pthread_mutex_unlock(&table->write_lock);
+  NC_TRY(status);
+  nacre_load *load = calloc(1, sizeof *load);
+  if (load == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  load->table = table;
+  load->last_key = nc_heap_alloc(table->shared->env->heap, NACRE_KEY_BYTES_MAX);
+  if (load->last_key == NULL) {
+    free(load);
+    return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  }
+  pthread_mutex_init(&load->lock, NULL);
+  load->build = (nc_build){.method = nc_build_method(table, true), .one_sequence = true};
+  load->builder = (nc_builder){.table = table, .build = &load->build};
+  link_load(load);
+  *ret_load = load;
+  return NACRE_OK;
+}
+
+/* From the table's list on, nobody else sees the load. */
+static void end_load(nacre_load *load) {
+  nacre_table *t = load->table;
+  unlink_load(load);
+  nc_builder_drop(&load->builder);
+  nc_table_set_doubtful(t, load->builder.segments, load->builder.count);
+  destroy(load);
+  atomic_fetch_sub(&t->lent, 1);
+}
+
+/* A commit that failed half-way is undone where that can be done now. */
+void nacre_load_abort(nacre_load *load) {
+  if (load == NULL || nc_table_forked(load->table)) return;
+  nc_ignore(nc_table_settle_manifest(load->table, NULL));
+  end_load(load);
+}
+
+/* ---- the commit ---------------------------------------------------------------------------------------- */
+
+static nacre_status commit_locked(nacre_load *load, nacre_error *err) {
+  nacre_table *t = load->table;
+  nc_builder *b = &load->builder;
+  NC_TRY(nc_table_drain_logs_locked(t, err));
+  uint64_t sequence = atomic_load(&t->visible) + 1;
+  if (sequence > NC_SEQUENCE_MAX) return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL);
+  for (size_t i = 0; i < b->count; i++) nc_segment_set_sequence(b->segments[i], sequence);
+  nc_change change = {.add = b->segments,
+                      .add_count = b->count,
+                      .place = {.run = nc_table_new_number(t)},
+                      .last_sequence = sequence,
+                      .shows = sequence};
+  return nc_table_commit(t, &change, err);
+}
+
+static void count_load(nacre_load *load) {
+  nacre_table *t = load->table;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < load->builder.count; i++)
+    bytes += nc_segment_describe(load->builder.segments[i])->size;
+  pthread_mutex_lock(&t->state_lock);
+  t->counters.loads++;
+  t->counters.bytes_loaded += bytes;
+  pthread_mutex_unlock(&t->state_lock);
+}
+
+/* Most of what is in memtables is flushed beside other writers; they wait for the rest alone. */
+static nacre_status commit(nacre_load *load, nacre_error *err) {
+  nacre_table *t = load->table;
+  pthread_mutex_lock(&t->write_lock);
+  bool any = nc_memtable_entries(t->active) > 0;
+  pthread_mutex_unlock(&t->write_lock);
+  if (any) NC_TRY(nacre_flush(t));
+  pthread_mutex_lock(&t->write_lock);
+  nacre_status status = commit_locked(load, err);
+  pthread_mutex_unlock(&t->write_lock);
+  nc_rewrap_unpark(t);
+  return status;
+}
+
+nacre_status nacre_load_commit(nacre_load *load) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(check(load, err));
+  pthread_mutex_lock(&load->lock);
+  nacre_status status = end_segment(load, err);
+  pthread_mutex_unlock(&load->lock);
+  NC_TRY(status);
+  nacre_table *t = load->table;
+  if (load->builder.count > 0) {
+    NC_TRY(nc_dir_sync(&t->dir, err)); /* the segments' names, before a manifest speaks of them */
+    NC_TRY(commit(load, err));
+    count_load(load);
+  }
+  nc_segment **segments = load->builder.segments;
+  size_t count = load->builder.count;
+  load->builder.segments = NULL;
+  load->builder.count = 0;
+  end_load(load);
+  nc_build_release(segments, count, false); /* the version keeps them */
+  nc_table_schedule_merge(t);
+  return NACRE_OK;
+}
