@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * segment: life, opening and blocks of a segment (format/README.md, "Segment").
+ * segment: life, holding and blocks of a segment (format/README.md, "Segment").
  *
- * Locks: `open_lock` only while the file is opened for the first time; nothing is taken under it but the
- * cache's.
+ * Locks: `open_lock` only while the file is opened; nothing is taken under it but the cache's.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "filter.h"
+#include "open_segments.h"
 #include "private_memory.h"
 #include "segment_file.h"
 #include "segment_writer.h"
@@ -36,17 +36,9 @@ nacre_status nc_segment_create(const nc_segment_home *home, const nc_segment_rec
   s->epoch_max = epoch_max;
   s->cache_id = atomic_fetch_add(&home->shared->next_file_id, 1);
   pthread_mutex_init(&s->open_lock, NULL);
+  atomic_init(&s->holds, NC_SEGMENT_CLOSED);
   *ret_segment = s;
   return NACRE_OK;
-}
-
-static void file_close(nc_heap *heap, nc_segment_file *f) {
-  if (f == NULL) return;
-  nc_sealed_reader_close(f->reader);
-  nc_heap_free(heap, f->properties_bytes, f->properties_size);
-  nc_heap_free(heap, f->filter, f->filter_size);
-  if (f->root != NULL) nc_pin_unref(&f->root->pin);
-  free(f);
 }
 
 void nc_segment_ref(nc_segment *s) { atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed); }
@@ -54,7 +46,8 @@ void nc_segment_ref(nc_segment *s) { atomic_fetch_add_explicit(&s->refs, 1, memo
 void nc_segment_unref(nc_segment *s) {
   if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
   nc_heap *heap = s->home->shared->env->heap;
-  file_close(heap, atomic_load(&s->file));
+  nc_open_segments_remove(&s->home->shared->open_segments, s);
+  nc_segment_file_close(s->file);
   if (atomic_load(&s->obsolete)) {
     if (s->home->shared->cache != NULL) nc_cache_forget_file(s->home->shared->cache, s->cache_id);
     char name[NC_FILE_NAME_BYTES];
@@ -76,167 +69,71 @@ void nc_segment_set_sequence(nc_segment *s, uint64_t sequence) {
 void nc_segment_set_obsolete(nc_segment *s) { atomic_store(&s->obsolete, true); }
 void nc_segment_clear_obsolete(nc_segment *s) { atomic_store(&s->obsolete, false); }
 
-/* ---- opening ------------------------------------------------------------------------------------------- */
+/* ---- holding ------------------------------------------------------------------------------------------- */
 
-nacre_status nc_segment_open_file(nc_segment *s, nc_sealed_reader **ret_reader, nacre_error *err) {
-  char name[NC_FILE_NAME_BYTES];
-  nc_segment_name(s->record.number, name);
-  nc_sealed_expect expect = {.type = NC_FILE_SEGMENT,
-                             .origin_table = &s->record.origin_table,
-                             .file = &s->record.file,
-                             .number = s->record.number,
-                             .epoch_max = s->epoch_max,
-                             .dek_commitment = s->record.dek_commitment};
-  nacre_status status =
-      nc_sealed_reader_open_under(s->home->dir, name, s->home->keys, &expect, ret_reader, err);
-  if (status == NACRE_NOT_FOUND) {
-    char label[NC_DIR_LABEL_BYTES + NC_FILE_NAME_BYTES];
-    snprintf(label, sizeof label, "%s/%s", s->home->dir->label, name);
-    return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_MISSING, NULL), label, 0); /* [M8] */
+/* Opens the file for the caller and whoever else waits. `ret_opened`: it was not open before. */
+static nacre_status open_held(nc_segment *s, bool *ret_opened, nacre_error *err) {
+  nacre_status status = NACRE_OK;
+  *ret_opened = false;
+  pthread_mutex_lock(&s->open_lock);
+  if ((atomic_load_explicit(&s->holds, memory_order_acquire) & NC_SEGMENT_CLOSED) == 0) {
+    atomic_fetch_add_explicit(&s->holds, 1, memory_order_acquire);
+  } else if ((status = nc_segment_file_open(s, &s->file, err)) == NACRE_OK) {
+    *ret_opened = true;
+    atomic_fetch_sub_explicit(&s->holds, NC_SEGMENT_CLOSED - 1, memory_order_release);
+  }
+  pthread_mutex_unlock(&s->open_lock);
+  return status;
+}
+
+static nacre_status hold_closed(nc_segment *s, nacre_error *err) {
+  nc_open_segments *all = &s->home->shared->open_segments;
+  bool opened;
+  nc_open_segments_reserve(all);
+  nacre_status status = open_held(s, &opened, err);
+  if (opened) {
+    nc_open_segments_add(all, s);
+  } else {
+    nc_open_segments_give_up(all);
   }
   return status;
 }
 
-static nacre_status load_footer(nc_segment *s, nc_segment_file *f, nacre_error *err) {
-  const char *label = nc_sealed_reader_label(f->reader);
-  uint64_t size = nc_sealed_reader_size(f->reader);
-  if (size != s->record.size) { /* [S2] */
-    nacre_status status = nc_fail(err, NC_E_FOOTER_LENGTH, "%llu bytes instead of %llu",
-                                  (unsigned long long)size, (unsigned long long)s->record.size);
-    return nc_fail_in(err, status, label, 0);
+nacre_status nc_segment_hold(nc_segment *s, nc_segment_file **ret_file, nacre_error *err) {
+  if ((atomic_fetch_add_explicit(&s->holds, 1, memory_order_acquire) & NC_SEGMENT_CLOSED) != 0) {
+    atomic_fetch_sub_explicit(&s->holds, 1, memory_order_relaxed);
+    NC_TRY(hold_closed(s, err));
   }
-  uint8_t frame[NC_FOOTER_BYTES + 64];
-  nc_handle handle = {size - nc_frame_size(NC_FOOTER_BYTES), (uint32_t)nc_frame_size(NC_FOOTER_BYTES)};
-  _Static_assert(NC_FOOTER_BYTES + 64 >= NC_FRAME_HEADER_BYTES + NC_FOOTER_BYTES + NC_FRAME_TAG_BYTES + 15,
-                 "footer");
-  uint8_t tag[NC_TAG_BYTES];
-  nacre_slice plaintext;
-  NC_TRY(nc_sealed_reader_frame(f->reader, handle, NC_FRAME_FOOTER, frame, &plaintext, tag, err));
-  if (memcmp(tag, s->record.last_tag, sizeof tag) != 0) {
-    return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_REPLACED, NULL), label, 0); /* [M8] */
-  }
-  return nc_fail_in(err, nc_footer_decode(plaintext, size, &f->footer, err), label, handle.offset);
-}
-
-static nacre_status load_properties(nc_segment *s, nc_segment_file *f, nacre_error *err) {
-  nc_handle handle = f->footer.properties;
-  f->properties_bytes = nc_heap_alloc(s->home->shared->env->heap, handle.size);
-  if (f->properties_bytes == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  f->properties_size = handle.size;
-  nacre_slice plaintext;
-  NC_TRY(nc_sealed_reader_frame(f->reader, handle, NC_FRAME_PROPERTIES, f->properties_bytes, &plaintext, NULL,
-                                err));
-  nacre_status status = nc_properties_decode(plaintext, &f->properties, err);
-  bool bears_none = status == NACRE_OK && f->properties.sequence_min == 0;
-  if (status == NACRE_OK && bears_none != (nc_segment_one_sequence(&s->record) != 0)) /* [S6] */
-    status = nc_fail(err, NC_E_SEGMENT_PROPERTIES, "whether its entries bear sequences");
-  return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), handle.offset);
-}
-
-static nacre_status filter_misfit(nc_segment_file *f, nacre_error *err) {
-  return nc_fail_in(err, nc_fail_at(err, NC_E_SEGMENT_FILTER, f->footer.filter_offset, NULL),
-                    nc_sealed_reader_label(f->reader), 0);
-}
-
-/* Each frame is opened into a buffer of its own and copied to its place among the lines. */
-static nacre_status load_filter_frames(nc_segment_file *f, uint8_t *frame, nacre_error *err) {
-  uint64_t offset = f->footer.filter_offset;
-  uint8_t *to = f->filter;
-  for (uint32_t i = 0; i < f->footer.filter_frames; i++) {
-    size_t piece = (size_t)nc_filter_frame_lines(f->properties.filter_lines, i) * NC_FILTER_LINE_BYTES;
-    nc_handle handle = {offset, (uint32_t)nc_frame_size(piece)};
-    nacre_slice plaintext;
-    NC_TRY(nc_handle_check(handle, nc_sealed_reader_size(f->reader), err));
-    NC_TRY(nc_sealed_reader_frame(f->reader, handle, NC_FRAME_FILTER, frame, &plaintext, NULL, err));
-    if (plaintext.size != piece) return filter_misfit(f, err);
-    memcpy(to, plaintext.data, piece);
-    to += piece;
-    offset += handle.size;
-  }
+  if (!atomic_load_explicit(&s->used, memory_order_relaxed))
+    atomic_store_explicit(&s->used, true, memory_order_relaxed);
+  if (ret_file != NULL) *ret_file = s->file;
   return NACRE_OK;
 }
 
-static nacre_status load_filter(nc_segment *s, nc_segment_file *f, nacre_error *err) {
-  const char *label = nc_sealed_reader_label(f->reader);
-  uint64_t lines = f->properties.filter_lines;
-  nacre_status status = nc_filter_check(lines, f->properties.filter_probes, f->footer.filter_frames, err);
-  if (status != NACRE_OK) return nc_fail_in(err, status, label, f->footer.filter_offset);
-  if (lines == 0) return NACRE_OK;
-  /* A filter that would not fit the file must not make us ask for memory. */
-  if (lines > nc_sealed_reader_size(f->reader) / NC_FILTER_LINE_BYTES) return filter_misfit(f, err);
-  nc_heap *heap = s->home->shared->env->heap;
-  f->filter_size = (size_t)lines * NC_FILTER_LINE_BYTES;
-  f->filter = nc_heap_alloc(heap, f->filter_size);
-  size_t frame_size = nc_frame_size((size_t)nc_filter_frame_lines(lines, 0) * NC_FILTER_LINE_BYTES);
-  uint8_t *frame = nc_heap_alloc(heap, frame_size);
-  status = f->filter == NULL || frame == NULL ? nc_fail(err, NC_E_NO_MEMORY, "the filter")
-                                              : load_filter_frames(f, frame, err);
-  nc_heap_free(heap, frame, frame_size);
-  return status;
-}
-
-static nacre_status read_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
-                               nc_cached_block **ret_block, nacre_error *err);
-
-static nacre_status load_file(nc_segment *s, nc_segment_file *f, nacre_error *err) {
-  NC_TRY(nc_segment_open_file(s, &f->reader, err));
-  NC_TRY(load_footer(s, f, err));
-  NC_TRY(load_properties(s, f, err));
-  NC_TRY(load_filter(s, f, err));
-  return read_block(s, f, f->footer.index_root, NC_FRAME_INDEX, &f->root, err);
-}
-
-nacre_status nc_segment_load(nc_segment *s, nc_segment_file **ret_file, nacre_error *err) {
-  nc_segment_file *f = atomic_load_explicit(&s->file, memory_order_acquire);
-  if (f != NULL) {
-    *ret_file = f;
-    return NACRE_OK;
-  }
-  nacre_status status = NACRE_OK;
-  pthread_mutex_lock(&s->open_lock);
-  f = atomic_load_explicit(&s->file, memory_order_acquire);
-  if (f == NULL) {
-    f = calloc(1, sizeof *f);
-    status = f == NULL ? nc_fail(err, NC_E_NO_MEMORY, NULL) : load_file(s, f, err);
-    if (status == NACRE_OK) {
-      atomic_store_explicit(&s->file, f, memory_order_release);
-    } else {
-      file_close(s->home->shared->env->heap, f);
-    }
-  }
-  pthread_mutex_unlock(&s->open_lock);
-  if (status == NACRE_OK) *ret_file = f;
-  return status;
-}
+void nc_segment_let(nc_segment *s) { atomic_fetch_sub_explicit(&s->holds, 1, memory_order_release); }
 
 nacre_status nc_segment_open(nc_segment *s, nacre_error *err) {
-  nc_segment_file *f;
-  return nc_segment_load(s, &f, err);
+  NC_TRY(nc_segment_hold(s, NULL, err));
+  nc_segment_let(s);
+  return NACRE_OK;
 }
 
-nc_sealed_reader *nc_segment_reader(nc_segment *s) { return atomic_load(&s->file)->reader; }
-const nc_footer *nc_segment_footer(nc_segment *s) { return &atomic_load(&s->file)->footer; }
-const nc_properties *nc_segment_properties(nc_segment *s) { return &atomic_load(&s->file)->properties; }
+nc_sealed_reader *nc_segment_reader(nc_segment *s) { return s->file->reader; }
+const nc_footer *nc_segment_footer(nc_segment *s) { return &s->file->footer; }
+const nc_properties *nc_segment_properties(nc_segment *s) { return &s->file->properties; }
 
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
-static nacre_status unpack_into(nc_segment *s, nacre_slice packed, nc_cached_block *block, size_t size,
-                                nacre_error *err) {
-  nc_unpacker *unpacker = nc_unpacker_take(s->home->shared);
-  if (unpacker == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  nacre_status status = nc_unpack(&unpacker->workspace, packed, block->bytes, size, err);
-  nc_unpacker_give(s->home->shared, unpacker);
-  return status == NACRE_OK ? nc_block_open(nc_slice(block->bytes, size), &block->block, err) : status;
-}
-
-static nacre_status unpack_block(nc_segment *s, nacre_slice packed, nc_cached_block **ret_block,
-                                 nacre_error *err) {
+/* What is packed takes a detour through the workspace's own buffer; frames beyond that are given one. */
+static nacre_status unpack_block(nc_segment *s, nc_unpacker *unpacker, nacre_slice packed,
+                                 nc_cached_block **ret_block, nacre_error *err) {
+  const nc_shared *shared = s->home->shared;
   size_t size;
   NC_TRY(nc_unpack_size(packed, &size, NULL, err));
   nc_cached_block *block;
-  NC_TRY(nc_cached_block_create(s->home->shared->env, s->home->shared->cache, s->home->table, size, &block,
-                                err));
-  nacre_status status = unpack_into(s, packed, block, size, err);
+  NC_TRY(nc_cached_block_create(shared->env, shared->cache, s->home->table, size, &block, err));
+  nacre_status status = nc_unpack(&unpacker->workspace, packed, block->bytes, size, err);
+  if (status == NACRE_OK) status = nc_block_open(nc_slice(block->bytes, size), &block->block, err);
   if (status == NACRE_OK) {
     *ret_block = block;
   } else {
@@ -245,32 +142,44 @@ static nacre_status unpack_block(nc_segment *s, nacre_slice packed, nc_cached_bl
   return status;
 }
 
-static nacre_status read_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
-                               nc_cached_block **ret_block, nacre_error *err) {
-  nc_heap *heap = s->home->shared->env->heap;
-  const char *label = nc_sealed_reader_label(f->reader);
-  nacre_status status = nc_handle_check(handle, nc_sealed_reader_size(f->reader), err);
-  if (status != NACRE_OK) return nc_fail_in(err, status, label, 0);
-  uint8_t *frame = nc_heap_alloc(heap, handle.size);
-  if (frame == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%u bytes for a block", handle.size);
+static nacre_status read_through(nc_segment *s, nc_segment_file *f, nc_unpacker *unpacker, uint8_t *frame,
+                                 nc_handle handle, uint8_t type, nc_cached_block **ret_block,
+                                 nacre_error *err) {
   nacre_slice packed;
-  status = nc_sealed_reader_frame(f->reader, handle, type, frame, &packed, NULL, err);
-  if (status == NACRE_OK)
-    status = nc_fail_in(err, unpack_block(s, packed, ret_block, err), label, handle.offset);
-  nc_heap_free(heap, frame, handle.size);
-  if (status == NACRE_OK) (*ret_block)->frame_offset = handle.offset;
+  NC_TRY(nc_sealed_reader_frame(f->reader, handle, type, frame, &packed, NULL, err));
+  nacre_status status = unpack_block(s, unpacker, packed, ret_block, err);
+  if (status != NACRE_OK) return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), handle.offset);
+  (*ret_block)->frame_offset = handle.offset;
+  return NACRE_OK;
+}
+
+nacre_status nc_segment_file_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
+                                   nc_cached_block **ret_block, nacre_error *err) {
+  nc_shared *shared = s->home->shared;
+  nacre_status status = nc_handle_check(handle, nc_sealed_reader_size(f->reader), err);
+  if (status != NACRE_OK) return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), 0);
+  nc_unpacker *unpacker = nc_unpacker_take(shared);
+  if (unpacker == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  bool large = handle.size > NC_UNPACKER_FRAME_BYTES;
+  uint8_t *frame = large ? nc_heap_alloc(shared->env->heap, handle.size) : unpacker->frame;
+  status = frame == NULL ? nc_fail(err, NC_E_NO_MEMORY, "%u bytes for a block", handle.size)
+                         : read_through(s, f, unpacker, frame, handle, type, ret_block, err);
+  if (large) nc_heap_free(shared->env->heap, frame, handle.size);
+  nc_unpacker_give(shared, unpacker);
   return status;
 }
 
 nacre_status nc_segment_read_block(nc_segment *s, nc_handle handle, uint8_t type, nc_cached_block **ret_block,
                                    nacre_error *err) {
   nc_segment_file *f;
-  NC_TRY(nc_segment_load(s, &f, err));
-  return read_block(s, f, handle, type, ret_block, err);
+  NC_TRY(nc_segment_hold(s, &f, err));
+  nacre_status status = nc_segment_file_block(s, f, handle, type, ret_block, err);
+  nc_segment_let(s);
+  return status;
 }
 
-nacre_status nc_segment_block(nc_segment *s, nc_handle handle, uint8_t type, bool no_cache_fill,
-                              nc_cached_block **ret_block, nacre_error *err) {
+nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
+                              bool no_cache_fill, nc_cached_block **ret_block, nacre_error *err) {
   nc_cache *cache = s->home->shared->cache;
   if (cache != NULL) {
     nc_cached_block *block = nc_cache_get(cache, s->cache_id, handle.offset);
@@ -279,15 +188,40 @@ nacre_status nc_segment_block(nc_segment *s, nc_handle handle, uint8_t type, boo
       return NACRE_OK;
     }
   }
-  NC_TRY(nc_segment_read_block(s, handle, type, ret_block, err));
+  NC_TRY(nc_segment_file_block(s, f, handle, type, ret_block, err));
   if (cache != NULL && !no_cache_fill) nc_cache_put(cache, *ret_block, s->cache_id, handle.offset);
   return NACRE_OK;
 }
 
-bool nc_segment_filter_admits(nc_segment *s, nacre_slice key) {
-  const nc_segment_file *f = atomic_load(&s->file);
-  if (f->filter == NULL) return true;
-  uint64_t hash = nc_filter_hash(f->properties.filter_seed, key);
-  const uint8_t *line = f->filter + nc_filter_line(hash, f->properties.filter_lines) * NC_FILTER_LINE_BYTES;
-  return nc_filter_line_matches(line, f->properties.filter_probes, hash);
+/* ---- filter -------------------------------------------------------------------------------------------- */
+
+/* The lines of one frame, through the cache. */
+static nacre_status cached_frame(nc_segment *s, nc_segment_file *f, uint32_t i, nc_cached_block **ret_block,
+                                 nacre_error *err) {
+  nc_cache *cache = s->home->shared->cache;
+  uint64_t offset = nc_segment_filter_handle(f, i).offset;
+  *ret_block = nc_cache_get(cache, s->cache_id, offset);
+  if (*ret_block != NULL) return NACRE_OK;
+  NC_TRY(nc_segment_filter_frame(s, f, i, ret_block, err));
+  nc_cache_put(cache, *ret_block, s->cache_id, offset);
+  return NACRE_OK;
+}
+
+nacre_status nc_segment_filter_admits(nc_segment *s, nc_segment_file *f, nacre_slice key, bool *ret_admits,
+                                      nacre_error *err) {
+  const nc_properties *p = &f->properties;
+  *ret_admits = true;
+  if (p->filter_lines == 0) return NACRE_OK;
+  uint64_t hash = nc_filter_hash(p->filter_seed, key), line = nc_filter_line(hash, p->filter_lines);
+  if (f->filter != NULL) {
+    *ret_admits = nc_filter_line_matches(f->filter + line * NC_FILTER_LINE_BYTES, p->filter_probes, hash);
+    return NACRE_OK;
+  }
+  nc_cached_block *frame;
+  NC_TRY(cached_frame(s, f, (uint32_t)(line / NC_FILTER_FRAME_LINES), &frame, err));
+  const uint8_t *lines = frame->block.data;
+  *ret_admits = nc_filter_line_matches(lines + line % NC_FILTER_FRAME_LINES * NC_FILTER_LINE_BYTES,
+                                       p->filter_probes, hash);
+  nc_pin_unref(&frame->pin);
+  return NACRE_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * segment: one immutable sorted file of a table, opened when it is first read.
+ * segment: one immutable sorted file of a table, opened when it is read, and closed again when too many are
+ * open (open_segments.h).
  *
  * Counted; versions hold counts. A segment that has become obsolete removes its file when the last count
  * goes: no reader needs it then. Any number of threads may read.
@@ -16,6 +17,7 @@
 #include "shared.h"
 
 typedef struct nc_segment nc_segment;
+typedef struct nc_segment_file nc_segment_file; /* an open one: segment_file.h */
 
 /* What the segments of one table have in common; outlives them. */
 typedef struct nc_segment_home {
@@ -43,6 +45,9 @@ void nc_segment_set_obsolete(nc_segment *s);
 /* It stays after all: it has only moved. */
 void nc_segment_clear_obsolete(nc_segment *s);
 
+/* Opens it if it is not, and keeps it open until it is let go, once for each hold. `ret_file` may be NULL. */
+NC_MUST_CHECK nacre_status nc_segment_hold(nc_segment *s, nc_segment_file **ret_file, nacre_error *err);
+void nc_segment_let(nc_segment *s);
 /* Opens it now, if it is not: the named file is present and is the one that was named. */
 NC_MUST_CHECK nacre_status nc_segment_open(nc_segment *s, nacre_error *err);
 
@@ -59,11 +64,13 @@ NC_MUST_CHECK nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, 
  * segment was first read. */
 NC_MUST_CHECK nacre_status nc_segment_open_file(nc_segment *s, nc_sealed_reader **ret_reader,
                                                 nacre_error *err);
-/* For verify: the open file's parts. Call nc_segment_open first. */
+/* The parts of one that is held. */
 nc_sealed_reader *nc_segment_reader(nc_segment *s);
 const nc_footer *nc_segment_footer(nc_segment *s);
 const nc_properties *nc_segment_properties(nc_segment *s);
-bool nc_segment_filter_admits(nc_segment *s, nacre_slice key);
+/* Whether it may hold the key. */
+NC_MUST_CHECK nacre_status nc_segment_filter_admits(nc_segment *s, nc_segment_file *f, nacre_slice key,
+                                                    bool *ret_admits, nacre_error *err);
 /* Opens and unpacks a block, past the cache. */
 NC_MUST_CHECK nacre_status nc_segment_read_block(nc_segment *s, nc_handle handle, uint8_t type,
                                                  nc_cached_block **ret_block, nacre_error *err);

@@ -82,18 +82,20 @@ static nacre_status named(const walk *w, const stand *s, nacre_status status, na
 }
 
 static nacre_status walk_begin(walk *w, nc_segment *segment, bool no_cache_fill, nacre_error *err) {
-  w->segment = segment;
   w->no_cache_fill = no_cache_fill;
-  NC_TRY(nc_segment_load(segment, &w->file, err));
+  NC_TRY(nc_segment_hold(segment, &w->file, err));
+  w->segment = segment;
   nc_pin_ref(&w->file->root->pin);
   return stand_enter(heap_of(w), &w->root, w->file->root, err);
 }
 
 static void walk_end(walk *w) {
+  if (w->segment == NULL) return;
   nc_heap *heap = heap_of(w);
   stand_release(heap, &w->root);
   stand_release(heap, &w->leaf);
   stand_release(heap, &w->data);
+  nc_segment_let(w->segment);
 }
 
 static bool two_levels(const walk *w) { return w->file->footer.index_levels == 2; }
@@ -104,7 +106,7 @@ static nacre_status enter(walk *w, stand *from, stand *to, uint8_t type, nacre_e
   nc_handle handle;
   NC_TRY(named(w, from, nc_handle_decode(from->cursor.entry.value, &handle, err), err));
   nc_cached_block *block;
-  NC_TRY(nc_segment_block(w->segment, handle, type, w->no_cache_fill, &block, err));
+  NC_TRY(nc_segment_block(w->segment, w->file, handle, type, w->no_cache_fill, &block, err));
   return stand_enter(heap_of(w), to, block, err);
 }
 
@@ -208,11 +210,11 @@ nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence, b
                             bool *ret_found, nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
   *ret_found = false;
   if (all_newer(s, sequence)) return NACRE_OK;
-  NC_TRY(nc_segment_open(s, err));
-  if (!nc_segment_filter_admits(s, key)) return NACRE_OK;
   walk w = {0};
+  bool admits = false;
   nacre_status status = walk_begin(&w, s, no_cache_fill, err);
-  if (status == NACRE_OK) status = walk_get(&w, key, sequence, ret_found, ret_entry, ret_pin, err);
+  if (status == NACRE_OK) status = nc_segment_filter_admits(s, w.file, key, &admits, err);
+  if (status == NACRE_OK && admits) status = walk_get(&w, key, sequence, ret_found, ret_entry, ret_pin, err);
   walk_end(&w);
   return status;
 }

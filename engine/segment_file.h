@@ -1,23 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * segment_file: a segment's inside, shared by segment.c (its life, opening, blocks) and segment_cursor.c
- * (moving in it).
+ * segment_file: a segment's inside, shared by segment.c (its life, blocks), segment_open.c (its file),
+ * open_segments.c (which are open) and segment_cursor.c (moving in it).
+ *
+ * `holds` says how many readers hold the open file, with a bit that says that there is none. A reader adds
+ * itself first and looks at the bit afterwards; whoever closes the file swaps 0 for the bit. Under open_lock,
+ * `file` changes and the bit goes; a reader that has itself counted in without the bit may use the file.
  */
 #ifndef NC_SEGMENT_FILE_H
 #define NC_SEGMENT_FILE_H
 
 #include "segment.h"
 
-typedef struct nc_segment_file {
+struct nc_segment_file {
+  nc_heap *heap;
+  nc_segment_file *next; /* among those that are being closed */
   nc_sealed_reader *reader;
   nc_footer footer;
   nc_properties properties;
   uint8_t *properties_bytes; /* frame that the properties' keys point into */
   size_t properties_size;
   nc_cached_block *root; /* the top of the index stays in memory */
-  uint8_t *filter;       /* NULL: no filter */
+  uint8_t *filter;       /* NULL: there is none, or its frames come through the cache */
   size_t filter_size;
-} nc_segment_file;
+};
+
+#define NC_SEGMENT_CLOSED (1u << 31)
 
 struct nc_segment {
   atomic_uint refs;
@@ -28,12 +36,28 @@ struct nc_segment {
   uint64_t epoch_max, cache_id;
   atomic_bool obsolete;
   pthread_mutex_t open_lock;
-  _Atomic(nc_segment_file *) file; /* NULL until opened */
+  atomic_uint holds; /* readers in `file`; NC_SEGMENT_CLOSED: it is not open */
+  atomic_bool used;  /* since the clock looked */
+  nc_segment_file *file;
+  nc_segment *open_next, *open_previous; /* in the store's clock; NULL: not in it */
 };
 
-NC_MUST_CHECK nacre_status nc_segment_load(nc_segment *s, nc_segment_file **ret_file, nacre_error *err);
+/* segment_open.c: opens, checks and reads in what stays in memory while the file is open. */
+NC_MUST_CHECK nacre_status nc_segment_file_open(nc_segment *s, nc_segment_file **ret_file, nacre_error *err);
+void nc_segment_file_close(nc_segment_file *file);
+/* Opens and unpacks a block of the file that is held, past the cache. */
+NC_MUST_CHECK nacre_status nc_segment_file_block(nc_segment *s, nc_segment_file *f, nc_handle handle,
+                                                 uint8_t type, nc_cached_block **ret_block, nacre_error *err);
+/* Reads a filter in whole, if it is not. Not beside readers of the file. */
+NC_MUST_CHECK nacre_status nc_segment_filter_load(nc_segment_file *f, nacre_error *err);
+/* Where frame `i` of the filter stands. */
+nc_handle nc_segment_filter_handle(const nc_segment_file *f, uint32_t i);
+/* One frame of the filter; `ret_lines` are inside of it. */
+NC_MUST_CHECK nacre_status nc_segment_filter_frame(nc_segment *s, nc_segment_file *f, uint32_t i,
+                                                   nc_cached_block **ret_block, nacre_error *err);
 /* From the cache, else from the file and, unless `no_cache_fill`, into the cache. A count for the caller. */
-NC_MUST_CHECK nacre_status nc_segment_block(nc_segment *s, nc_handle handle, uint8_t type, bool no_cache_fill,
-                                            nc_cached_block **ret_block, nacre_error *err);
+NC_MUST_CHECK nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
+                                            bool no_cache_fill, nc_cached_block **ret_block,
+                                            nacre_error *err);
 
 #endif

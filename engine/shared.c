@@ -7,6 +7,7 @@
 #include "passphrase.h"
 
 enum { WORKERS_DEFAULT = 2, WORKERS_MAX = 64, KMS_DEADLINE_MS_DEFAULT = 10000 };
+enum { OPEN_FILES_DEFAULT = 512, OPEN_FILES_MIN = 16 };
 static const uint64_t CACHE_BYTES_DEFAULT = (uint64_t)256 << 20;
 static const uint64_t MEMTABLE_BYTES_DEFAULT = (uint64_t)64 << 20;
 static const uint64_t MEMTABLE_BYTES_MIN = (uint64_t)64 << 10;
@@ -26,6 +27,7 @@ static nacre_status check_sizes(const nc_shared *s, uint32_t workers, nacre_erro
   }
   if (workers > WORKERS_MAX && workers != UINT32_MAX)
     return nc_fail(err, NC_E_ARGUMENT, "workers is above 64");
+  if (s->open_segments.max < OPEN_FILES_MIN) return nc_fail(err, NC_E_ARGUMENT, "open_files_max is below 16");
   return NACRE_OK;
 }
 
@@ -33,6 +35,7 @@ nacre_status nc_shared_init(nc_shared *s, const nacre_store_options *options, na
   *s = (nc_shared){0};
   pthread_mutex_init(&s->unpackers_lock, NULL);
   pthread_mutex_init(&s->tables_lock, NULL);
+  nc_open_segments_init(&s->open_segments, (size_t)or_default(options->open_files_max, OPEN_FILES_DEFAULT));
   s->memtable_bytes = or_default(options->memtable_bytes, MEMTABLE_BYTES_DEFAULT);
   s->cache_bytes =
       options->cache_bytes == NACRE_NONE ? 0 : or_default(options->cache_bytes, CACHE_BYTES_DEFAULT);
@@ -63,6 +66,7 @@ nc_env *nc_shared_give_env(nc_shared *s) {
   }
   pthread_mutex_destroy(&s->unpackers_lock);
   pthread_mutex_destroy(&s->tables_lock);
+  nc_open_segments_deinit(&s->open_segments);
   *s = (nc_shared){0};
   return env;
 }
@@ -76,11 +80,13 @@ nc_unpacker *nc_unpacker_take(nc_shared *s) {
   pthread_mutex_unlock(&s->unpackers_lock);
   if (u != NULL) return u;
   size_t head = (sizeof *u + 63) & ~(size_t)63;
-  size_t size = head + nc_compress_workspace_size(true);
+  size_t workspace = (nc_compress_workspace_size(true) + 63) & ~(size_t)63;
+  size_t size = head + workspace + NC_UNPACKER_FRAME_BYTES;
   u = nc_heap_alloc(s->env->heap, size);
   if (u == NULL) return NULL;
   u->size = size;
-  if (nc_compress_init(&u->workspace, (uint8_t *)u + head, size - head, true, NULL) != NACRE_OK) {
+  u->frame = (uint8_t *)u + head + workspace;
+  if (nc_compress_init(&u->workspace, (uint8_t *)u + head, workspace, true, NULL) != NACRE_OK) {
     nc_heap_free(s->env->heap, u, size);
     return NULL;
   }

@@ -12,12 +12,16 @@
 #include "cache.h"
 #include "compress.h"
 #include "kms.h"
+#include "open_segments.h"
 #include "worker.h"
+
+enum { NC_UNPACKER_FRAME_BYTES = 64 * 1024 };
 
 typedef struct nc_unpacker {
   struct nc_unpacker *next;
   nc_compress_workspace workspace;
   size_t size;
+  uint8_t *frame; /* NC_UNPACKER_FRAME_BYTES, to open frames in */
 } nc_unpacker;
 
 typedef struct nc_shared {
@@ -25,6 +29,7 @@ typedef struct nc_shared {
   nc_kms kms;
   nc_cache *cache; /* NULL: no cache */
   nc_worker_pool *workers;
+  nc_open_segments open_segments;
   uint64_t memtable_bytes, memory_bytes_max, cache_bytes;
   atomic_uint_fast64_t memtables_bytes; /* of all tables, now */
   atomic_uint_fast64_t next_file_id;    /* for the cache */

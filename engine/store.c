@@ -18,7 +18,6 @@ static const nc_table_settings CATALOGUE_SETTINGS = {NACRE_COMPRESSION_AUTOMATIC
 
 nacre_status nc_store_check_options(const nacre_store_options *o, nacre_error *err) {
   NC_TRY(nc_check_reserved(o->reserved, err));
-  if (o->open_files_max != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "open_files_max");
   if (o->key_check_ms != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "key_check_ms");
   if (o->key_stale_max_ms != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "key_stale_max_ms");
   if (o->anchor.data != NULL || o->anchor.size != 0) return nc_fail(err, NC_E_OPTION_UNSUPPORTED, "anchor");

@@ -7,12 +7,15 @@
  * first frame on; entries ascend; index keys, filter, properties and the manifest's record agree with what is
  * there.
  */
+#include "open_segments.h"
+#include "segment_file.h"
 #include "verify.h"
 
 typedef struct survey {
   nc_verifier *v;
   nc_segment *segment;
-  uint64_t next_offset; /* where the next data frame must stand */
+  nc_segment_file *file; /* one of its own, with the whole filter */
+  uint64_t next_offset;  /* where the next data frame must stand */
   nc_properties seen;
   uint8_t *last_key;
   size_t last_key_size;
@@ -34,15 +37,16 @@ static nacre_status check_entry(survey *s, const nc_entry *entry, nacre_error *e
   if (!first && nc_entry_compare(last, s->last_sequence, entry->key, entry->sequence) >= 0) {
     return nc_fail(err, NC_E_SEGMENT_ORDER, NULL); /* [B6] */
   }
-  if (!nc_segment_filter_admits(s->segment, entry->key))
-    return nc_fail(err, NC_E_SEGMENT_FILTER, "a key is missing in it"); /* [Q2] */
+  bool admits;
+  NC_TRY(nc_segment_filter_admits(s->segment, s->file, entry->key, &admits, err));
+  if (!admits) return nc_fail(err, NC_E_SEGMENT_FILTER, "a key is missing in it"); /* [Q2] */
   s->seen.entries++;
   s->seen.deletes += entry->kind == NC_KIND_DELETE;
   s->seen.key_bytes += entry->key.size;
   s->seen.value_bytes += entry->value.size;
   if (first || entry->sequence < s->seen.sequence_min) s->seen.sequence_min = entry->sequence;
   if (entry->sequence > s->seen.sequence_max) s->seen.sequence_max = entry->sequence;
-  if (first && !nc_slice_equal(entry->key, nc_segment_properties(s->segment)->smallest)) {
+  if (first && !nc_slice_equal(entry->key, s->file->properties.smallest)) {
     return nc_fail(err, NC_E_SEGMENT_PROPERTIES, "the smallest key");
   }
   if (entry->key.size > 0) memcpy(s->last_key, entry->key.data, entry->key.size);
@@ -79,10 +83,10 @@ static nacre_status with_cursor(survey *s, const nc_cached_block *block, block_c
 static nacre_status with_block(survey *s, nc_handle handle, uint8_t type, block_check *check,
                                nacre_error *err) {
   nc_cached_block *block;
-  NC_TRY(nc_segment_read_block(s->segment, handle, type, &block, err));
+  NC_TRY(nc_segment_file_block(s->segment, s->file, handle, type, &block, err));
   nacre_status status = with_cursor(s, block, check, err);
   nc_pin_unref(&block->pin);
-  return nc_fail_in(err, status, nc_sealed_reader_label(nc_segment_reader(s->segment)), handle.offset);
+  return nc_fail_in(err, status, nc_sealed_reader_label(s->file->reader), handle.offset);
 }
 
 /* ---- index --------------------------------------------------------------------------------------------- */
@@ -122,7 +126,7 @@ static nacre_status check_leaves(survey *s, nc_block_cursor *c, nacre_error *err
 /* ---- what the segment says of itself ------------------------------------------------------------------- */
 
 static nacre_status check_properties(const survey *s, nacre_error *err) { /* [S5] */
-  const nc_properties *said = nc_segment_properties(s->segment);
+  const nc_properties *said = &s->file->properties;
   const nc_segment_record *record = nc_segment_describe(s->segment);
   const nc_properties *seen = &s->seen;
   bool loaded = nc_segment_one_sequence(record) != 0; /* its properties tell what was the newest before it */
@@ -143,43 +147,59 @@ static nacre_status check_properties(const survey *s, nacre_error *err) { /* [S5
 }
 
 static nacre_status check_logic(survey *s, nacre_error *err) {
-  const nc_footer *footer = nc_segment_footer(s->segment);
+  const nc_footer *footer = &s->file->footer;
   block_check *top = footer->index_levels == 2 ? check_leaves : check_data_blocks;
   NC_TRY(with_block(s, footer->index_root, NC_FRAME_INDEX, top, err));
-  return nc_fail_in(err, check_properties(s, err), nc_sealed_reader_label(nc_segment_reader(s->segment)), 0);
+  return nc_fail_in(err, check_properties(s, err), nc_sealed_reader_label(s->file->reader), 0);
 }
 
-static nacre_status check_frames(nc_verifier *v, nc_segment *segment, nc_sealed_reader *reader,
+static nacre_status check_frames(nc_verifier *v, const nc_segment_file *file, nc_sealed_reader *reader,
                                  nacre_error *err) {
   uint64_t frames;
   NC_TRY(nc_verify_frames(v, reader, NACRE_NONE, visit_frame, &frames, err));
-  if (frames == nc_segment_footer(segment)->frame_count) return NACRE_OK;
+  if (frames == file->footer.frame_count) return NACRE_OK;
   return nc_fail_in(err, nc_fail(err, NC_E_SEGMENT_FRAMES, "another number of them"), /* [S4] */
                     nc_sealed_reader_label(reader), 0);
 }
 
-/* Header and frames of what stands in the directory, not of what was opened once. */
-static nacre_status check_file(nc_verifier *v, nc_segment *segment, nacre_error *err) {
+/* Header and frames, read again one behind the other. */
+static nacre_status check_file(nc_verifier *v, nc_segment *segment, const nc_segment_file *file,
+                               nacre_error *err) {
   nc_sealed_reader *reader;
   NC_TRY(nc_segment_open_file(segment, &reader, err));
   nacre_status status = nc_verify_note(v, nc_verify_header(v, reader, err), err);
-  if (status == NACRE_OK) status = check_frames(v, segment, reader, err);
+  if (status == NACRE_OK) status = check_frames(v, file, reader, err);
   nc_sealed_reader_close(reader);
   return status;
 }
 
-nacre_status nc_verify_segment(nc_verifier *v, nc_segment *segment, nacre_error *err) {
-  NC_TRY(nc_segment_open(segment, err));
-  v->report.files++;
+static nacre_status check_opened(nc_verifier *v, nc_segment *segment, nc_segment_file *file,
+                                 nacre_error *err) {
   uint64_t faults = v->report.fault_count;
-  NC_TRY(check_file(v, segment, err));
+  NC_TRY(check_file(v, segment, file, err));
   if (v->report.fault_count > faults) return NACRE_OK; /* frames are missing: their logic was named already */
+  NC_TRY(nc_segment_filter_load(file, err));
   nc_heap *heap = v->table->shared->env->heap;
-  survey s = {.v = v, .segment = segment, .next_offset = NC_FRAMES_OFFSET};
+  survey s = {.v = v, .segment = segment, .file = file, .next_offset = NC_FRAMES_OFFSET};
   s.last_key = nc_heap_alloc(heap, NACRE_KEY_BYTES_MAX);
   if (s.last_key == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   nacre_status status = check_logic(&s, err);
   nc_heap_free(heap, s.last_key, NACRE_KEY_BYTES_MAX);
   v->report.entries += s.seen.entries;
+  return status;
+}
+
+/* Looks at what stands in the directory now, not at what was opened once. */
+nacre_status nc_verify_segment(nc_verifier *v, nc_segment *segment, nacre_error *err) {
+  nc_open_segments *all = &v->table->shared->open_segments;
+  nc_segment_file *file;
+  nc_open_segments_reserve(all);
+  nacre_status status = nc_segment_file_open(segment, &file, err);
+  if (status == NACRE_OK) {
+    v->report.files++;
+    status = check_opened(v, segment, file, err);
+    nc_segment_file_close(file);
+  }
+  nc_open_segments_give_up(all);
   return status;
 }

@@ -219,3 +219,70 @@ Test(segment, reads_fill_the_cache_unless_told_not_to) {
   cr_expect_gt(nc_cache_read_stats(f.shared.cache).blocks, 0);
   nc_segment_unref(s);
 }
+
+/* ---- filters of several frames ------------------------------------------------------------------------- */
+
+enum { FILTER_KEYS = 1100000 }; /* of 32 bits each: more than one frame of lines */
+
+static nacre_slice filter_key(char key[16], unsigned i) {
+  snprintf(key, 16, "%08u", i);
+  return text(key);
+}
+
+static void write_large_filter(const nc_segment_params *params, nc_segment_record *ret_record,
+                               char keys[2][16]) {
+  nc_segment_writer *w;
+  char key[16];
+  must(nc_segment_writer_create(&f.dir, params, nc_table_keys_active(f.keys), &w, &err));
+  for (unsigned i = 0; i < FILTER_KEYS; i++) {
+    nc_entry entry = {filter_key(key, 2 * i), 1, NC_KIND_PUT, text("")};
+    must(nc_segment_writer_add(w, &entry, &err));
+  }
+  must(nc_segment_writer_finish(w, ret_record, &err));
+  ret_record->smallest = filter_key(keys[0], 0);
+  ret_record->largest = filter_key(keys[1], 2 * (FILTER_KEYS - 1));
+  nc_segment_writer_close(w);
+}
+
+static bool finds(nc_segment *s, unsigned i) {
+  char key[16];
+  bool found;
+  nc_entry entry;
+  nc_pin *pin = NULL;
+  must(nc_segment_get(s, filter_key(key, i), 9, false, &found, &entry, &pin, &err));
+  nc_pin_unref(pin);
+  return found;
+}
+
+Test(segment, a_large_filter_comes_through_the_cache_in_frames) {
+  nc_cache_destroy(f.shared.cache);
+  f.shared.cache_bytes = 64 << 20;
+  must(nc_cache_create(f.shared.cache_bytes, &f.shared.cache, &err));
+  nc_segment_params params = segment_params(&f);
+  params.method = NC_PACK_LZ4;
+  params.block_bytes = 4096;
+  params.filter_bits_per_key = 32;
+  nc_segment_record record;
+  char keys[2][16];
+  write_large_filter(&params, &record, keys);
+  uint64_t before = nc_heap_bytes(f.shared.env->heap);
+  nc_segment *s = segment_of(&f, &record);
+  must(nc_segment_open(s, &err));
+  cr_expect_eq(nc_segment_footer(s)->filter_frames, 2);
+  uint64_t opened = nc_heap_bytes(f.shared.env->heap) - before;
+  cr_expect(opened < 512 << 10, "%llu bytes for an open segment", (unsigned long long)opened);
+  cr_expect_not(finds(s, 1));
+  uint64_t one = nc_cache_read_stats(f.shared.cache).bytes;
+  for (unsigned i = 0; i < FILTER_KEYS; i += 997) cr_assert(finds(s, 2 * i));
+  unsigned wrongly = 0;
+  for (unsigned i = 0; i < 20000; i++) {
+    uint64_t looked = nc_cache_read_stats(f.shared.cache).hits;
+    cr_assert_not(finds(s, 2 * (i * 53 % FILTER_KEYS) + 1));
+    wrongly += nc_cache_read_stats(f.shared.cache).hits - looked > 1; /* it went on to the blocks */
+  }
+  cr_expect(wrongly < 20, "the filter let %u of 20,000 pass", wrongly);
+  cr_expect(nc_cache_read_stats(f.shared.cache).bytes > one + (100 << 10));
+  nc_segment_set_obsolete(s);
+  nc_segment_unref(s);
+  cr_expect_eq(nc_cache_read_stats(f.shared.cache).blocks, 0, "its frames have left the cache");
+}

@@ -40,7 +40,7 @@ Test(stores, open_refuses_null_arguments) {
     refused(&options, id);                   \
   }
 REFUSES(refuses_reserved_fields, reserved[3], 1, NC_E_OPTION_RESERVED)
-REFUSES(refuses_open_files_max, open_files_max, 100, NC_E_OPTION_UNSUPPORTED)
+REFUSES(refuses_open_files_max_too_small, open_files_max, 15, NC_E_ARGUMENT)
 REFUSES(refuses_key_check_ms, key_check_ms, 100, NC_E_OPTION_UNSUPPORTED)
 REFUSES(refuses_key_stale_max_ms, key_stale_max_ms, 100, NC_E_OPTION_UNSUPPORTED)
 REFUSES(refuses_an_anchor, anchor, text("anchor"), NC_E_OPTION_UNSUPPORTED)

@@ -132,7 +132,11 @@ typedef struct nacre_store_options {
    * it. */
   uint64_t memory_bytes_max;
   uint32_t workers; /* background threads; default 2. UINT32_MAX: none, calling threads do all the work */
-  uint32_t open_files_max;   /* not yet supported: refused unless 0 */
+  /* Segments, of all tables, that stay open at once; default 512; at least 16. Others are closed when another is
+   * to be opened, and opened again when they are read. More are open only while more are being read: by live
+   * iterators and merges, one a run. A table's directory, log and manifest, and what each thread is writing,
+   * come on top: see to it that RLIMIT_NOFILE allows for about four more a table. */
+  uint32_t open_files_max;
   uint64_t key_check_ms;     /* not yet supported: refused unless 0 */
   uint64_t key_stale_max_ms; /* not yet supported: refused unless 0 */
   uint64_t kms_deadline_ms;  /* how long one KMS call may take; default 10,000 */
