@@ -3,8 +3,9 @@
  * iterator: the keys of a table in order, each with its newest visible value.
  *
  * Beneath lies a merge of all memtables and runs, which knows every version. Going forward, the merge stands
- * at the entry that is shown. Going backward, versions of a key come oldest first, so the merge has to pass
- * them all: it stands before the key that is shown, whose value is kept by a pin.
+ * at the entry that is shown, whose key and value are borrowed from it; a key that was passed is copied only
+ * when the merge is about to let go of it. Going backward, versions of a key come oldest first, so the merge
+ * has to pass them all: it stands before the key that is shown, whose value is kept by a pin.
  */
 #include <stdlib.h>
 
@@ -23,8 +24,10 @@ struct nacre_iter {
   uint64_t sequence;
   nc_cursor *merge;
   bool has_lower, has_upper;
-  key_copy lower, upper, key;
+  key_copy lower, upper, sought, key;
+  nacre_slice at; /* the key that is shown, or was looked at last: in `key` or where the merge has it */
   bool valid, backward;
+  bool read; /* what is shown was handed out by nacre_iter_read */
   nacre_slice value;
   nc_pin *value_pin; /* backward only */
   nacre_status status;
@@ -114,8 +117,9 @@ void nacre_iter_close(nacre_iter *it) {
   nacre_table *t = it->table;
   drop_value(it);
   nc_cursor_close(it->merge);
-  key_copy *keys[] = {&it->lower, &it->upper, &it->key};
-  for (size_t i = 0; i < 3; i++) nc_heap_free(heap_of(it), keys[i]->data, keys[i]->capacity);
+  key_copy *keys[] = {&it->lower, &it->upper, &it->sought, &it->key};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    nc_heap_free(heap_of(it), keys[i]->data, keys[i]->capacity);
   nc_view_unref(it->view);
   free(it);
   atomic_fetch_sub(&t->lent, 1);
@@ -129,9 +133,24 @@ static nacre_status end(nacre_iter *it) {
   return NACRE_OK;
 }
 
+/* Before the merge lets go of it. */
+static nacre_status keep_key(nacre_iter *it, nacre_error *err) {
+  if (it->at.data == it->key.data) return NACRE_OK;
+  NC_TRY(copy_key(it, &it->key, it->at, err));
+  it->at = slice_of(&it->key);
+  return NACRE_OK;
+}
+
+/* Keys in order mostly differ at their ends. */
+static inline bool same_key(nacre_slice a, nacre_slice b) {
+  if (a.size != b.size) return false;
+  const uint8_t *p = a.data, *q = b.data;
+  return a.size == 0 || (p[a.size - 1] == q[a.size - 1] && memcmp(p, q, a.size) == 0);
+}
+
 /* Whether an entry is one to show: visible, and not an older version of the key that was passed last. */
-static bool hidden(const nacre_iter *it, const nc_entry *entry, bool has_passed) {
-  return entry->sequence > it->sequence || (has_passed && nc_slice_equal(slice_of(&it->key), entry->key));
+static inline bool hidden(const nacre_iter *it, const nc_entry *entry, bool has_passed) {
+  return entry->sequence > it->sequence || (has_passed && same_key(it->at, entry->key));
 }
 
 /* From where the merge stands, the first key with a visible value. With `has_passed`, versions of it->key are
@@ -144,7 +163,7 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
     const nc_entry *entry = &m->entry;
     if (it->has_upper && nc_slice_compare(entry->key, slice_of(&it->upper)) >= 0) break;
     if (!hidden(it, entry, has_passed)) {
-      NC_TRY(copy_key(it, &it->key, entry->key, err));
+      it->at = entry->key;
       has_passed = true;
       if (entry->kind != NC_KIND_DELETE) {
         it->value = entry->value;
@@ -152,6 +171,7 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
         return NACRE_OK;
       }
     }
+    if (has_passed && m->ahead == 0) NC_TRY(keep_key(it, err));
     NC_TRY(nc_cursor_next(m, err));
   }
   return end(it);
@@ -161,6 +181,7 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
  * met. */
 static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin *pin, nacre_error *err) {
   NC_TRY(copy_key(it, &it->key, entry->key, err));
+  it->at = slice_of(&it->key);
   drop_value(it);
   if (entry->kind == NC_KIND_DELETE) return NACRE_OK;
   it->value = entry->value;
@@ -177,7 +198,7 @@ static nacre_status settle_backward(nacre_iter *it, nacre_error *err) {
   drop_value(it);
   while (m->valid) {
     const nc_entry *entry = &m->entry;
-    if (it->value_pin != NULL && !nc_slice_equal(slice_of(&it->key), entry->key)) break;
+    if (it->value_pin != NULL && !same_key(it->at, entry->key)) break;
     if (it->has_lower && nc_slice_compare(entry->key, slice_of(&it->lower)) < 0) break;
     if (entry->sequence <= it->sequence) NC_TRY(take_candidate(it, entry, m->pin, err));
     NC_TRY(nc_cursor_prev(m, err));
@@ -198,7 +219,16 @@ static nacre_status move_last(nacre_iter *it, nacre_error *err) {
   return settle_backward(it, err);
 }
 
+/* The caller's key may be the one that is shown. */
+static nacre_status take_target(nacre_iter *it, nacre_slice *key, nacre_error *err) {
+  if (key->data == NULL) return nc_fail(err, NC_E_ARGUMENT, "the key is NULL");
+  NC_TRY(copy_key(it, &it->sought, *key, err));
+  *key = slice_of(&it->sought);
+  return NACRE_OK;
+}
+
 static nacre_status move_seek(nacre_iter *it, nacre_slice key, nacre_error *err) {
+  NC_TRY(take_target(it, &key, err));
   if (it->has_lower && nc_slice_compare(key, slice_of(&it->lower)) < 0) return move_first(it, err);
   NC_TRY(nc_cursor_seek(it->merge, key, NC_SEQUENCE_MAX, err));
   return settle_forward(it, false, err);
@@ -206,14 +236,16 @@ static nacre_status move_seek(nacre_iter *it, nacre_slice key, nacre_error *err)
 
 /* Sequence 0 stands behind every version of a key. */
 static nacre_status move_seek_back(nacre_iter *it, nacre_slice key, nacre_error *err) {
+  NC_TRY(take_target(it, &key, err));
   if (it->has_upper && nc_slice_compare(key, slice_of(&it->upper)) >= 0) return move_last(it, err);
   NC_TRY(nc_cursor_seek_before(it->merge, key, 0, err));
   return settle_backward(it, err);
 }
 
 static nacre_status move_next(nacre_iter *it, nacre_error *err) {
+  if (it->backward || it->merge->ahead == 0) NC_TRY(keep_key(it, err));
   if (it->backward) {
-    NC_TRY(nc_cursor_seek(it->merge, slice_of(&it->key), 0, err));
+    NC_TRY(nc_cursor_seek(it->merge, it->at, 0, err));
   } else {
     NC_TRY(nc_cursor_next(it->merge, err));
   }
@@ -221,7 +253,8 @@ static nacre_status move_next(nacre_iter *it, nacre_error *err) {
 }
 
 static nacre_status move_prev(nacre_iter *it, nacre_error *err) {
-  if (!it->backward) NC_TRY(nc_cursor_seek_before(it->merge, slice_of(&it->key), NC_SEQUENCE_MAX, err));
+  NC_TRY(keep_key(it, err));
+  if (!it->backward) NC_TRY(nc_cursor_seek_before(it->merge, it->at, NC_SEQUENCE_MAX, err));
   return settle_backward(it, err);
 }
 
@@ -236,6 +269,7 @@ static bool may_move(nacre_iter *it, nacre_error *err) {
 
 static void finish(nacre_iter *it, nacre_status status) {
   it->status = status;
+  it->read = false;
   if (status == NACRE_OK) return;
   it->valid = false;
   drop_value(it);
@@ -253,15 +287,12 @@ void nacre_iter_last(nacre_iter *it) {
 
 void nacre_iter_seek(nacre_iter *it, nacre_slice key) {
   nacre_error *err = nc_thread_error();
-  if (!may_move(it, err)) return;
-  finish(it, key.data == NULL ? nc_fail(err, NC_E_ARGUMENT, "the key is NULL") : move_seek(it, key, err));
+  if (may_move(it, err)) finish(it, move_seek(it, key, err));
 }
 
 void nacre_iter_seek_back(nacre_iter *it, nacre_slice key) {
   nacre_error *err = nc_thread_error();
-  if (!may_move(it, err)) return;
-  finish(it,
-         key.data == NULL ? nc_fail(err, NC_E_ARGUMENT, "the key is NULL") : move_seek_back(it, key, err));
+  if (may_move(it, err)) finish(it, move_seek_back(it, key, err));
 }
 
 void nacre_iter_next(nacre_iter *it) {
@@ -274,10 +305,57 @@ void nacre_iter_prev(nacre_iter *it) {
   if (may_move(it, err) && it->valid) finish(it, move_prev(it, err));
 }
 
+/* How many of the entries that the merge has at hand lie below the upper bound. */
+static size_t within_bounds(const nacre_iter *it) {
+  const nc_cursor *m = it->merge;
+  size_t count = m->ahead;
+  if (!it->has_upper) return count;
+  while (count > 0 && nc_slice_compare(m->window[count].key, slice_of(&it->upper)) >= 0) count /= 2;
+  return count;
+}
+
+/* Hands out what follows the entry that is shown as far as the merge has it at hand, which keeps all of it in
+ * place. The merge, and what is shown, move to the last one that was handed out. */
+static size_t read_window(nacre_iter *it, nacre_entry *entries, size_t capacity) {
+  nc_cursor *m = it->merge;
+  size_t within = within_bounds(it), count = 0, last = 0;
+  nacre_slice passed = it->at;
+  for (size_t i = 1; i <= within && count < capacity; i++) {
+    const nc_entry *entry = &m->window[i];
+    if (entry->sequence > it->sequence || same_key(passed, entry->key)) continue;
+    passed = entry->key;
+    if (entry->kind == NC_KIND_DELETE) continue;
+    entries[count++] = (nacre_entry){entry->key, entry->value};
+    last = i;
+  }
+  if (count == 0) return 0;
+  m->window += last;
+  m->ahead -= last;
+  m->entry = *m->window;
+  it->at = m->entry.key;
+  it->value = m->entry.value;
+  return count;
+}
+
+size_t nacre_iter_read(nacre_iter *it, nacre_entry *entries, size_t capacity) {
+  nacre_error *err = nc_thread_error();
+  if (!may_move(it, err)) return 0;
+  if (entries == NULL && capacity > 0) {
+    finish(it, nc_fail(err, NC_E_ARGUMENT, "entries is NULL"));
+    return 0;
+  }
+  if (capacity > 0 && it->valid && it->read) finish(it, move_next(it, err));
+  if (!it->valid || capacity == 0) return 0;
+  entries[0] = (nacre_entry){it->at, it->value};
+  size_t count = it->backward ? 1 : 1 + read_window(it, entries + 1, capacity - 1);
+  it->read = true;
+  return count;
+}
+
 bool nacre_iter_valid(const nacre_iter *it) { return it != NULL && it->valid && !nc_table_forked(it->table); }
 
 nacre_slice nacre_iter_key(const nacre_iter *it) {
-  return nacre_iter_valid(it) ? slice_of(&it->key) : (nacre_slice){"", 0};
+  return nacre_iter_valid(it) ? it->at : (nacre_slice){"", 0};
 }
 
 nacre_slice nacre_iter_value(const nacre_iter *it) {

@@ -72,12 +72,37 @@ static void check_at(const nacre_iter *it, const int *values, size_t i) {
   cr_assert(slice_is(nacre_iter_value(it), value));
 }
 
+/* Reads some pairs on from `at`, or from behind it when it was handed out already; returns where it stands. */
+static size_t check_read(test_random *random, nacre_iter *it, const int *values, size_t at, bool again,
+                         size_t lower, size_t upper) {
+  nacre_entry entries[8];
+  char key[16], value[16];
+  if (again && at < KEYS) at = next_there(values, (long)at + 1, 1, lower, upper);
+  size_t count = nacre_iter_read(it, entries, 1 + test_random_below(random, 8));
+  cr_assert_eq(count > 0, at < KEYS);
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0) at = next_there(values, (long)at + 1, 1, lower, upper);
+    cr_assert(at < KEYS);
+    snprintf(value, sizeof value, "%d", values[at]);
+    cr_assert(slice_is(entries[i].key, key_of(at, key)) && slice_is(entries[i].value, value), "not %s", key);
+  }
+  return at;
+}
+
 /* A random walk in [lower, upper). */
 static void walk(test_random *random, nacre_iter *it, const int *values, size_t lower, size_t upper) {
   size_t at = KEYS;
   char key[16];
+  bool was_read = false;
   for (int i = 0; i < 300; i++) {
     size_t target = test_random_below(random, KEYS);
+    if (test_random_chance(random, 4)) {
+      at = check_read(random, it, values, at, was_read, lower, upper);
+      check_at(it, values, at);
+      was_read = at < KEYS;
+      continue;
+    }
+    was_read = false;
     switch (test_random_below(random, at == KEYS ? 4 : 12)) {
       case 0:
         nacre_iter_first(it);
@@ -163,6 +188,62 @@ Test(iterators, with_crossed_or_equal_bounds_are_empty) {
     }
     nacre_iter_close(it);
   }
+}
+
+Test(iterators, read_all_in_a_few_calls) {
+  char key[16];
+  nacre_entry entries[100];
+  for (int i = 0; i < 20000; i++) {
+    snprintf(key, sizeof key, "%06d", i);
+    put_text(t, key, i % 3 == 0 ? "" : "some value", false);
+  }
+  ok(nacre_delete(t, text("000777"), NULL));
+  ok(nacre_compact(t, none, none));
+  nacre_iter *it;
+  ok(nacre_iter_open(t, NULL, &it));
+  cr_expect_eq(nacre_iter_read(it, entries, 100), 0, "it stands nowhere");
+  nacre_iter_first(it);
+  cr_expect_eq(nacre_iter_read(it, entries, 0), 0);
+  int next = 0, calls = 0;
+  for (size_t n; (n = nacre_iter_read(it, entries, 100)) > 0; calls++) {
+    for (size_t i = 0; i < n; i++, next++) {
+      if (next == 777) next++;
+      snprintf(key, sizeof key, "%06d", next);
+      cr_assert(slice_is(entries[i].key, key) && entries[i].value.size == (next % 3 == 0 ? 0 : 10));
+    }
+  }
+  cr_expect_eq(next, 20000);
+  cr_expect(nacre_iter_status(it) == NACRE_OK && !nacre_iter_valid(it));
+  cr_expect(calls < 20000 / 12, "%d calls", calls);
+  nacre_iter_last(it);
+  cr_expect_eq(nacre_iter_read(it, entries, 100), 1);
+  cr_expect_eq(nacre_iter_read(it, entries, 100), 0);
+  nacre_iter_first(it);
+  cr_expect_eq(nacre_iter_read(it, NULL, 1), 0);
+  cr_expect_eq(nacre_iter_status(it), NACRE_INVALID);
+  nacre_iter_close(it);
+}
+
+/* The key that is shown, and parts of it, are keys to seek like any other. */
+Test(iterators, seek_the_key_they_stand_at) {
+  char key[16];
+  for (int i = 0; i < 2000; i++) {
+    snprintf(key, sizeof key, "%06d", i);
+    put_text(t, key, key, false);
+  }
+  ok(nacre_compact(t, none, none));
+  nacre_iter *it;
+  ok(nacre_iter_open(t, NULL, &it));
+  nacre_iter_first(it);
+  for (int i = 0; i < 1000; i++) nacre_iter_next(it);
+  nacre_iter_seek(it, nacre_iter_key(it));
+  cr_expect(slice_is(nacre_iter_key(it), "001000"));
+  nacre_iter_next(it);
+  nacre_iter_seek_back(it, nacre_iter_key(it));
+  cr_expect(slice_is(nacre_iter_key(it), "001001"));
+  nacre_iter_seek(it, (nacre_slice){nacre_iter_key(it).data, 4});
+  cr_expect(slice_is(nacre_iter_key(it), "001000"));
+  nacre_iter_close(it);
 }
 
 Test(iterators, the_empty_key_is_a_bound_and_no_bound_is_none) {

@@ -425,6 +425,23 @@ nacre_iter_key(const nacre_iter *iter); /* valid until the next move; empty when
 NACRE_API nacre_slice nacre_iter_value(const nacre_iter *iter);   /* likewise */
 NACRE_API nacre_status nacre_iter_status(const nacre_iter *iter); /* NACRE_OK at the end of the data */
 
+typedef struct nacre_entry {
+  nacre_slice key, value;
+} nacre_entry;
+
+/* Many pairs at once, forward: fills `entries`, at most `capacity` of them, with the pair that the iterator stands
+ * at, unless the last nacre_iter_read handed it out, and those that follow it, and returns how many. They are
+ * those that need no further block, so that fewer than `capacity` do not mean the end; 0 does, or a failure
+ * (nacre_iter_status), and the iterator is invalid then (with a capacity of 0 nothing happens). Afterwards it
+ * stands at the last pair it handed out. Keys and values stay as they are until the iterator is moved, read
+ * or closed. An iterator is moved to where reading begins first:
+ *
+ *   nacre_iter_first(it);
+ *   while ((n = nacre_iter_read(it, entries, 64)) > 0) use(entries, n);
+ *
+ * Since 0.1. */
+NACRE_API size_t nacre_iter_read(nacre_iter *iter, nacre_entry *entries, size_t capacity);
+
 /* A snapshot fixes a moment: reads with it see the table as it was then. It keeps old versions from being
  * dropped, so release it soon. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_snapshot_take(nacre_table *table,
