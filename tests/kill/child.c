@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The process that is killed. Two threads write to two tables and acknowledge each operation on the pipe
- * after it has returned. It ends by itself when its parent dies, and after CHILD_SECONDS_MAX in any case.
+ * The process that is killed. Four threads write to two tables, so that their writes meet in groups, and
+ * acknowledge each operation on the pipe after it has returned. It ends by itself when its parent dies, and after CHILD_SECONDS_MAX in any case.
  */
 #include <pthread.h>
 #include <signal.h>

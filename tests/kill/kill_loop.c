@@ -8,7 +8,7 @@
  * Most looks are read-only, so that the next child begins with an unclean store and is often killed during
  * its recovery.
  *
- * With the argument "keys" a third thread changes the tables' keys and the catalogue's meanwhile, from keyring to
+ * With the argument "keys" one more thread changes the tables' keys and the catalogue's meanwhile, from keyring to
  * keyring. The keyrings that cannot be needed are taken away before each look; in some looks the change finishes,
  * and then all keyrings go that the store does not list.
  *
@@ -33,7 +33,8 @@ enum {
   DIE_AT_MAX = 250,
   VERIFY_EVERY = 10,
   WRITABLE_EVERY = 5,
-  PATIENCE_MS = 30000
+  PATIENCE_MS = 30000,
+  CHILD_NUMBERS = 4 + PLAN_THREADS /* seed, die_at, pipe, keyrings, where each thread begins */
 };
 
 typedef struct parent {
@@ -54,15 +55,18 @@ typedef struct parent {
 static pid_t start_child(const parent *p, uint64_t die_at, int *ret_pipe) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) test_die("pipe: %s", strerror(errno));
-  char numbers[6][24];
+  char numbers[CHILD_NUMBERS][24];
   uint64_t keyrings = p->keyed ? p->sure[PLAN_TABLES] | p->maybe[PLAN_TABLES] : 0;
-  const uint64_t values[6] = {p->seed, p->done[0] + 1, p->done[1] + 1, die_at, (uint64_t)ends[1], keyrings};
-  for (int i = 0; i < 6; i++) snprintf(numbers[i], sizeof numbers[i], "%llu", (unsigned long long)values[i]);
+  uint64_t values[CHILD_NUMBERS] = {p->seed, die_at, (uint64_t)ends[1], keyrings};
+  for (int t = 0; t < PLAN_THREADS; t++) values[4 + t] = p->done[t] + 1;
   char program[] = "kill_loop", flag[] = "--child", store[300], key[300];
   memcpy(store, p->store_path, sizeof store);
   memcpy(key, p->key_uri, sizeof key);
-  char *arguments[] = {program,    flag,       store,      key,        numbers[0], numbers[1],
-                       numbers[2], numbers[3], numbers[4], numbers[5], NULL};
+  char *arguments[4 + CHILD_NUMBERS + 1] = {program, flag, store, key};
+  for (int i = 0; i < CHILD_NUMBERS; i++) {
+    snprintf(numbers[i], sizeof numbers[i], "%llu", (unsigned long long)values[i]);
+    arguments[4 + i] = numbers[i];
+  }
   pid_t pid = fork();
   if (pid < 0) test_die("fork: %s", strerror(errno));
   if (pid == 0) {
@@ -101,14 +105,15 @@ static void note_acknowledgement(parent *p, const plan_acknowledgement *record) 
 }
 
 static int main_child(char **arguments) {
-  uint64_t numbers[6];
-  for (int i = 0; i < 6; i++) numbers[i] = strtoull(arguments[4 + i], NULL, 10);
-  plan_child child = {
-      .store_path = arguments[2], .key_uri = arguments[3], .seed = numbers[0], .die_at = numbers[3]};
-  child.start[0] = numbers[1];
-  child.start[1] = numbers[2];
-  child.pipe = (int)numbers[4];
-  child.keyrings = numbers[5];
+  uint64_t numbers[CHILD_NUMBERS];
+  for (int i = 0; i < CHILD_NUMBERS; i++) numbers[i] = strtoull(arguments[4 + i], NULL, 10);
+  plan_child child = {.store_path = arguments[2],
+                      .key_uri = arguments[3],
+                      .seed = numbers[0],
+                      .die_at = numbers[1],
+                      .pipe = (int)numbers[2],
+                      .keyrings = numbers[3]};
+  for (int t = 0; t < PLAN_THREADS; t++) child.start[t] = numbers[4 + t];
   return plan_child_run(&child);
 }
 
@@ -336,7 +341,7 @@ static void create_store(const parent *p) {
 }
 
 int main(int argc, char **argv) {
-  if (argc == 10 && strcmp(argv[1], "--child") == 0) return main_child(argv);
+  if (argc == 4 + CHILD_NUMBERS && strcmp(argv[1], "--child") == 0) return main_child(argv);
   static parent p;
   char scratch[200];
   double started = test_seconds();

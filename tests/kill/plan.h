@@ -11,7 +11,7 @@
 
 #include "support.h"
 
-enum { PLAN_THREADS = 2, PLAN_TABLES = 2, PLAN_KEYS = 150, PLAN_ENTRIES_MAX = 6 };
+enum { PLAN_THREADS = 4, PLAN_TABLES = 2, PLAN_KEYS = 150, PLAN_ENTRIES_MAX = 6 };
 enum { PLAN_KEY_BYTES = 32, PLAN_VALUE_BYTES = 32 * 1024 };
 
 extern const char *const plan_table_names[PLAN_TABLES];
