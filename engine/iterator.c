@@ -95,7 +95,7 @@ nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *optio
   nacre_iter *it = calloc(1, sizeof *it);
   if (it == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   it->table = table;
-  atomic_fetch_add(&table->lent, 1);
+  nc_table_lend(table);
   nacre_status status = nc_read_moment(table, options, &it->view, &it->sequence, err);
   if (status == NACRE_OK) status = open_bounds(it, options, err);
   if (status == NACRE_OK) status = open_merge(it, options != NULL && options->no_cache_fill, err);
@@ -122,7 +122,7 @@ void nacre_iter_close(nacre_iter *it) {
     nc_heap_free(heap_of(it), keys[i]->data, keys[i]->capacity);
   nc_view_unref(it->view);
   free(it);
-  atomic_fetch_sub(&t->lent, 1);
+  nc_table_take_back(t);
 }
 
 /* ---- moving -------------------------------------------------------------------------------------------- */

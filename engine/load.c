@@ -34,7 +34,7 @@ struct nacre_load {
 
 static void link_load(nacre_load *load) {
   nacre_table *t = load->table;
-  atomic_fetch_add(&t->lent, 1);
+  nc_table_lend(t);
   pthread_mutex_lock(&t->loads.lock);
   pthread_mutex_lock(&t->commit_lock);
   load->next = t->loads.list;
@@ -167,7 +167,7 @@ static void end_load(nacre_load *load) {
   nc_builder_drop(&load->builder);
   nc_table_set_doubtful(t, load->builder.segments, load->builder.count);
   destroy(load);
-  atomic_fetch_sub(&t->lent, 1);
+  nc_table_take_back(t);
 }
 
 /* A commit that failed half-way is undone where that can be done now. */

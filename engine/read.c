@@ -37,6 +37,12 @@ nacre_status nc_view_key_state(const nc_view *view, nacre_slice key, uint64_t se
   return NACRE_OK;
 }
 
+/* It is said at once where this thread was told the same before: that it is missing is most of the answer. */
+static nacre_status not_found(nacre_error *err) {
+  if (err->id == NC_E_KEY_NOT_FOUND && err->file[0] == '\0') return NACRE_NOT_FOUND;
+  return nc_fail(err, NC_E_KEY_NOT_FOUND, NULL);
+}
+
 /* Lends the value to the caller. */
 static nacre_status get_at(nacre_table *t, const nc_view *view, nacre_slice key, uint64_t sequence,
                            bool no_cache_fill, nacre_value *ret_value, nacre_error *err) {
@@ -47,9 +53,9 @@ static nacre_status get_at(nacre_table *t, const nc_view *view, nacre_slice key,
   NC_TRY(find(view, key, sequence, no_cache_fill, &found, &entry, &pin, err));
   if (!found || entry.kind == NC_KIND_DELETE) {
     nc_pin_unref(pin);
-    return nc_fail(err, NC_E_KEY_NOT_FOUND, NULL);
+    return not_found(err);
   }
-  atomic_fetch_add(&t->lent, 1);
+  nc_table_lend(t);
   *ret_value = (nacre_value){entry.value.data, entry.value.size, pin};
   return NACRE_OK;
 }
@@ -60,12 +66,11 @@ nacre_status nacre_get(nacre_table *table, nacre_slice key, const nacre_read_opt
   if (ret_value == NULL) return nc_fail(err, NC_E_ARGUMENT, "ret_value is NULL");
   *ret_value = (nacre_value){0};
   NC_TRY(nc_table_check(table, err));
-  nc_view *view;
-  uint64_t sequence;
-  NC_TRY(nc_read_moment(table, options, &view, &sequence, err));
-  nacre_status status =
-      get_at(table, view, key, sequence, options != NULL && options->no_cache_fill, ret_value, err);
-  nc_view_unref(view);
+  nc_reading reading;
+  NC_TRY(nc_reading_begin(table, options, &reading, err));
+  nacre_status status = get_at(table, reading.view, key, reading.sequence,
+                               options != NULL && options->no_cache_fill, ret_value, err);
+  nc_reading_end(&reading);
   return status;
 }
 
@@ -76,7 +81,7 @@ void nacre_value_release(nacre_value *value) {
   *value = (nacre_value){0};
   if (nc_table_forked(t)) return;
   nc_pin_unref(pin); /* before the count: a table that is closed has nothing left to give back */
-  atomic_fetch_sub(&t->lent, 1);
+  nc_table_take_back(t);
 }
 
 nacre_status nacre_get_into(nacre_table *table, nacre_slice key, const nacre_read_options *options,
@@ -107,20 +112,19 @@ nacre_status nacre_multi_get(nacre_table *table, size_t count, const nacre_slice
   }
   for (size_t i = 0; i < count; i++) ret_values[i] = (nacre_value){0};
   NC_TRY(nc_table_check(table, err));
-  nc_view *view;
-  uint64_t sequence;
-  NC_TRY(nc_read_moment(table, options, &view, &sequence, err));
+  nc_reading reading;
+  NC_TRY(nc_reading_begin(table, options, &reading, err));
   nacre_status status = NACRE_OK;
   nacre_error first;
   for (size_t i = 0; i < count; i++) {
-    ret_statuses[i] = get_at(table, view, keys[i], sequence, options != NULL && options->no_cache_fill,
-                             &ret_values[i], err);
+    ret_statuses[i] = get_at(table, reading.view, keys[i], reading.sequence,
+                             options != NULL && options->no_cache_fill, &ret_values[i], err);
     if (status == NACRE_OK && ret_statuses[i] != NACRE_OK && ret_statuses[i] != NACRE_NOT_FOUND) {
       status = ret_statuses[i];
       first = *err;
     }
   }
-  nc_view_unref(view);
+  nc_reading_end(&reading);
   if (status != NACRE_OK) *err = first;
   return status;
 }

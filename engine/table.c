@@ -56,6 +56,7 @@ static void free_table(nacre_table *t) {
   }
   for (size_t i = 0; i < t->doubtful_count; i++) nc_segment_unref(t->doubtful[i]);
   free(t->doubtful);
+  nc_views_recall(t);
   nc_view_unref(t->view);
   nc_heap_free(heap, t->encode, t->encode_capacity);
   nc_rewrap_deinit(t);
@@ -186,9 +187,11 @@ static nacre_status load_content(nacre_table *t, const nc_manifest_content *cont
   nc_version *version;
   NC_TRY(nc_fail_in(err, load_version(t, content, &version, err), t->dir.label, 0));
   nc_memtable *memtable = NULL;
+  nc_view *view = NULL;
   nacre_status status = nc_table_new_memtable(t, &memtable, err);
   if (status == NACRE_OK) status = recover(t, content, mode, memtable, err);
-  if (status == NACRE_OK) status = nc_view_create(memtable, NULL, 0, version, &t->view, err);
+  if (status == NACRE_OK) status = nc_view_create(memtable, NULL, 0, version, &view, err);
+  atomic_init(&t->view, view);
   if (memtable != NULL) nc_pin_unref(nc_memtable_pin(memtable)); /* the view keeps it */
   nc_version_unref(version);
   t->active = memtable;

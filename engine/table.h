@@ -13,7 +13,8 @@
  *     loads.lock   the list of bulk loads; under it the lock of one load, which is adding an entry
  *     commit_lock  the manifest, the list of live logs, file numbers; held across a commit's sync
  *     header_lock  one file's header is being rewritten; nothing is taken under it
- *     state_lock   the view, immutables, snapshots, counters; held for a few instructions: readers take it
+ *     state_lock   the view, immutables, snapshots, counters; held for a few instructions; readers take it only
+ *                  after the view was replaced
  */
 #ifndef NC_TABLE_H
 #define NC_TABLE_H
@@ -33,6 +34,14 @@ typedef struct nc_view {
   size_t memtable_count; /* the active one first, then immutables from new to old */
   nc_memtable *memtables[1 + NC_IMMUTABLES_MAX + 1];
 } nc_view;
+
+/* Readers that would otherwise all count themselves in the same place. What is here belongs to a few threads, which
+ * most of the time means one: table_view.c. */
+enum { NC_READER_STRIPES = 16 };
+typedef struct nc_reader_stripe {
+  _Alignas(64) atomic_uintptr_t place;   /* 0, a view with a count, or the mark of a reader that took it */
+  atomic_uint_fast64_t lent, given_back; /* live ones are the difference of all stripes' sums */
+} nc_reader_stripe;
 
 /* A full memtable on its way to a segment. */
 typedef struct nc_immutable {
@@ -88,7 +97,7 @@ struct nacre_table {
   nacre_recovery_mode mode;
   uint32_t open_count;       /* under the store's lock */
   nacre_table *next;         /* in the store's list of open tables */
-  atomic_uint_fast64_t lent; /* live iterators, snapshots and values */
+  nc_reader_stripe readers[NC_READER_STRIPES];
   nacre_recovery_report recovery;
 
   pthread_mutex_t change_lock, sync_lock, write_lock, flush_lock, merge_lock, commit_lock, header_lock,
@@ -130,7 +139,7 @@ struct nacre_table {
   size_t doubtful_count;
 
   /* state_lock */
-  nc_view *view;
+  _Atomic(nc_view *) view; /* replaced by nc_table_show; readers look whether it still is the one that they have */
   nc_immutable immutables[NC_IMMUTABLES_MAX + 1]; /* oldest first */
   size_t immutable_count;
   atomic_uint_fast64_t visible; /* every write up to it may be read */
@@ -171,7 +180,28 @@ NC_MUST_CHECK nacre_status nc_view_create(nc_memtable *active, const nc_immutabl
 /* The sequences of live snapshots, ascending; the caller frees the list. */
 NC_MUST_CHECK nacre_status nc_table_snapshots(nacre_table *t, uint64_t **ret_list, size_t *ret_count,
                                               nacre_error *err);
-/* The sequence that a read with these options sees. */
+/* Replaces the view; takes over the count of `view`, and gives back that of the one before. Needs state_lock, which
+ * it releases. */
+void nc_table_show_locked(nacre_table *t, nc_view *view);
+/* Takes back the views that readers have left in their stripes. */
+void nc_views_recall(nacre_table *t);
+
+/* A read that ends before its call does: takes no lock unless the view was just replaced. */
+typedef struct nc_reading {
+  nc_view *view;
+  uint64_t sequence;
+  nc_reader_stripe *stripe; /* where the view goes back; NULL: it is counted */
+} nc_reading;
+NC_MUST_CHECK nacre_status nc_reading_begin(nacre_table *t, const nacre_read_options *options,
+                                            nc_reading *reading, nacre_error *err);
+void nc_reading_end(nc_reading *reading);
+
+/* Iterators, snapshots and values that are lent; none may be when the table is closed. */
+void nc_table_lend(nacre_table *t);
+void nc_table_take_back(nacre_table *t);
+bool nc_table_lends(nacre_table *t);
+
+/* The sequence that a longer read with these options sees, and a view, counted. */
 NC_MUST_CHECK nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options,
                                           nc_view **ret_view, uint64_t *ret_sequence, nacre_error *err);
 

@@ -178,8 +178,6 @@ static void take_log_plan_locked(nacre_table *t, const nc_change *change, log_pl
 /* Shows readers the new state. What was in dropped logs is in segments now, and so durable. */
 static void publish(nacre_table *t, const nc_change *change, nc_view *view, nc_memtable **ret_flushed) {
   pthread_mutex_lock(&t->state_lock);
-  nc_view *old = t->view;
-  t->view = view;
   if (change->shows != 0) atomic_store_explicit(&t->visible, change->shows, memory_order_release);
   *ret_flushed = NULL;
   if (change->flushes_oldest) {
@@ -191,8 +189,7 @@ static void publish(nacre_table *t, const nc_change *change, nc_view *view, nc_m
   nc_log_position dropped = {change->drop_logs_to + 1, 0};
   if (change->drop_logs_to != 0 && nc_log_position_compare(dropped, t->synced) > 0) t->synced = dropped;
   pthread_cond_broadcast(&t->changed);
-  pthread_mutex_unlock(&t->state_lock);
-  nc_view_unref(old);
+  nc_table_show_locked(t, view);
 }
 
 /* The view with which the change will be published. The active memtable and the immutables may be replaced by

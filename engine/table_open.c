@@ -210,7 +210,7 @@ static nacre_status close_locked(nacre_table *t, nacre_error *err) {
     t->open_count--;
     return NACRE_OK;
   }
-  if (atomic_load(&t->lent) > 0) return nc_fail(err, NC_E_TABLE_BUSY, NULL);
+  if (nc_table_lends(t)) return nc_fail(err, NC_E_TABLE_BUSY, NULL);
   nacre_table **link = &t->store->tables;
   while (*link != t) link = &(*link)->next;
   *link = t->next;

@@ -39,17 +39,109 @@ nc_view *nc_table_view(nacre_table *t, uint64_t *ret_sequence) {
   return v;
 }
 
-nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options, nc_view **ret_view,
-                            uint64_t *ret_sequence, nacre_error *err) {
+void nc_table_show_locked(nacre_table *t, nc_view *view) {
+  nc_view *old = atomic_exchange(&t->view, view);
+  pthread_mutex_unlock(&t->state_lock);
+  nc_views_recall(t);
+  nc_view_unref(old);
+}
+
+/* ---- short reads ------------------------------------------------------------------------------------------ */
+
+/* A stripe keeps a view, with one count, between reads. A reader takes it out and leaves a mark, the address of its
+ * nc_reading with the lowest bit set, which no other reader has at the time; when it ends, it puts the view back if
+ * its mark still stands there. Whoever replaces the view clears all stripes afterwards: views that it finds it gives
+ * back, and where it clears a mark, the reader finds that out and gives back its view itself. So no stripe keeps a
+ * view that is not shown any more. */
+
+static nc_reader_stripe *stripe_of(nacre_table *t) {
+  uint64_t thread = (uintptr_t)nc_thread_error(); /* every thread has its own */
+  return &t->readers[thread * UINT64_C(0x9E3779B97F4A7C15) >> 60];
+}
+_Static_assert(NC_READER_STRIPES == 1 << 4, "four bits choose a stripe");
+
+static uintptr_t mark_of(const nc_reading *r) { return (uintptr_t)r | 1; }
+static bool is_mark(uintptr_t place) { return (place & 1) != 0; }
+
+void nc_views_recall(nacre_table *t) {
+  for (size_t i = 0; i < NC_READER_STRIPES; i++) {
+    uintptr_t place = atomic_exchange_explicit(&t->readers[i].place, 0, memory_order_acq_rel);
+    if (!is_mark(place)) nc_view_unref((nc_view *)place);
+  }
+}
+
+/* A stripe's view, which is this reader's now; NULL: there is none, or another reader has it. */
+static nc_view *take_view(nacre_table *t, nc_reading *r) {
+  nc_reader_stripe *stripe = stripe_of(t);
+  r->stripe = NULL;
+  if (is_mark(atomic_load_explicit(&stripe->place, memory_order_relaxed))) return NULL;
+  r->stripe = stripe;
+  uintptr_t place = atomic_exchange_explicit(&stripe->place, mark_of(r), memory_order_acq_rel);
+  return is_mark(place) ? NULL : (nc_view *)place;
+}
+
+/* Only after the sequence is known does it count that the view is still shown: then everything up to the sequence is
+ * in it, as under the lock. */
+static void begin(nacre_table *t, nc_reading *r) {
+  r->view = take_view(t, r);
+  if (r->view != NULL) {
+    r->sequence = atomic_load_explicit(&t->visible, memory_order_acquire);
+    if (atomic_load_explicit(&t->view, memory_order_acquire) == r->view) return;
+    nc_view_unref(r->view);
+  }
+  r->view = nc_table_view(t, &r->sequence);
+}
+
+nacre_status nc_reading_begin(nacre_table *t, const nacre_read_options *options, nc_reading *r,
+                              nacre_error *err) {
   if (options != NULL) {
     NC_TRY(nc_check_reserved(options->reserved, err));
     if (options->snapshot != NULL && options->snapshot->table != t) {
       return nc_fail(err, NC_E_ARGUMENT, "the snapshot is of another table");
     }
   }
-  *ret_view = nc_table_view(t, ret_sequence);
-  if (options != NULL && options->snapshot != NULL) *ret_sequence = options->snapshot->sequence;
+  begin(t, r);
+  if (options != NULL && options->snapshot != NULL) r->sequence = options->snapshot->sequence;
   return NACRE_OK;
+}
+
+void nc_reading_end(nc_reading *r) {
+  uintptr_t mark = mark_of(r);
+  if (r->stripe != NULL &&
+      atomic_compare_exchange_strong_explicit(&r->stripe->place, &mark, (uintptr_t)r->view,
+                                              memory_order_acq_rel, memory_order_relaxed)) {
+    return;
+  }
+  nc_view_unref(r->view);
+}
+
+nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options, nc_view **ret_view,
+                            uint64_t *ret_sequence, nacre_error *err) {
+  nc_reading r;
+  NC_TRY(nc_reading_begin(t, options, &r, err));
+  atomic_fetch_add_explicit(&r.view->refs, 1, memory_order_relaxed);
+  *ret_view = r.view;
+  *ret_sequence = r.sequence;
+  nc_reading_end(&r);
+  return NACRE_OK;
+}
+
+void nc_table_lend(nacre_table *t) {
+  atomic_fetch_add_explicit(&stripe_of(t)->lent, 1, memory_order_relaxed);
+}
+
+void nc_table_take_back(nacre_table *t) {
+  atomic_fetch_add_explicit(&stripe_of(t)->given_back, 1, memory_order_release);
+}
+
+/* What was given back is summed first: it had been lent before, so something lent is never overlooked. */
+bool nc_table_lends(nacre_table *t) {
+  uint64_t given_back = 0, lent = 0;
+  for (size_t i = 0; i < NC_READER_STRIPES; i++)
+    given_back += atomic_load_explicit(&t->readers[i].given_back, memory_order_acquire);
+  for (size_t i = 0; i < NC_READER_STRIPES; i++)
+    lent += atomic_load_explicit(&t->readers[i].lent, memory_order_relaxed);
+  return lent != given_back;
 }
 
 /* ---- snapshots ----------------------------------------------------------------------------------------- */
@@ -61,7 +153,7 @@ nacre_status nacre_snapshot_take(nacre_table *table, nacre_snapshot **ret_snapsh
   nacre_snapshot *s = calloc(1, sizeof *s);
   if (s == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   s->table = table;
-  atomic_fetch_add(&table->lent, 1);
+  nc_table_lend(table);
   pthread_mutex_lock(&table->state_lock);
   s->sequence = atomic_load_explicit(&table->visible, memory_order_acquire);
   s->next = table->snapshots;
@@ -80,7 +172,7 @@ void nacre_snapshot_release(nacre_snapshot *snapshot) {
   *link = snapshot->next;
   pthread_mutex_unlock(&t->state_lock);
   free(snapshot);
-  atomic_fetch_sub(&t->lent, 1);
+  nc_table_take_back(t);
 }
 
 nacre_status nc_snapshot_moment(const nacre_snapshot *snapshot, const nacre_table **ret_table,

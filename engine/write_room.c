@@ -97,10 +97,8 @@ static nacre_status replace_memtable(nacre_table *t, uint64_t logs_to, nacre_err
     nc_pin_ref(nc_memtable_pin(full->memtable));
     pthread_mutex_lock(&t->state_lock);
     t->immutable_count++;
-    t->view = view;
-    pthread_mutex_unlock(&t->state_lock);
+    nc_table_show_locked(t, view);
     t->active = fresh;
-    nc_view_unref(old);
   }
   pthread_mutex_unlock(&t->commit_lock);
   nc_pin_unref(nc_memtable_pin(fresh)); /* the view keeps it */
