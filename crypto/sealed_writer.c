@@ -3,9 +3,9 @@
  * sealed_writer: plaintext is sealed straight into the frame buffer, which therefore only ever holds
  * ciphertext and may be ordinary memory.
  *
- * Locking: `gather` guards the buffer and the cursor while a frame is appended and while a sync writes out
- * what is buffered; the sync of the file itself happens outside of it. `first` guards the first error; the
- * two are never held together.
+ * Locking: `gather` guards the buffer while a frame is appended and while a sync writes out what is buffered; the
+ * sync of the file itself happens outside of it. A write-through file has nothing buffered when an append ends, and
+ * does without. `first` guards the first error; the two are never held together.
  *
  * The cursor that others see moves only after a frame is where it should be (in the file, or in
  * the buffer that the next sync writes), so that whoever reads it before a sync never vouches for a frame
@@ -159,10 +159,17 @@ static nacre_status reserve_locked(nc_sealed_writer *w, size_t size, nacre_error
   return NACRE_OK;
 }
 
+static void lock_gather(nc_sealed_writer *w) {
+  if (w->buffer_bytes > 0) pthread_mutex_lock(&w->gather);
+}
+static void unlock_gather(nc_sealed_writer *w) {
+  if (w->buffer_bytes > 0) pthread_mutex_unlock(&w->gather);
+}
+
 static nacre_status append_locked(nc_sealed_writer *w, nc_frame_type type, nacre_slice plaintext,
                                   nc_handle *ret_handle, nacre_error *err) {
   size_t size = nc_frame_size(plaintext.size);
-  uint64_t offset = atomic_load(&w->cursor), now_ns = nc_now_ns(w->env);
+  uint64_t offset = nc_sealed_writer_size(w), now_ns = nc_now_ns(w->env);
   NC_TRY(reserve_locked(w, size, err));
   if (now_ns - w->salt_ns > SALT_NS_MAX) NC_TRY(draw_salt(w, now_ns, err));
   uint8_t *frame = w->buffer + w->buffered;
@@ -170,15 +177,16 @@ static nacre_status append_locked(nc_sealed_writer *w, nc_frame_type type, nacre
   memcpy(w->last_tag, frame + NC_FRAME_HEADER_BYTES + plaintext.size, sizeof w->last_tag);
   w->buffered += size;
   if (w->buffered >= w->buffer_bytes) NC_TRY(write_buffered_locked(w, err));
-  atomic_fetch_add(&w->frames, 1);
-  atomic_store(&w->cursor, offset + size);
+  uint64_t frames = atomic_load_explicit(&w->frames, memory_order_relaxed); /* one appends at a time */
+  atomic_store_explicit(&w->frames, frames + 1, memory_order_relaxed);
+  atomic_store_explicit(&w->cursor, offset + size, memory_order_release);
   if (ret_handle != NULL) *ret_handle = (nc_handle){offset, (uint32_t)size};
   return NACRE_OK;
 }
 
 /* What is refused here changes nothing. */
 static nacre_status check_size(const nc_sealed_writer *w, nacre_slice plaintext, nacre_error *err) {
-  uint64_t at = atomic_load(&w->cursor);
+  uint64_t at = nc_sealed_writer_size(w);
   nacre_status status = NACRE_OK;
   if (plaintext.size > NC_FRAME_PLAINTEXT_BYTES_MAX) {
     status = nc_fail_at(err, NC_E_FRAME_TOO_LARGE, at, "%zu bytes", plaintext.size);
@@ -193,9 +201,9 @@ nacre_status nc_sealed_writer_append(nc_sealed_writer *w, nc_frame_type type, na
   nacre_error why;
   if (nc_sealed_writer_failed(w)) return tell_first_error(w, err);
   NC_TRY(check_size(w, plaintext, err));
-  pthread_mutex_lock(&w->gather);
+  lock_gather(w);
   nacre_status status = append_locked(w, type, plaintext, ret_handle, &why);
-  pthread_mutex_unlock(&w->gather);
+  unlock_gather(w);
   if (status == NACRE_OK) return NACRE_OK;
   nc_fail_in(&why, status, w->file.label, 0);
   /* No memory for the buffer: nothing was sealed yet, and the file is as it was. */
@@ -203,12 +211,11 @@ nacre_status nc_sealed_writer_append(nc_sealed_writer *w, nc_frame_type type, na
   return fail_for_good(w, &why, err);
 }
 
-/* Write-through files have nothing buffered: their sync does not wait for an append. */
 static nacre_status write_out(nc_sealed_writer *w, nacre_error *err) {
   if (w->buffer_bytes == 0) return NACRE_OK;
-  pthread_mutex_lock(&w->gather);
+  lock_gather(w);
   nacre_status status = write_buffered_locked(w, err);
-  pthread_mutex_unlock(&w->gather);
+  unlock_gather(w);
   return status;
 }
 
@@ -220,8 +227,14 @@ nacre_status nc_sealed_writer_sync(nc_sealed_writer *w, nacre_error *err) {
   return status == NACRE_OK ? NACRE_OK : fail_for_good(w, &why, err);
 }
 
-uint64_t nc_sealed_writer_size(const nc_sealed_writer *w) { return atomic_load(&w->cursor); }
-uint64_t nc_sealed_writer_frames(const nc_sealed_writer *w) { return atomic_load(&w->frames); }
+uint64_t nc_sealed_writer_size(const nc_sealed_writer *w) {
+  return atomic_load_explicit(&w->cursor, memory_order_acquire);
+}
+uint64_t nc_sealed_writer_frames(const nc_sealed_writer *w) {
+  return atomic_load_explicit(&w->frames, memory_order_relaxed);
+}
 const uint8_t *nc_sealed_writer_last_tag(const nc_sealed_writer *w) { return w->last_tag; }
 const nc_header_slot *nc_sealed_writer_header(const nc_sealed_writer *w) { return &w->header; }
-bool nc_sealed_writer_failed(const nc_sealed_writer *w) { return atomic_load(&w->failed); }
+bool nc_sealed_writer_failed(const nc_sealed_writer *w) {
+  return atomic_load_explicit(&w->failed, memory_order_acquire);
+}
