@@ -11,6 +11,17 @@
 #include "last_error.h"
 #include "segment_build.h"
 
+/* Those that anybody can see: a snapshot taken from now on sees the newest state. */
+static nacre_status ranges_to_flush(nacre_table *t, const nc_memtable *m, nc_range_set **ret_ranges,
+                                    nacre_error *err) {
+  uint64_t *snapshots;
+  size_t count;
+  NC_TRY(nc_table_snapshots(t, &snapshots, &count, err));
+  nacre_status status = nc_range_history_collect(nc_memtable_ranges(m), snapshots, count, ret_ranges, err);
+  free(snapshots);
+  return status;
+}
+
 /* Builds the oldest immutable's segments, unless an earlier try did. */
 static nacre_status build_oldest(nacre_table *t, nacre_error *err) {
   nc_immutable *oldest = &t->immutables[0]; /* only a flush removes it, and flush_lock is held */
@@ -21,11 +32,17 @@ static nacre_status build_oldest(nacre_table *t, nacre_error *err) {
   build.method = nc_build_method(t, false);
   nc_view_unref(view);
   nc_cursor *cursor;
-  NC_TRY(nc_memtable_cursor(oldest->memtable, &cursor, err));
+  nc_range_set *ranges;
+  NC_TRY(ranges_to_flush(t, oldest->memtable, &ranges, err));
+  build.ranges = ranges;
   nc_segment **segments = NULL;
   size_t count = 0;
-  nacre_status status = nc_build_segments(t, cursor, &build, &segments, &count, err);
-  nc_cursor_close(cursor);
+  nacre_status status = nc_memtable_cursor(oldest->memtable, &cursor, err);
+  if (status == NACRE_OK) {
+    status = nc_build_segments(t, cursor, &build, &segments, &count, err);
+    nc_cursor_close(cursor);
+  }
+  nc_range_set_free(ranges);
   NC_TRY(status);
   oldest->built = segments;
   oldest->built_count = count;

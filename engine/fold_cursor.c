@@ -19,18 +19,11 @@ void nc_fold_end(nc_fold *f) {
   f->key_capacity = 0;
 }
 
-/* Which stretch of time a sequence lies in: the number of snapshots before it. */
-static size_t stretch_of(const nc_fold *f, uint64_t sequence) {
-  size_t low = 0, high = f->snapshot_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (f->snapshots[middle] < sequence) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
+/* Whether everybody who could see the entry sees a range delete over it. */
+static bool deleted(const nc_fold *f, const nc_entry *entry, size_t stretch) {
+  if (f->ranges == NULL) return false;
+  uint64_t end = stretch < f->snapshot_count ? f->snapshots[stretch] : NC_SEQUENCE_MAX;
+  return nc_range_set_cover(f->ranges, entry->key, end) > entry->sequence;
 }
 
 static nacre_status remember_key(nc_fold *f, nacre_slice key, nacre_error *err) {
@@ -43,13 +36,14 @@ static nacre_status remember_key(nc_fold *f, nacre_slice key, nacre_error *err) 
   if (key.size > 0) memcpy(f->key, key.data, key.size);
   f->key_size = key.size;
   f->has_key = true;
+  f->kept = false;
   return NACRE_OK;
 }
 
 /* Whether anybody can still see the entry that `from` stands at. */
 static nacre_status keep(nc_fold *f, bool *ret_keep, bool *ret_new_key, nacre_error *err) {
   const nc_entry *entry = &f->from->entry;
-  size_t stretch = stretch_of(f, entry->sequence);
+  size_t stretch = nc_stretch_of(f->snapshots, f->snapshot_count, entry->sequence);
   bool same = f->has_key && nc_slice_equal(nc_slice(f->key, f->key_size), entry->key);
   *ret_keep = false;
   if (f->has_key &&
@@ -60,8 +54,11 @@ static nacre_status keep(nc_fold *f, bool *ret_keep, bool *ret_new_key, nacre_er
   if (same && stretch == f->stretch) return NACRE_OK; /* a newer version hides it from everybody */
   if (!same) NC_TRY(remember_key(f, entry->key, err));
   f->stretch = stretch;
-  *ret_keep = !(f->bottom && stretch == 0 && entry->kind == NC_KIND_DELETE);
-  *ret_new_key = !same;
+  bool nothing_to_hide = f->bottom && stretch == 0 && entry->kind == NC_KIND_DELETE;
+  if (nothing_to_hide || deleted(f, entry, stretch)) return NACRE_OK;
+  *ret_keep = true;
+  *ret_new_key = !f->kept;
+  f->kept = true;
   return NACRE_OK;
 }
 

@@ -3,25 +3,28 @@
  * fold_cursor: of a sorted sequence of entries, those that anybody can still see.
  *
  * Snapshots cut time into stretches; of each key, the newest version in each stretch stays. At the bottom,
- * where nothing older lies beneath, a delete in the oldest stretch has nothing left to hide and goes too.
+ * where nothing older lies beneath, a delete in the oldest stretch has nothing left to hide and goes too. What a
+ * range delete of the same stretch covers goes as well.
  */
 #ifndef NC_FOLD_CURSOR_H
 #define NC_FOLD_CURSOR_H
 
 #include "cursor.h"
 #include "private_memory.h"
+#include "range_set.h"
 
 typedef struct nc_fold {
   nc_cursor *from;           /* forward only; borrowed */
   const uint64_t *snapshots; /* ascending */
   size_t snapshot_count;
   bool bottom;
+  const nc_range_set *ranges; /* to be set once it has begun; borrowed, NULL: none */
   nc_heap *heap;
   uint8_t *key; /* the key last looked at */
   size_t key_size, key_capacity;
-  bool has_key;
-  uint64_t sequence; /* and its sequence */
-  size_t stretch;    /* of the last version of it that was kept or hidden */
+  bool has_key, kept; /* a version of it was kept */
+  uint64_t sequence;  /* and its sequence */
+  size_t stretch;     /* of the last version of it that was kept or deleted */
 } nc_fold;
 
 NC_MUST_CHECK nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint64_t *snapshots,

@@ -11,7 +11,7 @@
 
 #include "last_error.h"
 #include "merge_cursor.h"
-#include "table.h"
+#include "range_read.h"
 
 typedef struct key_copy {
   uint8_t *data;
@@ -30,6 +30,8 @@ struct nacre_iter {
   bool read; /* what is shown was handed out by nacre_iter_read */
   nacre_slice value;
   nc_pin *value_pin; /* backward only */
+  bool has_span;
+  nc_range_span span; /* around the key that was looked at last */
   nacre_status status;
 };
 
@@ -153,6 +155,17 @@ static inline bool hidden(const nacre_iter *it, const nc_entry *entry, bool has_
   return entry->sequence > it->sequence || (has_passed && same_key(it->at, entry->key));
 }
 
+/* Whether a range delete hides the entry. */
+static nacre_status deleted(nacre_iter *it, const nc_entry *entry, bool *ret_deleted, nacre_error *err) {
+  if (!it->has_span || !nc_range_span_holds(&it->span, entry->key)) {
+    it->has_span = false;
+    NC_TRY(nc_view_span(it->view, entry->key, it->sequence, &it->span, err));
+    it->has_span = true;
+  }
+  *ret_deleted = entry->sequence < it->span.hidden;
+  return NACRE_OK;
+}
+
 /* From where the merge stands, the first key with a visible value. With `has_passed`, versions of it->key are
  * skipped. */
 static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error *err) {
@@ -165,7 +178,9 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
     if (!hidden(it, entry, has_passed)) {
       it->at = entry->key;
       has_passed = true;
-      if (entry->kind != NC_KIND_DELETE) {
+      bool gone;
+      NC_TRY(deleted(it, entry, &gone, err));
+      if (entry->kind != NC_KIND_DELETE && !gone) {
         it->value = entry->value;
         it->valid = true;
         return NACRE_OK;
@@ -180,10 +195,12 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
 /* Takes a visible entry as the candidate to show: the newest visible version of a key is the last one that is
  * met. */
 static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin *pin, nacre_error *err) {
+  bool gone;
   NC_TRY(copy_key(it, &it->key, entry->key, err));
   it->at = slice_of(&it->key);
   drop_value(it);
-  if (entry->kind == NC_KIND_DELETE) return NACRE_OK;
+  NC_TRY(deleted(it, entry, &gone, err));
+  if (entry->kind == NC_KIND_DELETE || gone) return NACRE_OK;
   it->value = entry->value;
   it->value_pin = pin;
   nc_pin_ref(pin);
@@ -323,8 +340,9 @@ static size_t read_window(nacre_iter *it, nacre_entry *entries, size_t capacity)
   for (size_t i = 1; i <= within && count < capacity; i++) {
     const nc_entry *entry = &m->window[i];
     if (entry->sequence > it->sequence || same_key(passed, entry->key)) continue;
+    if (!it->has_span || !nc_range_span_holds(&it->span, entry->key)) break; /* the next move asks again */
     passed = entry->key;
-    if (entry->kind == NC_KIND_DELETE) continue;
+    if (entry->kind == NC_KIND_DELETE || entry->sequence < it->span.hidden) continue;
     entries[count++] = (nacre_entry){entry->key, entry->value};
     last = i;
   }

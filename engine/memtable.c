@@ -22,6 +22,7 @@ struct nc_memtable {
   nc_key_filter filter;
   atomic_size_t bytes;
   atomic_uint_fast64_t entries;
+  nc_range_history ranges;
 };
 
 static void record_entry(const nc_record *r, nc_entry *entry) {
@@ -39,6 +40,7 @@ static void memtable_destroy(nc_pin *pin) {
   nc_arena_deinit(&m->records);
   nc_arena_deinit(&m->nodes);
   nc_key_filter_deinit(&m->filter);
+  nc_range_history_deinit(&m->ranges);
   nc_heap_free(m->env->heap, m, sizeof *m);
 }
 
@@ -52,6 +54,7 @@ nacre_status nc_memtable_create(nc_env *env, nacre_table *table, size_t chunk_by
   m->records = nc_arena_over(env->heap, chunk_bytes);
   m->nodes = nc_arena_over(env->heap, chunk_bytes / NODE_CHUNK_DIVISOR);
   nc_memtree_init(&m->tree, &m->nodes);
+  nc_range_history_init(&m->ranges, env->heap);
   nacre_status status = nc_key_filter_init(&m->filter, env->heap, err);
   if (status == NACRE_OK) {
     *ret_memtable = m;
@@ -90,6 +93,18 @@ nacre_status nc_memtable_reserve(nc_memtable *m, size_t count, size_t bytes, nac
   return NACRE_OK;
 }
 
+nacre_status nc_memtable_reserve_ranges(nc_memtable *m, nacre_slice operations, uint64_t first_sequence,
+                                        nacre_error *err) {
+  size_t before = nc_range_history_bytes(&m->ranges);
+  nacre_status status = nc_range_history_prepare(&m->ranges, operations, first_sequence, err);
+  size_t grown = nc_range_history_bytes(&m->ranges) - before; /* or shrunk, by what was dropped: it wraps */
+  atomic_fetch_add_explicit(&m->bytes, grown, memory_order_relaxed);
+  atomic_fetch_add_explicit(m->budget, grown, memory_order_relaxed);
+  return status;
+}
+
+const nc_range_history *nc_memtable_ranges(const nc_memtable *m) { return &m->ranges; }
+
 static const nc_record *keep(nc_memtable *m, const nc_entry *entry) {
   size_t size = sizeof(nc_record) + entry->key.size + entry->value.size;
   nc_record *r = nc_arena_take(&m->records, (size + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1));
@@ -102,9 +117,13 @@ static const nc_record *keep(nc_memtable *m, const nc_entry *entry) {
 }
 
 void nc_memtable_add(nc_memtable *m, const nc_entry *entry) {
-  uint64_t filtered = nc_key_filter_begin(&m->filter, entry->key);
-  nc_memtree_add(&m->tree, keep(m, entry));
-  nc_key_filter_add(&m->filter, filtered);
+  if (entry->kind == NC_KIND_RANGE_DELETE) {
+    nc_range_history_publish(&m->ranges);
+  } else {
+    uint64_t filtered = nc_key_filter_begin(&m->filter, entry->key);
+    nc_memtree_add(&m->tree, keep(m, entry));
+    nc_key_filter_add(&m->filter, filtered);
+  }
   uint64_t entries = atomic_load_explicit(&m->entries, memory_order_relaxed); /* one thread adds */
   atomic_store_explicit(&m->entries, entries + 1, memory_order_relaxed);
 }

@@ -12,6 +12,7 @@
 
 #include "cursor.h"
 #include "env.h"
+#include "range_history.h"
 
 typedef struct nc_memtable nc_memtable;
 
@@ -25,12 +26,18 @@ nc_pin *nc_memtable_pin(nc_memtable *m);
 /* Makes sure that `count` entries of together `bytes` of keys and values can be added without allocating, so
  * that what has been logged cannot fail to be inserted. */
 NC_MUST_CHECK nacre_status nc_memtable_reserve(nc_memtable *m, size_t count, size_t bytes, nacre_error *err);
+/* The same for the range deletes among `operations` (format/batch.h), the first of which has `first_sequence`:
+ * nc_memtable_add of any of them shows them all. A reserve that is not used is dropped by the next. */
+NC_MUST_CHECK nacre_status nc_memtable_reserve_ranges(nc_memtable *m, nacre_slice operations,
+                                                      uint64_t first_sequence, nacre_error *err);
 /* Adds one reserved entry. Its sequence must be new to the memtable. */
 void nc_memtable_add(nc_memtable *m, const nc_entry *entry);
 
 /* The newest version of `key` at or before `sequence`; false when there is none. The entry stays while the
  * memtable does. */
 bool nc_memtable_get(const nc_memtable *m, nacre_slice key, uint64_t sequence, nc_entry *ret_entry);
+/* Its range deletes, which no cursor and no nc_memtable_get tells of. */
+const nc_range_history *nc_memtable_ranges(const nc_memtable *m);
 size_t nc_memtable_bytes(const nc_memtable *m); /* taken from private memory */
 uint64_t nc_memtable_entries(const nc_memtable *m);
 

@@ -96,12 +96,15 @@ static nacre_status merge_runs(nacre_table *t, nc_version *v, choice c, nacre_er
   nc_cursor *cursor;
   NC_TRY(open_inputs(v, c, &cursor, err));
   nc_segment **made = NULL;
-  size_t made_count = 0;
-  nacre_status status = nc_build_segments(t, cursor, &build, &made, &made_count, err);
+  size_t made_count = 0, removed = 0;
+  for (size_t i = 0; i < c.count; i++) removed += v->runs[c.first + i].count;
+  nc_range_set *ranges = NULL;
+  nacre_status status = nc_segments_ranges(v->runs[c.first].segments, removed, &ranges, err);
+  build.ranges = ranges;
+  if (status == NACRE_OK) status = nc_build_segments(t, cursor, &build, &made, &made_count, err);
+  nc_range_set_free(ranges);
   nc_cursor_close(cursor);
   NC_TRY(status);
-  size_t removed = 0;
-  for (size_t i = 0; i < c.count; i++) removed += v->runs[c.first + i].count;
   nc_change change = {.add = made,
                       .add_count = made_count,
                       .place = place_of(v, c),
@@ -142,7 +145,7 @@ nacre_status nc_table_merge_all_due(nacre_table *t, nacre_error *err) {
 static bool run_touches(const nc_run *run, nacre_slice from, nacre_slice to) {
   const nc_segment_record *first = nc_segment_describe(run->segments[0]);
   const nc_segment_record *last = nc_segment_describe(run->segments[run->count - 1]);
-  if (from.data != NULL && nc_slice_compare(last->largest, from) < 0) return false;
+  if (from.data != NULL && nc_segment_ends_before(last, from)) return false;
   return to.data == NULL || nc_slice_compare(first->smallest, to) < 0;
 }
 

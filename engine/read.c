@@ -4,23 +4,30 @@
  * answers.
  */
 #include "last_error.h"
-#include "table.h"
+#include "range_read.h"
 
-/* The newest version at or before `sequence`, and what keeps its value. */
-static nacre_status find(const nc_view *view, nacre_slice key, uint64_t sequence, bool no_cache_fill,
-                         bool *ret_found, nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
+/* The newest version at or before `sequence` that is newer than `hidden`, and what keeps its value. */
+static nacre_status find(const nc_view *view, nacre_slice key, uint64_t sequence, uint64_t hidden,
+                         bool no_cache_fill, bool *ret_found, nc_entry *ret_entry, nc_pin **ret_pin,
+                         nacre_error *err) {
+  *ret_found = false;
   for (size_t i = 0; i < view->memtable_count; i++) {
     if (!nc_memtable_get(view->memtables[i], key, sequence, ret_entry)) continue;
+    if (ret_entry->sequence < hidden) return NACRE_OK;
     *ret_pin = nc_memtable_pin(view->memtables[i]);
     nc_pin_ref(*ret_pin);
     *ret_found = true;
     return NACRE_OK;
   }
-  *ret_found = false;
   for (size_t i = 0; i < view->version->run_count && !*ret_found; i++) {
     nc_segment *segment = nc_run_find(&view->version->runs[i], key);
-    if (segment == NULL) continue;
+    if (segment == NULL || nc_segment_describe(segment)->sequence_max < hidden) continue;
     NC_TRY(nc_segment_get(segment, key, sequence, no_cache_fill, ret_found, ret_entry, ret_pin, err));
+  }
+  if (*ret_found && ret_entry->sequence < hidden) {
+    nc_pin_unref(*ret_pin);
+    *ret_pin = NULL;
+    *ret_found = false;
   }
   return NACRE_OK;
 }
@@ -30,9 +37,11 @@ nacre_status nc_view_key_state(const nc_view *view, nacre_slice key, uint64_t se
   bool found;
   nc_entry entry;
   nc_pin *pin = NULL;
-  NC_TRY(find(view, key, sequence, false, &found, &entry, &pin, err));
+  uint64_t hidden;
+  NC_TRY(nc_view_hidden(view, key, sequence, &hidden, err));
+  NC_TRY(find(view, key, sequence, hidden, false, &found, &entry, &pin, err));
   nc_pin_unref(pin);
-  *ret_changed = found ? entry.sequence : 0;
+  *ret_changed = found ? entry.sequence : hidden;
   *ret_exists = found && entry.kind != NC_KIND_DELETE;
   return NACRE_OK;
 }
@@ -50,7 +59,9 @@ static nacre_status get_at(nacre_table *t, const nc_view *view, nacre_slice key,
   bool found;
   nc_entry entry;
   nc_pin *pin = NULL;
-  NC_TRY(find(view, key, sequence, no_cache_fill, &found, &entry, &pin, err));
+  uint64_t hidden; /* what is older is deleted */
+  NC_TRY(nc_view_hidden(view, key, sequence, &hidden, err));
+  NC_TRY(find(view, key, sequence, hidden, no_cache_fill, &found, &entry, &pin, err));
   if (!found || entry.kind == NC_KIND_DELETE) {
     nc_pin_unref(pin);
     return not_found(err);

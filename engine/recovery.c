@@ -114,6 +114,7 @@ static nacre_status open_record(history *h, nc_scan *scan, const nc_scan_frame *
 nacre_status nc_replay_group(nc_memtable *memtable, const nc_log_record *record, nacre_error *err) {
   NC_TRY(nc_batch_check(record->operations, record->count, err)); /* [L9] */
   NC_TRY(nc_memtable_reserve(memtable, (size_t)record->count, record->operations.size, err));
+  NC_TRY(nc_memtable_reserve_ranges(memtable, record->operations, record->first_sequence, err));
   nc_batch_reader reader;
   nc_batch_read_begin(&reader, record->operations);
   for (uint64_t i = 0; i < record->count; i++) {

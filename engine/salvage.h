@@ -13,6 +13,7 @@
  *   salvage_table.c    which files take part, with a manifest or without
  *   salvage_files.c    the files of a table's directory, when no manifest names them
  *   salvage_segment.c  the entries of a run of segments, frame by frame, without their indexes
+ *   salvage_ranges.c   their range deletes
  *   salvage_log.c      the groups of damaged logs
  *   salvage_target.c   the new store
  */
@@ -59,6 +60,7 @@ typedef struct nc_salvage_file {
   /* segments: the range of its keys, NULL data where it is not known; in the private heap when `owns_keys` */
   nacre_slice smallest, largest;
   bool owns_keys;
+  bool no_ranges;          /* the manifest says that a segment holds no range deletes */
   uint64_t sequence_max;   /* segments, of a whole one; else 0 */
   uint64_t one_sequence;   /* segments: of all entries; 0: they bear their own */
   uint64_t first_sequence; /* logs: of the first authentic frame; else NACRE_NONE */
@@ -87,6 +89,14 @@ void nc_salvage_list_free(nc_heap *heap, nc_salvage_listing *listing);
 
 /* ---- a table ------------------------------------------------------------------------------------------- */
 
+/* Range deletes of one source. */
+typedef struct nc_salvage_ranges {
+  struct nc_salvage_ranges *next;
+  uint8_t *bytes; /* that the set's keys point into; NULL: they are the memtable's */
+  size_t capacity;
+  nc_range_set *set; /* NULL: they did not decode */
+} nc_salvage_ranges;
+
 /* A table whose entries can be read, one after the other. */
 typedef struct nc_salvage_table {
   nc_salvage *s;
@@ -97,8 +107,11 @@ typedef struct nc_salvage_table {
   nc_memtable *memtable; /* of damaged logs; NULL: the view's serves */
   nc_salvage_listing listing;
   nc_cursor *cursor;
-  nc_fold fold;  /* over it: the newest put of each key */
-  bool at_entry; /* that was handed out */
+  nc_salvage_ranges *ranges;
+  size_t range_sets;
+  nc_range_set *all_ranges; /* of `ranges`, the newest over each key */
+  nc_fold fold;             /* over the cursor: the newest put of each key */
+  bool at_entry;            /* that was handed out */
 } nc_salvage_table;
 
 /* Takes over `dir` and one count of `keys`, on failure too. Stands before the first entry. */
@@ -114,6 +127,9 @@ void nc_salvage_table_close(nc_salvage_table *t);
 /* The entries of segments that do not overlap and stand in key order. Forward only. Borrows the files. */
 NC_MUST_CHECK nacre_status nc_salvage_run(nc_salvage_table *t, const nc_salvage_file *files, size_t count,
                                           nc_cursor **ret_cursor, nacre_error *err);
+/* Reads all range deletes into t->all_ranges. What is lost is noted. */
+NC_MUST_CHECK nacre_status nc_salvage_ranges_read(nc_salvage_table *t, nacre_error *err);
+void nc_salvage_ranges_free(nc_salvage_table *t);
 /* Replays into t->memtable what continues `last_sequence`; `*ret_manifest_sequence` is the newest manifest
  * commit that any frame knows of. */
 NC_MUST_CHECK nacre_status nc_salvage_logs(nc_salvage_table *t, nc_salvage_file *logs, size_t count,

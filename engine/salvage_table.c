@@ -64,6 +64,7 @@ static nacre_status add_segments(nc_salvage_table *t, nacre_error *err) {
     file->smallest = record->smallest; /* the view keeps the records */
     file->largest = record->largest;
     file->one_sequence = nc_segment_one_sequence(record);
+    file->no_ranges = (record->flags & NC_SEGMENT_HOLDS_RANGES) == 0;
   }
   return NACRE_OK;
 }
@@ -133,7 +134,9 @@ static nacre_status open_cursor(nc_salvage_table *t, nacre_error *err) {
   NC_TRY(status);
   for (size_t i = 0; i < t->listing.segment_count; i++) t->s->bytes_total += t->listing.segments[i].size;
   NC_TRY(nc_cursor_first(t->cursor, err));
-  return nc_fold_begin(&t->fold, t->cursor, NULL, 0, true, t->s->shared.env->heap, err);
+  NC_TRY(nc_fold_begin(&t->fold, t->cursor, NULL, 0, true, t->s->shared.env->heap, err));
+  t->fold.ranges = t->all_ranges;
+  return NACRE_OK;
 }
 
 /* ---- the three ways ------------------------------------------------------------------------------------ */
@@ -206,6 +209,7 @@ nacre_status nc_salvage_table_open(nc_salvage *s, nc_dir *dir, nc_table_keys *ke
   *t = (nc_salvage_table){.s = s, .dir = *dir, .keys = keys};
   *dir = (nc_dir){0};
   nacre_status status = gather(t, settings, err);
+  if (status == NACRE_OK) status = nc_salvage_ranges_read(t, err);
   if (status == NACRE_OK) status = open_cursor(t, err);
   if (status != NACRE_OK) nc_salvage_table_close(t);
   return status;
@@ -224,6 +228,7 @@ nacre_status nc_salvage_table_next(nc_salvage_table *t, nc_entry *ret_entry, boo
 void nc_salvage_table_close(nc_salvage_table *t) {
   if (t->fold.key != NULL) nc_fold_end(&t->fold);
   nc_cursor_close(t->cursor);
+  nc_salvage_ranges_free(t);
   drop_memtable(t);
   unload(t);
   nc_salvage_list_free(t->s->shared.env->heap, &t->listing);

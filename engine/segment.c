@@ -48,6 +48,7 @@ void nc_segment_unref(nc_segment *s) {
   nc_heap *heap = s->home->shared->env->heap;
   nc_open_segments_remove(&s->home->shared->open_segments, s);
   nc_segment_file_close(s->file);
+  nc_segment_ranges_drop(s);
   if (atomic_load(&s->obsolete)) {
     if (s->home->shared->cache != NULL) nc_cache_forget_file(s->home->shared->cache, s->cache_id);
     char name[NC_FILE_NAME_BYTES];

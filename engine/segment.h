@@ -13,6 +13,7 @@
 #include "footer.h"
 #include "io.h"
 #include "manifest_edit.h"
+#include "range_set.h"
 #include "sealed_reader.h"
 #include "shared.h"
 
@@ -56,6 +57,11 @@ NC_MUST_CHECK nacre_status nc_segment_open(nc_segment *s, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence,
                                           bool no_cache_fill, bool *ret_found, nc_entry *ret_entry,
                                           nc_pin **ret_pin, nacre_error *err);
+/* Its range deletes, decoded when they are first asked for; NULL: none. They stay while the segment does. */
+NC_MUST_CHECK nacre_status nc_segment_ranges(nc_segment *s, const nc_range_set **ret_set, nacre_error *err);
+/* Those of several segments in one set, which borrows from them; NULL: none. */
+NC_MUST_CHECK nacre_status nc_segments_ranges(nc_segment *const *segments, size_t count, nc_range_set **ret_set,
+                                              nacre_error *err);
 /* The cursor keeps the segment. */
 NC_MUST_CHECK nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor,
                                              nacre_error *err);

@@ -87,9 +87,53 @@ void nc_builder_drop(nc_builder *b) {
   b->writer = NULL;
 }
 
+/* ---- range deletes ------------------------------------------------------------------------------------- */
+
+/* Adds what is left of the fragment at hand, as far as `to`. */
+static nacre_status add_range(nc_builder *b, nacre_slice to, nacre_error *err) {
+  nc_range_fragment f = b->ranges->fragments[b->next_range];
+  f.from = b->range_from;
+  f.to = to;
+  b->range_from = to;
+  return nc_segment_writer_add_range(b->writer, &f, err);
+}
+
+/* Ends the segment before `key`. A fragment that goes on there is cut: its rest belongs to the next one. */
+static nacre_status cut(nc_builder *b, nacre_slice key, nacre_error *err) {
+  if (b->range_begun && nc_slice_compare(b->range_from, key) < 0) NC_TRY(add_range(b, key, err));
+  return nc_builder_end(b, err);
+}
+
+static nacre_status begin_range(nc_builder *b, nacre_error *err) {
+  const nc_range_fragment *f = &b->ranges->fragments[b->next_range];
+  b->range_from = f->from;
+  if (b->writer != NULL && nc_segment_writer_ranges_full(b->writer, f)) NC_TRY(nc_builder_end(b, err));
+  if (b->writer == NULL) NC_TRY(begin_segment(b, err));
+  b->range_begun = true;
+  return NACRE_OK;
+}
+
+/* Begins the fragments that begin at or before `key`, and adds those that end there (NULL data: all). */
+static nacre_status pass_ranges(nc_builder *b, nacre_slice key, nacre_error *err) {
+  for (; b->ranges != NULL && b->next_range < b->ranges->count; b->next_range++) {
+    const nc_range_fragment *f = &b->ranges->fragments[b->next_range];
+    if (!b->range_begun) {
+      if (key.data != NULL && nc_slice_compare(f->from, key) > 0) return NACRE_OK;
+      NC_TRY(begin_range(b, err));
+    }
+    if (key.data != NULL && nc_slice_compare(f->to, key) > 0) return NACRE_OK;
+    NC_TRY(add_range(b, f->to, err));
+    b->range_begun = false;
+  }
+  return NACRE_OK;
+}
+
+/* ---- all ----------------------------------------------------------------------------------------------- */
+
 /* A segment ends between keys only: the segments of a run do not overlap. */
 nacre_status nc_builder_add(nc_builder *b, const nc_entry *entry, bool new_key, nacre_error *err) {
-  if (b->writer != NULL && new_key && nc_segment_writer_full(b->writer)) NC_TRY(nc_builder_end(b, err));
+  NC_TRY(pass_ranges(b, entry->key, err));
+  if (b->writer != NULL && new_key && nc_segment_writer_full(b->writer)) NC_TRY(cut(b, entry->key, err));
   if (b->writer == NULL) NC_TRY(begin_segment(b, err));
   return nc_segment_writer_add(b->writer, entry, err);
 }
@@ -99,10 +143,29 @@ static nacre_status build_all(nc_builder *b, nc_fold *fold, nacre_error *err) {
   for (;;) {
     bool new_key = false;
     NC_TRY(nc_fold_settle(fold, &new_key, err));
-    if (!fold->from->valid) return nc_builder_end(b, err);
+    if (!fold->from->valid) break;
     NC_TRY(nc_builder_add(b, &fold->from->entry, new_key, err));
     NC_TRY(nc_cursor_next(fold->from, err));
   }
+  NC_TRY(pass_ranges(b, (nacre_slice){NULL, 0}, err));
+  return nc_builder_end(b, err);
+}
+
+static nacre_status fold_and_build(nc_builder *b, nc_cursor *from, const nc_range_fold *how,
+                                   nacre_error *err) {
+  nc_heap *heap = b->table->shared->env->heap;
+  nc_range_set *ranges;
+  nc_fold fold;
+  NC_TRY(nc_range_set_fold(heap, b->build->ranges, how, &ranges, err));
+  nacre_status status =
+      nc_fold_begin(&fold, from, how->snapshots, how->snapshot_count, how->bottom, heap, err);
+  fold.ranges = b->build->ranges;
+  b->ranges = ranges;
+  if (status == NACRE_OK) status = build_all(b, &fold, err);
+  nc_builder_drop(b);
+  nc_fold_end(&fold);
+  nc_range_set_free(ranges);
+  return status;
 }
 
 nacre_status nc_build_segments(nacre_table *t, nc_cursor *from, const nc_build *build,
@@ -111,12 +174,8 @@ nacre_status nc_build_segments(nacre_table *t, nc_cursor *from, const nc_build *
   uint64_t *snapshots;
   size_t snapshot_count;
   NC_TRY(nc_table_snapshots(t, &snapshots, &snapshot_count, err));
-  nc_fold fold;
-  nacre_status status =
-      nc_fold_begin(&fold, from, snapshots, snapshot_count, build->bottom, t->shared->env->heap, err);
-  if (status == NACRE_OK) status = build_all(&b, &fold, err);
-  nc_builder_drop(&b);
-  nc_fold_end(&fold);
+  nc_range_fold how = {snapshots, snapshot_count, build->bottom, build->lower, build->upper_excluded};
+  nacre_status status = fold_and_build(&b, from, &how, err);
   free(snapshots);
   if (status == NACRE_OK && b.count > 0) status = nc_dir_sync(&t->dir, err);
   if (status != NACRE_OK) {

@@ -9,7 +9,9 @@
 #include "table.h"
 
 typedef struct nc_build {
-  bool bottom; /* nothing older lies beneath */
+  bool bottom;                       /* nothing older lies beneath */
+  const nc_range_set *ranges;        /* of what `from` reads; borrowed, NULL: none */
+  nacre_slice lower, upper_excluded; /* range deletes are cut off there; NULL data: unbounded */
   nc_pack_method method;
   bool one_sequence; /* a bulk load: entries come with sequence 0 */
 } nc_build;
@@ -23,6 +25,10 @@ typedef struct nc_builder {
   uint64_t epoch;
   nc_segment **segments; /* finished and synced; the list changes under commit_lock */
   size_t count, capacity;
+  const nc_range_set *ranges; /* to be written among the entries; NULL: none */
+  size_t next_range;
+  bool range_begun;       /* the next one begins at or before the key at hand, */
+  nacre_slice range_from; /* and from here on it is not in a segment yet */
 } nc_builder;
 
 /* Adds an entry, behind those before it. `new_key`: its key is another than that of the entry before. */
@@ -33,7 +39,7 @@ NC_MUST_CHECK nacre_status nc_builder_end(nc_builder *b, nacre_error *err);
 /* Removes what is not finished. */
 void nc_builder_drop(nc_builder *b);
 
-/* Reads `from` from its first entry and writes what stays. On success the segments are finished, synced and
+/* Reads `from` from its first entry and writes what stays, entries and range deletes. On success the segments are finished, synced and
  * their names durable; nothing names them yet. On failure their files are removed. */
 NC_MUST_CHECK nacre_status nc_build_segments(nacre_table *t, nc_cursor *from, const nc_build *build,
                                              nc_segment ***ret_segments, size_t *ret_count, nacre_error *err);

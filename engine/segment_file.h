@@ -27,6 +27,8 @@ struct nc_segment_file {
 
 #define NC_SEGMENT_CLOSED (1u << 31)
 
+typedef struct nc_segment_ranges_frame nc_segment_ranges_frame;
+
 struct nc_segment {
   atomic_uint refs;
   const nc_segment_home *home;
@@ -40,6 +42,7 @@ struct nc_segment {
   atomic_bool used;  /* since the clock looked */
   nc_segment_file *file;
   nc_segment *open_next, *open_previous; /* in the store's clock; NULL: not in it */
+  _Atomic(nc_segment_ranges_frame *) ranges; /* NULL until asked for; segment_ranges.c */
 };
 
 /* segment_open.c: opens, checks and reads in what stays in memory while the file is open. */
@@ -59,5 +62,7 @@ NC_MUST_CHECK nacre_status nc_segment_filter_frame(nc_segment *s, nc_segment_fil
 NC_MUST_CHECK nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
                                             bool no_cache_fill, nc_cached_block **ret_block,
                                             nacre_error *err);
+
+void nc_segment_ranges_drop(nc_segment *s);
 
 #endif

@@ -13,8 +13,10 @@
 #include "block.h"
 #include "filter.h"
 #include "footer.h"
+#include "frame.h"
 #include "private_memory.h"
 #include "random.h"
+#include "ranges.h"
 #include "sealed_writer.h"
 
 enum { INDEX_BLOCK_BYTES = 32 * 1024, WRITE_BUFFER_BYTES = 256 * 1024 };
@@ -40,8 +42,11 @@ struct nc_segment_writer {
   nc_sealed_writer *file;
   nc_compress_workspace workspace;
   size_t workspace_allocated;
-  buffer raw, packed, index;
-  uint8_t *data_last_key, *index_last_key, *smallest, *largest; /* NACRE_KEY_BYTES_MAX each */
+  buffer raw, packed, index, ranges; /* range deletes, as they will stand in their frame */
+  size_t ranges_size;
+  nacre_slice ranges_first, ranges_last; /* where they begin and end: copies, in keys of their own */
+  /* NACRE_KEY_BYTES_MAX each; the last two are taken when there are range deletes */
+  uint8_t *data_last_key, *index_last_key, *smallest, *largest, *ranges_from, *ranges_to;
   size_t smallest_size, largest_size;
   nc_block_builder block, index_builder;
   index_block *index_first, *index_last;
@@ -213,6 +218,55 @@ nacre_status nc_segment_writer_add(nc_segment_writer *w, const nc_entry *entry, 
   return NACRE_OK;
 }
 
+/* ---- range deletes ------------------------------------------------------------------------------------- */
+
+static nacre_status take_range_keys(nc_segment_writer *w, nacre_error *err) {
+  uint8_t **keys[] = {&w->ranges_from, &w->ranges_to};
+  for (size_t i = 0; i < 2 && w->ranges_to == NULL; i++) {
+    if (*keys[i] == NULL) *keys[i] = nc_heap_alloc(w->heap, NACRE_KEY_BYTES_MAX);
+    if (*keys[i] == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  }
+  return NACRE_OK;
+}
+
+static nacre_slice copy_key(uint8_t *to, nacre_slice key) {
+  if (key.size > 0) memcpy(to, key.data, key.size);
+  return nc_slice(to, key.size);
+}
+
+nacre_status nc_segment_writer_add_range(nc_segment_writer *w, const nc_range_fragment *f, nacre_error *err) {
+  nc_properties *p = &w->properties;
+  size_t need = w->ranges_size + nc_ranges_bound(f->from, f->to, f->count);
+  NC_TRY(take_range_keys(w, err));
+  if (need > w->ranges.capacity)
+    NC_TRY(reserve(w, &w->ranges, need > 2 * w->ranges.capacity ? need : 2 * w->ranges.capacity, err));
+  nc_writer to = nc_writer_over(w->ranges.data, w->ranges.capacity);
+  to.size = w->ranges_size;
+  nc_ranges_write(&to, f->from, f->to, f->sequences, f->count);
+  if (to.failed || to.size > NC_FRAME_PLAINTEXT_BYTES_MAX)
+    return nc_fail(err, NC_E_FRAME_TOO_LARGE, "ranges");
+  if (p->range_deletes == 0) w->ranges_first = copy_key(w->ranges_from, f->from);
+  w->ranges_last = copy_key(w->ranges_to, f->to);
+  w->ranges_size = to.size;
+  p->range_deletes += f->count;
+  if (f->sequences[f->count - 1] < p->sequence_min) p->sequence_min = f->sequences[f->count - 1];
+  if (f->sequences[0] > p->sequence_max) p->sequence_max = f->sequences[0];
+  return NACRE_OK;
+}
+
+bool nc_segment_writer_ranges_full(const nc_segment_writer *w, const nc_range_fragment *f) {
+  return w->ranges_size > 0 &&
+         w->ranges_size + nc_ranges_bound(f->from, f->to, f->count) > NC_SEGMENT_RANGES_BYTES_TARGET;
+}
+
+static nacre_status write_ranges(nc_segment_writer *w, nacre_error *err) {
+  if (w->properties.range_deletes == 0) return NACRE_OK;
+  return nc_sealed_writer_append(w->file, NC_FRAME_RANGES, nc_slice(w->ranges.data, w->ranges_size),
+                                 &w->properties.ranges, err);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------- */
+
 bool nc_segment_writer_full(const nc_segment_writer *w) {
   return nc_sealed_writer_size(w->file) >= NC_SEGMENT_BYTES_TARGET || w->index_bytes >= INDEX_BYTES_MAX;
 }
@@ -254,13 +308,22 @@ static nacre_status write_index(nc_segment_writer *w, nc_footer *footer, nacre_e
     if (!nc_block_add(&root, &entry)) return nc_fail(err, NC_E_FRAME_TOO_LARGE, "index root");
   }
   footer->index_levels = w->index_blocks > 1 ? 2 : 1;
-  if (footer->index_levels == 1) return NACRE_OK;
+  if (w->index_blocks == 1) return NACRE_OK; /* with none, there are range deletes only: the root is empty */
   return append_packed(w, NC_FRAME_INDEX, nc_block_finish(&root), &footer->index_root, err);
 }
 
+/* Over entries and range deletes together. */
+static void set_key_range(nc_segment_writer *w) {
+  nc_properties *p = &w->properties;
+  p->smallest = p->entries > 0 ? nc_slice(w->smallest, w->smallest_size) : w->ranges_first;
+  p->largest = p->entries > 0 ? nc_slice(w->largest, w->largest_size) : w->ranges_last;
+  if (p->range_deletes == 0) return;
+  if (nc_slice_compare(w->ranges_first, p->smallest) < 0) p->smallest = w->ranges_first;
+  if (nc_slice_compare(w->ranges_last, p->largest) > 0) p->largest = w->ranges_last;
+}
+
 static nacre_status write_properties(nc_segment_writer *w, nc_footer *footer, nacre_error *err) {
-  w->properties.smallest = nc_slice(w->smallest, w->smallest_size);
-  w->properties.largest = nc_slice(w->largest, w->largest_size);
+  set_key_range(w);
   if (w->params.one_sequence) w->properties.sequence_max = w->params.newest_sequence;
   NC_TRY(reserve(w, &w->packed, NC_PROPERTIES_BYTES_MAX, err));
   size_t size = nc_properties_encode(&w->properties, w->packed.data, w->packed.capacity);
@@ -288,11 +351,14 @@ static void fill_record(const nc_segment_writer *w, nc_segment_record *record) {
       .size = nc_sealed_writer_size(w->file),
       .sequence_min = w->properties.sequence_min,
       .sequence_max = w->properties.sequence_max,
-      .entries = w->properties.entries,
+      .entries = w->properties.entries + w->properties.range_deletes,
       .smallest = w->properties.smallest,
       .largest = w->properties.largest,
       .flags = w->params.one_sequence ? NC_SEGMENT_ONE_SEQUENCE : 0,
   };
+  if (w->properties.range_deletes > 0) record->flags |= NC_SEGMENT_HOLDS_RANGES;
+  if (record->largest.data == w->ranges_last.data && w->properties.range_deletes > 0)
+    record->flags |= NC_SEGMENT_LARGEST_EXCLUDED;
   memcpy(record->last_tag, nc_sealed_writer_last_tag(w->file), NC_TAG_BYTES);
   memcpy(record->dek_commitment, header->dek_commitment, NC_COMMITMENT_BYTES);
 }
@@ -302,6 +368,7 @@ nacre_status nc_segment_writer_finish(nc_segment_writer *w, nc_segment_record *r
   NC_TRY(end_block(w, err));
   NC_TRY(write_filter(w, &footer, err));
   NC_TRY(write_index(w, &footer, err));
+  NC_TRY(write_ranges(w, err));
   NC_TRY(write_properties(w, &footer, err));
   NC_TRY(write_footer(w, &footer, err));
   NC_TRY(nc_sealed_writer_sync(w->file, err));
@@ -321,10 +388,11 @@ void nc_segment_writer_close(nc_segment_writer *w) {
     next = b->next;
     nc_heap_free(w->heap, b, b->allocated);
   }
-  buffer *buffers[] = {&w->raw, &w->packed, &w->index};
-  for (size_t i = 0; i < 3; i++) nc_heap_free(w->heap, buffers[i]->data, buffers[i]->capacity);
-  uint8_t *keys[] = {w->data_last_key, w->index_last_key, w->smallest, w->largest};
-  for (size_t i = 0; i < 4; i++) nc_heap_free(w->heap, keys[i], NACRE_KEY_BYTES_MAX);
+  buffer *buffers[] = {&w->raw, &w->packed, &w->index, &w->ranges};
+  for (size_t i = 0; i < 4; i++) nc_heap_free(w->heap, buffers[i]->data, buffers[i]->capacity);
+  uint8_t *keys[] = {w->data_last_key, w->index_last_key, w->smallest,
+                     w->largest,       w->ranges_from,    w->ranges_to};
+  for (size_t i = 0; i < 6; i++) nc_heap_free(w->heap, keys[i], NACRE_KEY_BYTES_MAX);
   nc_heap_free(w->heap, w->hashes, w->hash_capacity * sizeof *w->hashes);
   nc_heap_free(w->heap, w->workspace.memory, w->workspace_allocated);
   free(w);

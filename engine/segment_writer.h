@@ -10,6 +10,7 @@
 #include "entry.h"
 #include "io.h"
 #include "manifest_edit.h"
+#include "range_set.h"
 #include "table_key.h"
 
 typedef struct nc_segment_writer nc_segment_writer;
@@ -27,6 +28,8 @@ typedef struct nc_segment_params {
 
 /* A segment ends when it has grown past this; a table is many segments, so that a merge can be cut. */
 #define NC_SEGMENT_BYTES_TARGET ((uint64_t)64 << 20)
+/* And before its range deletes take more than this. */
+#define NC_SEGMENT_RANGES_BYTES_TARGET ((size_t)4 << 20)
 
 void nc_segment_name(uint64_t number, char name[NC_FILE_NAME_BYTES]);
 
@@ -36,6 +39,11 @@ NC_MUST_CHECK nacre_status nc_segment_writer_create(const nc_dir *dir, const nc_
 /* Entries come in entry order. */
 NC_MUST_CHECK nacre_status nc_segment_writer_add(nc_segment_writer *w, const nc_entry *entry,
                                                  nacre_error *err);
+/* Adds range deletes, in order, beside the entries: no key of either is beyond what the segment is to hold. */
+NC_MUST_CHECK nacre_status nc_segment_writer_add_range(nc_segment_writer *w,
+                                                       const nc_range_fragment *fragment, nacre_error *err);
+/* True when a fragment should go to the next segment, for they share one frame. */
+bool nc_segment_writer_ranges_full(const nc_segment_writer *w, const nc_range_fragment *fragment);
 /* True once the segment should be ended before the next new key. */
 bool nc_segment_writer_full(const nc_segment_writer *w);
 /* Writes the rest and syncs the file (not the directory). The record's keys point into the writer; run and

@@ -20,6 +20,7 @@ typedef struct survey {
   uint8_t *last_key;
   size_t last_key_size;
   uint64_t last_sequence;
+  bool first_is_smallest; /* the first entry's key is the segment's smallest */
 } survey;
 
 static nacre_status visit_frame(nc_verifier *v, const nc_scan_frame *frame, nacre_slice plaintext,
@@ -46,8 +47,10 @@ static nacre_status check_entry(survey *s, const nc_entry *entry, nacre_error *e
   s->seen.value_bytes += entry->value.size;
   if (first || entry->sequence < s->seen.sequence_min) s->seen.sequence_min = entry->sequence;
   if (entry->sequence > s->seen.sequence_max) s->seen.sequence_max = entry->sequence;
-  if (first && !nc_slice_equal(entry->key, s->file->properties.smallest)) {
-    return nc_fail(err, NC_E_SEGMENT_PROPERTIES, "the smallest key");
+  if (first) {
+    int order = nc_slice_compare(entry->key, s->file->properties.smallest);
+    if (order < 0) return nc_fail(err, NC_E_SEGMENT_PROPERTIES, "the smallest key");
+    s->first_is_smallest = order == 0;
   }
   if (entry->key.size > 0) memcpy(s->last_key, entry->key.data, entry->key.size);
   s->last_key_size = entry->key.size;
@@ -123,25 +126,57 @@ static nacre_status check_leaves(survey *s, nc_block_cursor *c, nacre_error *err
   return NACRE_OK;
 }
 
+/* ---- range deletes ------------------------------------------------------------------------------------- */
+
+/* That they are in order, as many as said, and within the segment's keys is looked at where they are read. */
+static nacre_status count_ranges(survey *s, const nc_range_set **ret_set, nacre_error *err) {
+  const nc_range_set *set;
+  NC_TRY(nc_segment_ranges(s->segment, &set, err));
+  for (size_t i = 0; set != NULL && i < set->count; i++) {
+    const nc_range_fragment *f = &set->fragments[i];
+    uint64_t newest = f->sequences[0], oldest = f->sequences[f->count - 1];
+    if (s->seen.sequence_min == 0 || oldest < s->seen.sequence_min) s->seen.sequence_min = oldest;
+    if (newest > s->seen.sequence_max) s->seen.sequence_max = newest;
+    s->seen.range_deletes += f->count;
+  }
+  *ret_set = set;
+  return NACRE_OK;
+}
+
+/* The ends of the segment's key range are those of an entry or of a range delete. */
+static bool ends_met(const survey *s, const nc_range_set *set) {
+  const nc_segment_record *record = nc_segment_describe(s->segment);
+  nacre_slice last = nc_slice(s->last_key, s->last_key_size);
+  bool has_entries = s->seen.entries > 0;
+  bool entry_ends = has_entries && nc_slice_equal(record->largest, last);
+  bool range_ends = set != NULL && nc_slice_equal(record->largest, set->fragments[set->count - 1].to);
+  bool excluded = (record->flags & NC_SEGMENT_LARGEST_EXCLUDED) != 0;
+  bool begun = (has_entries && s->first_is_smallest) ||
+               (set != NULL && nc_slice_equal(record->smallest, set->fragments[0].from));
+  if (has_entries && nc_slice_compare(last, record->largest) > 0) return false;
+  return begun && (entry_ends ? !excluded : range_ends && excluded);
+}
+
 /* ---- what the segment says of itself ------------------------------------------------------------------- */
 
-static nacre_status check_properties(const survey *s, nacre_error *err) { /* [S5] */
+static nacre_status check_properties(survey *s, nacre_error *err) { /* [S5] */
+  const nc_range_set *set;
+  NC_TRY(count_ranges(s, &set, err));
   const nc_properties *said = &s->file->properties;
   const nc_segment_record *record = nc_segment_describe(s->segment);
   const nc_properties *seen = &s->seen;
   bool loaded = nc_segment_one_sequence(record) != 0; /* its properties tell what was the newest before it */
   uint64_t newest = loaded ? said->sequence_max : seen->sequence_max;
-  nacre_slice last = nc_slice(s->last_key, s->last_key_size);
   bool same = said->entries == seen->entries && said->deletes == seen->deletes &&
               said->key_bytes == seen->key_bytes && said->value_bytes == seen->value_bytes &&
               said->data_blocks == seen->data_blocks && said->sequence_min == seen->sequence_min &&
-              said->sequence_max == newest && nc_slice_equal(said->largest, last);
+              said->sequence_max == newest && said->range_deletes == seen->range_deletes;
   if (!same) return nc_fail(err, NC_E_SEGMENT_PROPERTIES, NULL);
   bool sequences = loaded ? seen->sequence_max == 0 && said->sequence_max < record->sequence_max
                           : record->sequence_min == seen->sequence_min && record->sequence_max == newest;
-  bool named = record->entries == seen->entries && sequences &&
+  bool named = record->entries == seen->entries + seen->range_deletes && sequences &&
                nc_slice_equal(record->smallest, said->smallest) &&
-               nc_slice_equal(record->largest, said->largest);
+               nc_slice_equal(record->largest, said->largest) && ends_met(s, set);
   return named ? NACRE_OK
                : nc_fail(err, NC_E_SEGMENT_PROPERTIES, "the manifest's record of it says otherwise");
 }

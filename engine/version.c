@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "version_ranges.h"
+
 /* ---- making one ---------------------------------------------------------------------------------------- */
 
 typedef struct placed {
@@ -55,6 +57,7 @@ static void append(nc_version *v, nc_segment *segment, nc_place place) {
   if (place.level > run->level) run->level = place.level;
   nc_segment_ref(segment);
   v->segments[v->segment_count++] = segment;
+  v->ranges_segments += (nc_segment_describe(segment)->flags & NC_SEGMENT_HOLDS_RANGES) != 0;
 }
 
 static nacre_status check_run(const nc_run *run, nacre_error *err) {
@@ -172,6 +175,7 @@ void nc_version_ref(nc_version *v) { atomic_fetch_add_explicit(&v->refs, 1, memo
 
 void nc_version_unref(nc_version *v) {
   if (v == NULL || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1) return;
+  nc_version_ranges_free(atomic_load(&v->ranges)); /* it borrows from the segments */
   for (size_t i = 0; v->segments != NULL && i < v->segment_count; i++) nc_segment_unref(v->segments[i]);
   free(v->segments);
   free(v->runs);

@@ -26,11 +26,15 @@ typedef struct nc_run {
   nc_segment **segments; /* into the version's list */
 } nc_run;
 
+typedef struct nc_version_ranges nc_version_ranges;
+
 typedef struct nc_version {
   atomic_uint refs;
   size_t segment_count, run_count;
   nc_segment **segments; /* counted; sorted by run, then key */
   nc_run *runs;
+  size_t ranges_segments;              /* how many hold range deletes */
+  _Atomic(nc_version_ranges *) ranges; /* of all of them; NULL: not asked for yet (version_ranges.h) */
 } nc_version;
 
 /* Segments in any order, each with its place. Refuses segments of one run that overlap. */

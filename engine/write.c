@@ -78,7 +78,7 @@ static nacre_status submit(nacre_table *t, nc_write *w, bool sync) {
 }
 
 static nacre_status write_single(nacre_table *t, const nc_entry *entry, bool sync, nacre_error *err) {
-  nc_write w = {.single = entry, .count = 1, .err = err};
+  nc_write w = {.single = entry, .count = 1, .err = err, .ranges = entry->kind == NC_KIND_RANGE_DELETE};
   NC_TRY(nc_operation_size(entry->kind, entry->key, entry->value, &w.bytes, err));
   return submit(t, &w, sync);
 }
@@ -118,6 +118,17 @@ nacre_status nacre_delete(nacre_table *table, nacre_slice key, const nacre_write
   return nc_table_delete(table, key, options != NULL && options->sync, err);
 }
 
+nacre_status nacre_delete_range(nacre_table *table, nacre_slice from, nacre_slice to_excluded,
+                                const nacre_write_options *options) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(check_write(table, options, err));
+  NC_TRY(nc_check_range(from, to_excluded, err));
+  bool sync = options != NULL && options->sync;
+  if (nc_slice_compare(from, to_excluded) >= 0) return sync ? nc_table_sync(table, err) : NACRE_OK;
+  nc_entry entry = {.key = from, .kind = NC_KIND_RANGE_DELETE, .value = to_excluded};
+  return write_single(table, &entry, sync, err);
+}
+
 /* One that only checks is not a write: it needs no sync of its own, and begins no log. */
 static nacre_status write_nothing(nacre_table *t, nc_write *w, bool sync, nacre_error *err) {
   if (w->expects.size > 0) NC_TRY(write_unsynced(t, w));
@@ -133,7 +144,8 @@ nacre_status nacre_write(nacre_table *table, const nacre_batch *batch, const nac
   nc_write w = {.operations = nc_batch_operations(batch),
                 .count = nacre_batch_count(batch),
                 .expects = nc_batch_expects(batch),
-                .err = err};
+                .err = err,
+                .ranges = nc_batch_holds_ranges(batch)};
   w.bytes = w.operations.size;
   if (w.expects.size > 0) {
     NC_TRY(nc_expects_validate(table, w.expects, err));

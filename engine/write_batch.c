@@ -16,7 +16,7 @@ enum { FIRST_BYTES = 4096 };
 struct nacre_batch {
   nc_heap *heap; /* a batch belongs to no store, so it keeps a heap of its own */
   uint8_t *data;
-  size_t size, capacity, count;
+  size_t size, capacity, count, ranges;
   uint8_t *expects; /* one after the other: an nc_expect without its key's address, and the key */
   size_t expects_size, expects_capacity;
 };
@@ -39,7 +39,7 @@ void nacre_batch_clear(nacre_batch *b) {
   if (b == NULL || nc_heap_forked(b->heap)) return;
   nc_wipe(b->data, b->size);
   nc_wipe(b->expects, b->expects_size);
-  b->size = b->count = b->expects_size = 0;
+  b->size = b->count = b->ranges = b->expects_size = 0;
 }
 
 void nacre_batch_destroy(nacre_batch *b) {
@@ -54,6 +54,7 @@ size_t nacre_batch_count(const nacre_batch *b) { return b == NULL ? 0 : b->count
 size_t nacre_batch_bytes(const nacre_batch *b) { return b == NULL ? 0 : b->size; }
 nacre_slice nc_batch_operations(const nacre_batch *b) { return (nacre_slice){b->data, b->size}; }
 
+bool nc_batch_holds_ranges(const nacre_batch *b) { return b->ranges > 0; }
 bool nc_batch_forked(const nacre_batch *b) { return nc_heap_forked(b->heap); }
 
 /* Room for `more` bytes behind the `size` that there are. */
@@ -81,6 +82,7 @@ static nacre_status add(nacre_batch *b, nc_kind kind, nacre_slice key, nacre_sli
   NC_TRY(reserve(b, &b->data, b->size, &b->capacity, size, err));
   b->size += nc_operation_encode(kind, key, value, b->data + b->size);
   b->count++;
+  b->ranges += kind == NC_KIND_RANGE_DELETE;
   return NACRE_OK;
 }
 
@@ -90,6 +92,20 @@ nacre_status nacre_batch_put(nacre_batch *batch, nacre_slice key, nacre_slice va
 
 nacre_status nacre_batch_delete(nacre_batch *batch, nacre_slice key) {
   return add(batch, NC_KIND_DELETE, key, (nacre_slice){NULL, 0});
+}
+
+nacre_status nc_check_range(nacre_slice from, nacre_slice to_excluded, nacre_error *err) {
+  return from.data == NULL || to_excluded.data == NULL
+             ? nc_fail(err, NC_E_ARGUMENT, "an end of the range is NULL: unbounded ranges are not deleted")
+             : NACRE_OK;
+}
+
+nacre_status nacre_batch_delete_range(nacre_batch *batch, nacre_slice from, nacre_slice to_excluded) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(nc_check_range(from, to_excluded, err));
+  if (batch == NULL) return nc_fail(err, NC_E_ARGUMENT, "the batch is NULL");
+  if (nc_slice_compare(from, to_excluded) >= 0) return NACRE_OK;
+  return add(batch, NC_KIND_RANGE_DELETE, from, to_excluded);
 }
 
 /* ---- expectations -------------------------------------------------------------------------------------- */

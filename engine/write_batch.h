@@ -8,7 +8,12 @@
 
 #include <nacre/nacre.h>
 
+#include "status.h"
+
 nacre_slice nc_batch_operations(const nacre_batch *batch);
+bool nc_batch_holds_ranges(const nacre_batch *batch);
+/* Refuses a range with an unbounded end. */
+NC_MUST_CHECK nacre_status nc_check_range(nacre_slice from, nacre_slice to_excluded, nacre_error *err);
 /* True in a child of the process that filled it: its bytes are gone there. */
 bool nc_batch_forked(const nacre_batch *batch);
 

@@ -21,6 +21,7 @@ typedef struct group {
   nc_write *first, *end; /* `end` is the first that is not in it any more; NULL: all are */
   uint64_t count, first_sequence;
   size_t bytes; /* encoded */
+  bool ranges;  /* range deletes among them */
 } group;
 
 /* Whoever expects something comes first in a group: all that was written before is in the memtable then. */
@@ -31,6 +32,7 @@ static group gather(const nacre_table *t, nc_write *first) {
   do {
     g.count += w->count;
     g.bytes += w->bytes;
+    g.ranges |= w->ranges;
     w = nc_write_next(w);
   } while (w != NULL && w->expects.size == 0 && g.bytes < GROUP_BYTES_MAX &&
            w->bytes <= GROUP_BYTES_MAX - g.bytes && w->count < NC_SEQUENCE_MAX - visible - g.count);
@@ -89,6 +91,12 @@ static void insert(nacre_table *t, const group *g) {
   atomic_store_explicit(&t->visible, sequence - 1, memory_order_release);
 }
 
+/* The operations are the end of the record. */
+static nacre_status reserve_ranges(nacre_table *t, const group *g, nacre_slice record, nacre_error *err) {
+  const uint8_t *end = (const uint8_t *)record.data + record.size;
+  return nc_memtable_reserve_ranges(t->active, nc_slice(end - g->bytes, g->bytes), g->first_sequence, err);
+}
+
 static nacre_status append(nacre_table *t, const group *g, nacre_error *err) {
   nacre_slice record;
   if (g->first_sequence > NC_SEQUENCE_MAX || g->count > NC_SEQUENCE_MAX - g->first_sequence)
@@ -97,6 +105,7 @@ static nacre_status append(nacre_table *t, const group *g, nacre_error *err) {
   NC_TRY(nc_table_start_log_locked(t, err));
   NC_TRY(encode(t, g, &record, err));
   NC_TRY(nc_memtable_reserve(t->active, (size_t)g->count, g->bytes, err));
+  if (g->ranges) NC_TRY(reserve_ranges(t, g, record, err));
   NC_TRY(nc_log_append_group(t->log, record, g->first_sequence + g->count - 1, err));
   insert(t, g);
   t->groups_written++;

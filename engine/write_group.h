@@ -17,6 +17,7 @@ typedef struct nc_write {
   nacre_slice operations; /* encoded and checked ones (write_batch.h) */
   uint64_t count;
   size_t bytes;        /* encoded */
+  bool ranges;         /* range deletes among them */
   nacre_slice expects; /* of a batch (nc_batch_expects), which is written only if they hold */
   nacre_status status; /* how it ended */
   nacre_error *err;    /* the caller's; NULL: not wanted */

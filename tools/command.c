@@ -84,8 +84,12 @@ static const command commands[] = {
      "Writes the value byte for byte, with a newline after it only on a terminal. Exit status 3\n"
      "when there is none.",
      "  nacre get /srv/records people ada", STORE_KEYS | B(HEX) | B(BASE64), 3, 3, tool_get_run},
-    {"delete", "STORE TABLE KEY", "delete a key", "Deleting a key that is not there is no error.",
-     "  nacre delete /srv/records people ada", STORE_KEYS | B(SYNC) | B(HEX) | B(BASE64), 3, 3, tool_delete_run},
+    {"delete", "STORE TABLE KEY", "delete a key, or a range of keys",
+     "Deleting a key that is not there is no error. With --to, all keys from KEY to before the\n"
+     "other one are deleted at once, however many there are.",
+     "  nacre delete /srv/records people ada\n"
+     "  nacre delete /srv/records log 2023- --to 2024-",
+     STORE_KEYS | B(TO_EXCLUDED) | B(SYNC) | B(HEX) | B(BASE64), 3, 3, tool_delete_run},
     {"scan", "STORE TABLE", "print the entries of a range of keys, in order",
      "One entry a line: key, tab, value, with \\t \\n \\r \\\\ and \\xNN for what is not printable.",
      "  nacre scan /srv/records people --prefix a --limit 10",

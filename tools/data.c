@@ -104,15 +104,20 @@ int tool_get_run(const options *o) {
 }
 
 int tool_delete_run(const options *o) {
-  bytes key = {0};
+  bytes key = {0}, to = {0};
   session a = {0};
   int status = tool_argument_bytes(o, "KEY", o->arguments[2], &key);
+  if (status == TOOL_DONE && o->to != NULL) status = tool_argument_bytes(o, "--to", o->to, &to);
   if (status == TOOL_DONE) status = tool_table_open(o, ACCESS_WRITE, &a);
   if (status == TOOL_DONE) {
     nacre_write_options write_options = {.sync = o->sync};
-    if (nacre_delete(a.table, tool_bytes_slice(&key), &write_options) != NACRE_OK) status = tool_fail_last(o);
+    nacre_status deleted = o->to == NULL ? nacre_delete(a.table, tool_bytes_slice(&key), &write_options)
+                                         : nacre_delete_range(a.table, tool_bytes_slice(&key),
+                                                              tool_bytes_slice(&to), &write_options);
+    if (deleted != NACRE_OK) status = tool_fail_last(o);
     status = tool_session_close(o, &a, status);
   }
   tool_bytes_free(&key);
+  tool_bytes_free(&to);
   return status;
 }

@@ -61,6 +61,7 @@ static const option_words words_of[OPTION_COUNT] = {
     [OPTION_BLOCKS] = {"blocks", NULL, "every data and index block, with its first and last key"},
     [OPTION_ENTRIES] = {"entries", NULL, "every entry, with its sequence number and kind"},
     [OPTION_RAW] = {"raw", NULL, "the plaintext of every frame in hexadecimal"},
+    [OPTION_TO_EXCLUDED] = {"to", "KEY", "all keys from the named one to before KEY"},
     [OPTION_TO_STORE] = {"to", "NEW", "the directory where the new store is made"},
     [OPTION_TO_KEY] = {"to-key", "URI", "the new store's key, where it is to be another than the store's"},
     [OPTION_BEYOND_GAPS] = {"beyond-gaps", NULL,
@@ -70,7 +71,8 @@ static const option_words words_of[OPTION_COUNT] = {
     [OPTION_PASSPHRASE] = {"passphrase", NULL, "put a keyring that is made under a passphrase"},
     [OPTION_NEW_PASSPHRASE_FILE] = {"new-passphrase-file", "FILE", "the first line of FILE is the new one"},
     [OPTION_REMOVE] = {"remove", NULL, "the keyring is to have no passphrase any more"},
-    [OPTION_TRUST_KEY] = {"trust-key", "URI", "a further key that may be asked to open the store; may be repeated"},
+    [OPTION_TRUST_KEY] = {"trust-key", "URI",
+                          "a further key that may be asked to open the store; may be repeated"},
     [OPTION_WAIT] = {"wait", NULL, "return only once every file is under the new key"},
 };
 
@@ -259,6 +261,7 @@ static bool text_option(options *o, option_id id, const char *text) {
       [OPTION_PREFIX] = &o->prefix,
       [OPTION_FROM] = &o->from,
       [OPTION_TO] = &o->to,
+      [OPTION_TO_EXCLUDED] = &o->to,
       [OPTION_TO_STORE] = &o->to,
       [OPTION_KEY_FIELD] = &o->key_field,
       [OPTION_KEYS_STORE] = &o->keys_store,

@@ -44,7 +44,8 @@ typedef enum option_id {
   OPTION_ENTRIES,
   OPTION_RAW,
   OPTION_KEYLESS,
-  OPTION_TO_STORE, /* --to NEW of `salvage` */
+  OPTION_TO_EXCLUDED, /* --to KEY of `delete` */
+  OPTION_TO_STORE,    /* --to NEW of `salvage` */
   OPTION_TO_KEY,
   OPTION_BEYOND_GAPS,
   OPTION_KEYRING,

@@ -122,6 +122,21 @@ class Stores(unittest.TestCase):
         self.assertEqual(sorted(records), sorted(kinds[1:]))
         self.assertTrue(all(len(found) > 100 for found in records.values()))
 
+    def test_range_deletes(self):
+        """In the log, in a segment beside entries, in one of their own, and cut where they overlap."""
+        self.nacre('table', 'create', self.store, 't')
+        self.load('t', [(b'k%03d' % at, b'%d' % at) for at in range(200)])
+        self.nacre('delete', self.store, 't', 'k020', '--to', 'k040')
+        self.nacre('put', self.store, 't', 'k030', 'again')
+        self.nacre('flush', self.store, 't')
+        self.assertEqual(len(self.compare(self.store, notes=False)['t']), 181)
+        self.nacre('delete', self.store, 't', 'k100', '--to', 'k110')
+        self.nacre('delete', self.store, 't', 'k105', '--to', 'k120')
+        self.nacre('flush', self.store, 't')
+        self.assertEqual(len(self.compare(self.store, notes=False)['t']), 161)
+        self.nacre('delete', self.store, 't', 'k000', '--to', 'k010')
+        self.assertEqual(len(self.compare(self.store, notes=False)['t']), 151)
+
     def test_big_values_long_keys_and_two_index_levels(self):
         self.nacre('table', 'create', self.store, 't', '--compression', 'lz4')
         self.nacre('put', self.store, 't', '', 'the empty key')

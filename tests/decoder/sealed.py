@@ -14,7 +14,7 @@ START = 8192
 FILE_MAX = 1 << 40
 CIPHERTEXT_MAX = 16777184
 SEGMENT, LOG, MANIFEST, VALUE = 1, 2, 3, 4
-FRAME_TYPES = (1, 2, 3, 4, 16, 17, 18, 19, 20, 32, 48, 49)
+FRAME_TYPES = (1, 2, 3, 4, 16, 17, 18, 19, 20, 21, 32, 48, 49)
 CONTINUED = (48,)  # in the next frame
 TYPE_NAMES = {SEGMENT: 'segment', LOG: 'log', MANIFEST: 'manifest', VALUE: 'value'}
 

@@ -180,6 +180,38 @@ static void delete (session *s) {
     s->now.versions[i] = 0;
 }
 
+/* Mostly few keys, sometimes many, sometimes none: an end may lie before the beginning. */
+static void draw_range(session *s, size_t *ret_from, size_t *ret_to) {
+  size_t from = draw_index(s);
+  size_t count = draw(s, test_random_chance(&s->random, 10) ? MAP_KEYS : 12);
+  *ret_from = from;
+  *ret_to = test_random_chance(&s->random, 12) ? draw(s, from + 1)
+            : from + count < MAP_KEYS          ? from + count
+                                               : MAP_KEYS - 1;
+}
+
+static void forget_range(map_state *state, size_t from, size_t to) {
+  for (size_t i = from; i < to; i++) state->versions[i] = 0;
+}
+
+static void delete_range(session *s) {
+  size_t from, to;
+  nacre_write_options options = draw_write_options(s);
+  draw_range(s, &from, &to);
+  if (expect_status(s, nacre_delete_range(s->table, s->keys.keys[from], s->keys.keys[to], &options), NACRE_OK,
+                    "delete a range"))
+    forget_range(&s->now, from, to);
+}
+
+static void add_range(session *s, nacre_batch *batch, map_state *after) {
+  size_t from, to, before = nacre_batch_count(batch);
+  draw_range(s, &from, &to);
+  expect_status(s, nacre_batch_delete_range(batch, s->keys.keys[from], s->keys.keys[to]), NACRE_OK,
+                "add a range to a batch");
+  CHECK(nacre_batch_count(batch) == before + (from < to), "session %u: an empty range counts", s->number);
+  forget_range(after, from, to);
+}
+
 /* Later entries of a batch win over earlier ones with the same key. */
 static void write_batch(session *s) {
   nacre_batch *batch = NULL;
@@ -190,13 +222,14 @@ static void write_batch(session *s) {
   for (size_t k = 0; k < count; k++) {
     size_t i = draw_index(s);
     bool removes = test_random_chance(&s->random, 3);
+    if (test_random_chance(&s->random, 40)) add_range(s, batch, &after);
     after.versions[i] = removes ? 0 : ++s->version;
     nacre_slice value = {s->value, removes ? 0 : map_value(&s->keys, i, s->version, s->value)};
     nacre_status status =
         removes ? nacre_batch_delete(batch, s->keys.keys[i]) : nacre_batch_put(batch, s->keys.keys[i], value);
     expect_status(s, status, NACRE_OK, "add to a batch");
   }
-  CHECK(nacre_batch_count(batch) == count, "session %u: a batch counts wrong", s->number);
+  CHECK(nacre_batch_count(batch) >= count, "session %u: a batch counts wrong", s->number);
   if (expect_status(s, nacre_write(s->table, batch, &options), NACRE_OK, "write a batch")) s->now = after;
   nacre_batch_destroy(batch);
 }
@@ -491,8 +524,10 @@ static void one_operation(session *s) {
     get(s);
   else if (dice < 5000)
     write_batch(s);
-  else if (dice < 7000)
+  else if (dice < 6900)
     delete (s);
+  else if (dice < 7000)
+    delete_range(s);
   else
     put(s);
 }

@@ -56,6 +56,19 @@ class Basics(Case):
         self.environment["NACRE_KEYRING"] = "ring"
         self.assertEqual(self.json("init", other)["keyring"], os.path.realpath(self.path("ring")))
 
+    def test_delete_of_a_range(self):
+        self.make()
+        for key in "abcde":
+            self.run_nacre("put", self.store, "t", key, key * 2)
+        self.run_nacre("delete", self.store, "t", "b", "--to", "d", "--sync")
+        self.assertEqual(self.run_nacre("scan", self.store, "t", "--keys-only").stdout, b"a\nd\ne\n")
+        self.run_nacre("delete", self.store, "t", "e", "--to", "a")
+        self.run_nacre("flush", self.store, "t")
+        self.assertEqual(self.run_nacre("scan", self.store, "t", "--keys-only").stdout, b"a\nd\ne\n")
+        self.run_nacre("delete", self.store, "t", "", "--to", "z")
+        self.assertEqual(self.run_nacre("count", self.store, "t").stdout.strip(), b"0")
+        self.run_nacre("delete", self.store, "t", "a", "--to", "zz", "--hex", status=2)
+
     def test_put_get_delete(self):
         self.make()
         self.put("k", "v")

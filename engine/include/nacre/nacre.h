@@ -302,6 +302,14 @@ NACRE_API nacre_status
 nacre_delete(nacre_table *table, nacre_slice key,
              const nacre_write_options *options); /* of a missing key: NACRE_OK. Since 0.1. */
 
+/* Deletes every key from `from` to before `to_excluded`, whatever there is, by one small write. An unbounded end (NULL
+ * data) is NACRE_INVALID; a range that holds no key, for it ends where it begins or before, does nothing and is
+ * NACRE_OK. Snapshots and iterators of before see what they saw. The space comes back as merges go over it.
+ * Durability and errors as nacre_delete; either key beyond NACRE_KEY_BYTES_MAX:
+ * NACRE_TOO_LARGE. Since 0.1. */
+NACRE_API nacre_status nacre_delete_range(nacre_table *table, nacre_slice from, nacre_slice to_excluded,
+                                          const nacre_write_options *options);
+
 /* A batch collects puts and deletes, in order, that nacre_write applies all or none. It may be written many
  * times and to several tables. It keeps what it copied in private memory, wiped by clear and destroy. Adding
  * to it: NACRE_TOO_LARGE as above, and the batch is as it was. Since 0.1. */
@@ -313,6 +321,8 @@ NACRE_API size_t
 nacre_batch_bytes(const nacre_batch *batch); /* as encoded: what NACRE_BATCH_BYTES_MAX bounds */
 NACRE_API nacre_status nacre_batch_put(nacre_batch *batch, nacre_slice key, nacre_slice value);
 NACRE_API nacre_status nacre_batch_delete(nacre_batch *batch, nacre_slice key);
+NACRE_API nacre_status nacre_batch_delete_range(nacre_batch *batch, nacre_slice from,
+                                                nacre_slice to_excluded); /* as nacre_delete_range */
 /* Has nacre_write apply the batch only if nobody has changed `key` since `snapshot` was taken; else it returns
  * NACRE_CONFLICT and changes nothing. `snapshot` NULL: only if a read of `key` finds nothing. The check and the
  * write are one step: no other write comes between them. So reads with a snapshot, expectations of every key
