@@ -28,7 +28,8 @@ static nacre_status build_oldest(nacre_table *t, nacre_error *err) {
   if (oldest->built != NULL) return NACRE_OK;
   uint64_t sequence;
   nc_view *view = nc_table_view(t, &sequence);
-  nc_build build = {.bottom = view->version->run_count == 0};
+  nc_value_changes values = {.noting_kept = true};
+  nc_build build = {.bottom = view->version->run_count == 0, .values = &values};
   build.method = nc_build_method(t, false);
   nc_view_unref(view);
   nc_cursor *cursor;
@@ -43,7 +44,11 @@ static nacre_status build_oldest(nacre_table *t, nacre_error *err) {
     nc_cursor_close(cursor);
   }
   nc_range_set_free(ranges);
-  NC_TRY(status);
+  if (status != NACRE_OK) {
+    nc_value_changes_deinit(&values);
+    return status;
+  }
+  oldest->built_values = values;
   oldest->built = segments;
   oldest->built_count = count;
   return NACRE_OK;
@@ -71,7 +76,8 @@ static nacre_status flush_oldest(nacre_table *t, nacre_error *err) {
                       .place = {.run = nc_table_new_number(t)},
                       .drop_logs_to = oldest.logs_to,
                       .last_sequence = oldest.last_sequence,
-                      .flushes_oldest = true};
+                      .flushes_oldest = true,
+                      .values = &oldest.built_values};
   nacre_status status = nc_table_commit(t, &change, err);
   if (status == NACRE_OK) {
     count_flush(t, segments, change.add_count);

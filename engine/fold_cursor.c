@@ -50,6 +50,7 @@ static nacre_status keep(nc_fold *f, bool *ret_keep, bool *ret_new_key, nacre_er
       nc_entry_compare(nc_slice(f->key, f->key_size), f->sequence, entry->key, entry->sequence) > 0) {
     return nc_fail(err, NC_E_SEGMENT_ORDER, "an entry comes after one that it belongs before");
   }
+  f->again = same && f->sequence == entry->sequence;
   f->sequence = entry->sequence;
   if (same && stretch == f->stretch) return NACRE_OK; /* a newer version hides it from everybody */
   if (!same) NC_TRY(remember_key(f, entry->key, err));
@@ -67,6 +68,7 @@ nacre_status nc_fold_settle(nc_fold *f, bool *ret_new_key, nacre_error *err) {
     bool kept;
     NC_TRY(keep(f, &kept, ret_new_key, err));
     if (kept) return NACRE_OK;
+    if (!f->again) NC_TRY(nc_value_changes_drop(f->values, &f->from->entry, err));
     NC_TRY(nc_cursor_next(f->from, err));
   }
   return NACRE_OK;

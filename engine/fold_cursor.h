@@ -12,6 +12,7 @@
 #include "cursor.h"
 #include "private_memory.h"
 #include "range_set.h"
+#include "value_set.h"
 
 typedef struct nc_fold {
   nc_cursor *from;           /* forward only; borrowed */
@@ -19,6 +20,8 @@ typedef struct nc_fold {
   size_t snapshot_count;
   bool bottom;
   const nc_range_set *ranges; /* to be set once it has begun; borrowed, NULL: none */
+  nc_value_changes *values; /* takes what is dropped of large puts; NULL: not wanted */
+  bool again;               /* the entry stands in two places: one of them is dropped for it */
   nc_heap *heap;
   uint8_t *key; /* the key last looked at */
   size_t key_size, key_capacity;

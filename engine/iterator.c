@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "large_read.h"
 #include "last_error.h"
 #include "merge_cursor.h"
 #include "range_read.h"
@@ -32,6 +33,9 @@ struct nacre_iter {
   nc_pin *value_pin; /* backward only */
   bool has_span;
   nc_range_span span; /* around the key that was looked at last */
+  bool large;        /* the value is a reference, until it is loaded */
+  nc_pin *large_pin; /* of what was loaded */
+  bool keys_only;
   nacre_status status;
 };
 
@@ -98,6 +102,7 @@ nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *optio
   if (it == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   it->table = table;
   nc_table_lend(table);
+  it->keys_only = options != NULL && options->keys_only;
   nacre_status status = nc_read_moment(table, options, &it->view, &it->sequence, err);
   if (status == NACRE_OK) status = open_bounds(it, options, err);
   if (status == NACRE_OK) status = open_merge(it, options != NULL && options->no_cache_fill, err);
@@ -111,7 +116,8 @@ nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *optio
 
 static void drop_value(nacre_iter *it) {
   nc_pin_unref(it->value_pin);
-  it->value_pin = NULL;
+  nc_pin_unref(it->large_pin);
+  it->value_pin = it->large_pin = NULL;
 }
 
 void nacre_iter_close(nacre_iter *it) {
@@ -182,6 +188,7 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
       NC_TRY(deleted(it, entry, &gone, err));
       if (entry->kind != NC_KIND_DELETE && !gone) {
         it->value = entry->value;
+        it->large = entry->kind == NC_KIND_LARGE;
         it->valid = true;
         return NACRE_OK;
       }
@@ -202,6 +209,7 @@ static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin
   NC_TRY(deleted(it, entry, &gone, err));
   if (entry->kind == NC_KIND_DELETE || gone) return NACRE_OK;
   it->value = entry->value;
+  it->large = entry->kind == NC_KIND_LARGE;
   it->value_pin = pin;
   nc_pin_ref(pin);
   return NACRE_OK;
@@ -284,7 +292,14 @@ static bool may_move(nacre_iter *it, nacre_error *err) {
   return false;
 }
 
+/* A large value is read when the iterator comes to it, for nacre_iter_value cannot fail. */
+static nacre_status load_large(nacre_iter *it, nacre_error *err) {
+  if (!it->valid || !it->large || it->keys_only) return NACRE_OK;
+  return nc_large_load(it->table, it->value, &it->value, &it->large_pin, err);
+}
+
 static void finish(nacre_iter *it, nacre_status status) {
+  if (status == NACRE_OK) status = load_large(it, nc_thread_error());
   it->status = status;
   it->read = false;
   if (status == NACRE_OK) return;
@@ -377,7 +392,7 @@ nacre_slice nacre_iter_key(const nacre_iter *it) {
 }
 
 nacre_slice nacre_iter_value(const nacre_iter *it) {
-  return nacre_iter_valid(it) ? it->value : (nacre_slice){"", 0};
+  return nacre_iter_valid(it) && !it->keys_only ? it->value : (nacre_slice){"", 0};
 }
 
 nacre_status nacre_iter_status(const nacre_iter *it) {

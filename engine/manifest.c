@@ -9,7 +9,8 @@
 #include "private_memory.h"
 #include "sealed_writer.h"
 
-enum { EDIT_FIXED_BYTES = 512, LOG_RECORD_BYTES = 96, NUMBER_RECORD_BYTES = 24 };
+enum { EDIT_FIXED_BYTES = 512, LOG_RECORD_BYTES = 96, NUMBER_RECORD_BYTES = 24, VALUE_RECORD_BYTES = 136 };
+_Static_assert((int)VALUE_RECORD_BYTES >= NC_VALUE_REFERENCE_BYTES_MAX + 16, "a record is a tag, a size, a name");
 static const size_t EDIT_BYTES_MAX = (size_t)8 << 20;     /* well below a frame's limit */
 static const size_t SNAPSHOT_BYTES_MAX = (size_t)1 << 20; /* of one frame; at least one record more fits */
 static const uint64_t MANIFEST_BYTES_MAX = (uint64_t)16 << 20; /* then a new one begins with a snapshot */
@@ -25,7 +26,8 @@ static size_t segment_bytes(const nc_segment_record *record) {
 static size_t edit_bytes(const nc_edit *edit) {
   size_t bytes = EDIT_FIXED_BYTES + LOG_RECORD_BYTES;
   for (size_t i = 0; i < edit->add_count; i++) bytes += segment_bytes(nc_segment_describe(edit->add[i]));
-  return bytes + (edit->remove_count + edit->drop_log_count) * NUMBER_RECORD_BYTES;
+  bytes += edit->add_value_count * VALUE_RECORD_BYTES;
+  return bytes + (edit->remove_count + edit->drop_log_count + edit->remove_value_count) * NUMBER_RECORD_BYTES;
 }
 
 bool nc_manifest_fits(const nc_manifest *m, const nc_edit *edit) {
@@ -57,6 +59,8 @@ nacre_status nc_manifest_commit(nc_manifest *m, nc_heap *heap, const nc_edit *ed
   for (size_t i = 0; i < edit->add_count; i++) add_placed(&w, edit->add[i], edit->place);
   for (size_t i = 0; i < edit->drop_log_count; i++) nc_edit_drop_log(&w, edit->drop_logs[i]);
   if (edit->add_log != NULL) nc_edit_add_log(&w, edit->add_log);
+  for (size_t i = 0; i < edit->remove_value_count; i++) nc_edit_remove_value(&w, edit->remove_values[i]);
+  for (size_t i = 0; i < edit->add_value_count; i++) nc_edit_add_value(&w, &edit->add_values[i]);
   nacre_status status = append_edit(m->writer, &w, err);
   if (status == NACRE_OK) status = nc_sealed_writer_sync(m->writer, err);
   if (status == NACRE_OK) m->sequence++;
@@ -66,15 +70,20 @@ nacre_status nc_manifest_commit(nc_manifest *m, nc_heap *heap, const nc_edit *ed
 
 /* ---- a new manifest ------------------------------------------------------------------------------------ */
 
-/* A run in as many frames as it takes: one is appended when the next record might not fit. */
+/* A snapshot takes as many frames as it needs: one is appended when the next record might not fit. */
+static nacre_status snapshot_room(nc_sealed_writer *writer, const nc_manifest_base *base, nc_writer *w, size_t bytes,
+                                  nacre_error *err) {
+  if (w->capacity - w->size >= bytes) return NACRE_OK;
+  NC_TRY(append_edit(writer, w, err));
+  *w = nc_writer_over(w->data, w->capacity);
+  nc_edit_begin(w, base->sequence, NC_EDIT_SNAPSHOT);
+  return NACRE_OK;
+}
+
 static nacre_status write_run(nc_sealed_writer *writer, const nc_manifest_base *base, const nc_run *run,
                               nc_writer *w, nacre_error *err) {
   for (size_t i = 0; i < run->count; i++) {
-    if (w->capacity - w->size < segment_bytes(nc_segment_describe(run->segments[i]))) {
-      NC_TRY(append_edit(writer, w, err));
-      *w = nc_writer_over(w->data, w->capacity);
-      nc_edit_begin(w, base->sequence, NC_EDIT_SNAPSHOT);
-    }
+    NC_TRY(snapshot_room(writer, base, w, segment_bytes(nc_segment_describe(run->segments[i])), err));
     add_placed(w, run->segments[i], (nc_place){run->id, run->level});
   }
   return NACRE_OK;
@@ -87,6 +96,10 @@ static nacre_status write_snapshot(nc_sealed_writer *writer, const nc_manifest_b
   nc_edit_add_state(&w, &base->state);
   for (size_t i = 0; i < base->version->run_count; i++)
     NC_TRY(write_run(writer, base, &base->version->runs[i], &w, err));
+  for (size_t i = 0; i < base->value_count; i++) {
+    NC_TRY(snapshot_room(writer, base, &w, VALUE_RECORD_BYTES, err));
+    nc_edit_add_value(&w, &base->values[i]);
+  }
   NC_TRY(append_edit(writer, &w, err));
   w = nc_writer_over(bytes, capacity);
   nc_edit_begin(&w, base->sequence, NC_EDIT_SNAPSHOT | NC_EDIT_SNAPSHOT_END);
@@ -98,6 +111,8 @@ static nacre_status write_snapshot(nc_sealed_writer *writer, const nc_manifest_b
 static nacre_status fill_manifest(nc_sealed_writer *writer, nc_heap *heap, const nc_manifest_base *base,
                                   nacre_error *err) {
   size_t capacity = EDIT_FIXED_BYTES + base->log_count * LOG_RECORD_BYTES;
+  capacity += base->value_count < SNAPSHOT_BYTES_MAX / VALUE_RECORD_BYTES ? base->value_count * VALUE_RECORD_BYTES
+                                                                          : SNAPSHOT_BYTES_MAX;
   for (size_t i = 0; i < base->version->segment_count && capacity < SNAPSHOT_BYTES_MAX; i++) {
     capacity += segment_bytes(nc_segment_describe(base->version->segments[i]));
   }

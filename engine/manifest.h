@@ -64,6 +64,8 @@ typedef struct nc_manifest_base {
   const nc_version *version;
   nc_log *const *logs;
   size_t log_count;
+  const nc_value_name *values;
+  size_t value_count;
   uint64_t number, epoch, sequence;
   uint32_t kek_version_min; /* of CURRENT; below the oldest version that is held: that one's */
 } nc_manifest_base;
@@ -85,6 +87,10 @@ typedef struct nc_edit {
   const nc_log_name *add_log; /* NULL: none */
   const uint64_t *drop_logs;
   size_t drop_log_count;
+  const nc_value_name *add_values;
+  size_t add_value_count;
+  const uint64_t *remove_values;
+  size_t remove_value_count;
   nc_table_state state; /* after it */
 } nc_edit;
 

@@ -90,7 +90,8 @@ static void count_merge(nacre_table *t, nc_segment *const *segments, size_t coun
 }
 
 static nacre_status merge_runs(nacre_table *t, nc_version *v, choice c, nacre_error *err) {
-  nc_build build = {.bottom = c.first + c.count == v->run_count};
+  nc_value_changes values = {0};
+  nc_build build = {.bottom = c.first + c.count == v->run_count, .values = &values};
   build.method = nc_build_method(t, build.bottom);
   NC_TRY(nc_table_settle_manifest(t, err));
   nc_cursor *cursor;
@@ -104,13 +105,18 @@ static nacre_status merge_runs(nacre_table *t, nc_version *v, choice c, nacre_er
   if (status == NACRE_OK) status = nc_build_segments(t, cursor, &build, &made, &made_count, err);
   nc_range_set_free(ranges);
   nc_cursor_close(cursor);
-  NC_TRY(status);
+  if (status != NACRE_OK) {
+    nc_value_changes_deinit(&values);
+    return status;
+  }
   nc_change change = {.add = made,
                       .add_count = made_count,
                       .place = place_of(v, c),
                       .remove = v->runs[c.first].segments, /* runs lie one behind the other */
-                      .remove_count = removed};
+                      .remove_count = removed,
+                      .values = &values};
   status = nc_table_commit(t, &change, err);
+  nc_value_changes_deinit(&values);
   if (status != NACRE_OK) {
     nc_table_set_doubtful(t, made, made_count);
     return status;

@@ -69,6 +69,17 @@ static void name_log(nc_named_files *named, const nacre_table *t, const nc_log_n
                                                  .dek_commitment = log->dek_commitment}};
 }
 
+static void name_value(nc_named_files *named, const nc_value_item *value) {
+  const nc_value_name *name = &value->name;
+  named->list[named->count++] = (nc_named_file){.number = name->number,
+                                                .expect = {.type = NC_FILE_VALUE,
+                                                           .origin_table = &name->origin_table,
+                                                           .file = &name->file,
+                                                           .number = name->number,
+                                                           .dek_commitment = name->dek_commitment},
+                                                .value = value};
+}
+
 static int by_number(const void *a, const void *b) {
   uint64_t x = ((const nc_named_file *)a)->number, y = ((const nc_named_file *)b)->number;
   return (x > y) - (x < y);
@@ -92,13 +103,18 @@ static nacre_status name_all_locked(nacre_table *t, nc_named_files *named, nacre
   const nc_version *v = named->view->version;
   NC_TRY(name_loads_locked(t, named, err));
   named->logs = calloc(t->log_count + 1, sizeof *named->logs);
-  named->list = calloc(v->segment_count + named->load_count + t->log_count + 1, sizeof *named->list);
-  if (named->logs == NULL || named->list == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  named->values = calloc(t->values.count + 1, sizeof *named->values);
+  named->list = calloc(v->segment_count + named->load_count + t->log_count + t->values.count + 1, sizeof *named->list);
+  if (named->logs == NULL || named->values == NULL || named->list == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   for (size_t i = 0; i < v->segment_count; i++) name_segment(named, nc_segment_describe(v->segments[i]));
   for (size_t i = 0; i < named->load_count; i++) name_segment(named, nc_segment_describe(named->loads[i]));
   for (size_t i = 0; i < t->log_count; i++) {
     named->logs[i] = t->logs[i]->name;
     name_log(named, t, &named->logs[i]);
+  }
+  for (; named->value_count < t->values.count; named->value_count++) {
+    named->values[named->value_count] = t->values.list[named->value_count];
+    name_value(named, &named->values[named->value_count]);
   }
   uint64_t manifest = t->manifest.writer != NULL ? t->manifest.number : t->found_manifest_number;
   named->list[named->count++] = (nc_named_file){
@@ -108,10 +124,9 @@ static nacre_status name_all_locked(nacre_table *t, nc_named_files *named, nacre
 }
 
 nacre_status nc_named_files_take(nacre_table *t, nc_named_files *ret_named, nacre_error *err) {
-  uint64_t sequence;
   *ret_named = (nc_named_files){0};
   pthread_mutex_lock(&t->commit_lock); /* segments and logs of one moment */
-  ret_named->view = nc_table_view(t, &sequence);
+  ret_named->view = nc_table_view(t, &ret_named->sequence);
   nacre_status status = name_all_locked(t, ret_named, err);
   pthread_mutex_unlock(&t->commit_lock);
   return status;
@@ -122,6 +137,7 @@ void nc_named_files_free(nc_named_files *named) {
   for (size_t i = 0; i < named->load_count; i++) nc_segment_unref(named->loads[i]);
   free(named->loads);
   free(named->logs);
+  free(named->values);
   free(named->list);
   *named = (nc_named_files){0};
 }

@@ -10,14 +10,18 @@
 
 typedef struct nc_named_file {
   uint64_t number;
-  nc_sealed_expect expect; /* points into the set */
+  nc_sealed_expect expect;    /* points into the set */
+  const nc_value_item *value; /* of a large value; else NULL */
 } nc_named_file;
 
 typedef struct nc_named_files {
   nc_view *view;
   nc_segment **loads; /* of bulk loads under way, counted */
   size_t load_count;
+  uint64_t sequence; /* the newest in it that is visible */
   nc_log_name *logs;
+  nc_value_item *values;
+  size_t value_count;
   nc_named_file *list; /* by number */
   size_t count;
 } nc_named_files;

@@ -10,6 +10,7 @@
 #include "frame_scan.h"
 #include "named_files.h"
 #include "rewrap.h"
+#include "value_reader.h"
 
 static nacre_status keep(nc_orphans *orphans, const nc_present_file *file, nacre_error *err) {
   nc_orphan *f = calloc(1, sizeof *f);
@@ -92,6 +93,14 @@ static nacre_status check_log(nacre_table *t, nc_orphan *f, nc_sealed_reader *re
   return status;
 }
 
+/* So says the last frame of an unnamed value file. */
+static nacre_status check_value(nacre_table *t, nc_orphan *f, nc_sealed_reader *reader, nacre_error *err) {
+  nc_value_end end;
+  if (!readable(f, nc_value_read_end(reader, &end, NULL, NULL))) return NACRE_OK;
+  return end.manifest_sequence <= t->commit_sequence ? NACRE_OK
+                                                     : knows_more(t, "a value file", end.manifest_sequence, err);
+}
+
 static nacre_status check_orphan(nacre_table *t, nc_orphan *f, nacre_error *err) {
   nc_sealed_reader *reader;
   nacre_error why;
@@ -104,6 +113,7 @@ static nacre_status check_orphan(nacre_table *t, nc_orphan *f, nacre_error *err)
   if (!readable(f, status)) return NACRE_OK;
   if (f->type == NC_FILE_SEGMENT) status = check_segment(t, f, reader, err);
   if (f->type == NC_FILE_LOG) status = check_log(t, f, reader, err);
+  if (f->type == NC_FILE_VALUE) status = check_value(t, f, reader, err);
   status = nc_fail_in(err, status, nc_sealed_reader_label(reader), 0);
   nc_sealed_reader_close(reader);
   return status;
@@ -132,6 +142,11 @@ static bool named_files_are_whole(nacre_table *t) {
   const nc_version *v = t->view->version;
   for (size_t i = 0; i < v->segment_count; i++) {
     if (nc_segment_open(v->segments[i], NULL) != NACRE_OK) return false;
+  }
+  for (size_t i = 0; i < t->values.count; i++) {
+    nc_value_reader *reader;
+    if (nc_value_open(&t->dir, &t->keys, &t->values.list[i].name, &reader, NULL) != NACRE_OK) return false;
+    nc_value_close(reader);
   }
   return true; /* the logs were read when the table was opened */
 }

@@ -3,6 +3,7 @@
  * read: point reads: memtables from new to old, then runs from new to old, until a version of the key
  * answers.
  */
+#include "large_read.h"
 #include "last_error.h"
 #include "range_read.h"
 
@@ -52,19 +53,31 @@ static nacre_status not_found(nacre_error *err) {
   return nc_fail(err, NC_E_KEY_NOT_FOUND, NULL);
 }
 
+/* The put that is seen; `*ret_pin` keeps its value. */
+static nacre_status find_put(const nc_view *view, nacre_slice key, uint64_t sequence, bool no_cache_fill,
+                             nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
+  if (key.data == NULL) return nc_fail(err, NC_E_ARGUMENT, "the key is NULL");
+  bool found;
+  uint64_t hidden; /* what is older is deleted */
+  *ret_pin = NULL;
+  NC_TRY(nc_view_hidden(view, key, sequence, &hidden, err));
+  NC_TRY(find(view, key, sequence, hidden, no_cache_fill, &found, ret_entry, ret_pin, err));
+  if (found && ret_entry->kind != NC_KIND_DELETE) return NACRE_OK;
+  nc_pin_unref(*ret_pin);
+  return not_found(err);
+}
+
 /* Lends the value to the caller. */
 static nacre_status get_at(nacre_table *t, const nc_view *view, nacre_slice key, uint64_t sequence,
                            bool no_cache_fill, nacre_value *ret_value, nacre_error *err) {
-  if (key.data == NULL) return nc_fail(err, NC_E_ARGUMENT, "the key is NULL");
-  bool found;
   nc_entry entry;
-  nc_pin *pin = NULL;
-  uint64_t hidden; /* what is older is deleted */
-  NC_TRY(nc_view_hidden(view, key, sequence, &hidden, err));
-  NC_TRY(find(view, key, sequence, hidden, no_cache_fill, &found, &entry, &pin, err));
-  if (!found || entry.kind == NC_KIND_DELETE) {
-    nc_pin_unref(pin);
-    return not_found(err);
+  nc_pin *pin;
+  NC_TRY(find_put(view, key, sequence, no_cache_fill, &entry, &pin, err));
+  if (entry.kind == NC_KIND_LARGE) {
+    nc_pin *held = pin;
+    nacre_status status = nc_large_load(t, entry.value, &entry.value, &pin, err);
+    nc_pin_unref(held);
+    NC_TRY(status);
   }
   nc_table_lend(t);
   *ret_value = (nacre_value){entry.value.data, entry.value.size, pin};
@@ -95,23 +108,73 @@ void nacre_value_release(nacre_value *value) {
   nc_table_take_back(t);
 }
 
+/* Bytes [offset, offset + size) of a value, as far as it has them. */
+typedef struct piece {
+  uint64_t offset;
+  void *buffer;
+  size_t size;
+  bool whole; /* nothing is copied when the value does not end with it */
+} piece;
+
+static nacre_status copy_piece(nacre_table *t, const nc_entry *entry, const piece *p, size_t *ret_copied,
+                               uint64_t *ret_value_size, nacre_error *err) {
+  uint64_t value_size = entry->value.size;
+  if (entry->kind == NC_KIND_LARGE) NC_TRY(nc_large_size(entry->value, &value_size, err));
+  uint64_t left = p->offset < value_size ? value_size - p->offset : 0;
+  size_t size = left < p->size ? (size_t)left : p->size;
+  if (ret_value_size != NULL) *ret_value_size = value_size;
+  *ret_copied = (size_t)left;
+  if (p->whole && left > p->size)
+    return nc_fail(err, NC_E_BUFFER_SMALL, "%llu bytes are needed", (unsigned long long)left);
+  *ret_copied = size;
+  if (size == 0) return NACRE_OK;
+  if (entry->kind == NC_KIND_LARGE) return nc_large_copy(t, entry->value, p->offset, p->buffer, size, err);
+  memcpy(p->buffer, (const uint8_t *)entry->value.data + p->offset, size);
+  return NACRE_OK;
+}
+
+static nacre_status read_piece(nacre_table *t, nacre_slice key, const nacre_read_options *options,
+                               const piece *p, size_t *ret_copied, uint64_t *ret_value_size,
+                               nacre_error *err) {
+  nc_reading reading;
+  nc_entry entry;
+  nc_pin *pin;
+  NC_TRY(nc_table_check(t, err));
+  NC_TRY(nc_reading_begin(t, options, &reading, err));
+  nacre_status status = find_put(reading.view, key, reading.sequence,
+                                 options != NULL && options->no_cache_fill, &entry, &pin, err);
+  if (status == NACRE_OK) {
+    status = copy_piece(t, &entry, p, ret_copied, ret_value_size, err);
+    nc_pin_unref(pin);
+  }
+  nc_reading_end(&reading);
+  return status;
+}
+
 nacre_status nacre_get_into(nacre_table *table, nacre_slice key, const nacre_read_options *options,
                             void *buffer, size_t capacity, size_t *ret_size) {
   nacre_error *err = nc_thread_error();
   if (ret_size == NULL || (buffer == NULL && capacity > 0)) {
     return nc_fail(err, NC_E_ARGUMENT, "the buffer or ret_size is NULL");
   }
-  nacre_value value;
-  NC_TRY(nacre_get(table, key, options, &value));
-  *ret_size = value.size;
-  nacre_status status = NACRE_OK;
-  if (value.size > capacity) {
-    status = nc_fail(err, NC_E_BUFFER_SMALL, "%zu bytes are needed", value.size);
-  } else if (value.size > 0) {
-    memcpy(buffer, value.data, value.size);
+  piece all = {.buffer = buffer, .size = capacity, .whole = true};
+  return read_piece(table, key, options, &all, ret_size, NULL, err);
+}
+
+nacre_status nacre_get_part(nacre_table *table, nacre_slice key, const nacre_read_options *options,
+                            uint64_t offset, void *buffer, size_t size, size_t *ret_copied,
+                            uint64_t *ret_value_size) {
+  nacre_error *err = nc_thread_error();
+  if (ret_copied == NULL || (buffer == NULL && size > 0)) {
+    return nc_fail(err, NC_E_ARGUMENT, "the buffer or ret_copied is NULL");
   }
-  nacre_value_release(&value);
-  return status;
+  piece part = {.offset = offset, .buffer = buffer, .size = size};
+  size_t copied;
+  uint64_t value_size;
+  NC_TRY(read_piece(table, key, options, &part, &copied, &value_size, err));
+  *ret_copied = copied;
+  if (ret_value_size != NULL) *ret_value_size = value_size;
+  return NACRE_OK;
 }
 
 nacre_status nacre_multi_get(nacre_table *table, size_t count, const nacre_slice *keys,

@@ -111,7 +111,15 @@ static nacre_status open_record(history *h, nc_scan *scan, const nc_scan_frame *
   return NACRE_OK;
 }
 
-nacre_status nc_replay_group(nc_memtable *memtable, const nc_log_record *record, nacre_error *err) {
+static nacre_status note_value(nc_value_set *values, const nc_entry *entry, nacre_error *err) {
+  nc_value_reference reference;
+  if (values == NULL || entry->kind != NC_KIND_LARGE) return NACRE_OK;
+  NC_TRY(nc_value_reference_decode(entry->value, &reference, err));
+  return nc_value_set_add(values, &reference.name, false, err);
+}
+
+nacre_status nc_replay_group(nc_memtable *memtable, nc_value_set *values, const nc_log_record *record,
+                             nacre_error *err) {
   NC_TRY(nc_batch_check(record->operations, record->count, err)); /* [L9] */
   NC_TRY(nc_memtable_reserve(memtable, (size_t)record->count, record->operations.size, err));
   NC_TRY(nc_memtable_reserve_ranges(memtable, record->operations, record->first_sequence, err));
@@ -121,6 +129,7 @@ nacre_status nc_replay_group(nc_memtable *memtable, const nc_log_record *record,
     nc_entry entry;
     bool more;
     NC_TRY(nc_batch_read(&reader, &entry, &more, err));
+    NC_TRY(note_value(values, &entry, err));
     entry.sequence = record->first_sequence + i;
     nc_memtable_add(memtable, &entry);
   }
@@ -128,7 +137,7 @@ nacre_status nc_replay_group(nc_memtable *memtable, const nc_log_record *record,
 }
 
 static nacre_status replay_group(history *h, const nc_log_record *record, nacre_error *err) {
-  NC_TRY(nc_replay_group(h->r->memtable, record, err));
+  NC_TRY(nc_replay_group(h->r->memtable, h->r->values, record, err));
   h->expected += record->count;
   h->r->report.groups++;
   h->r->report.entries += record->count;

@@ -15,6 +15,7 @@ typedef struct nc_recovery {
   const nc_table_keys *keys;
   const nc_manifest_content *manifest;
   nacre_recovery_mode mode;
+  nc_value_set *values; /* to which files of large values that the logs refer to are added; NULL: not wanted */
   nc_memtable *memtable; /* receives the entries */
   /* out: what became of each log of the manifest, in its order */
   nc_log **logs; /* counted, the caller's; manifest->log_count of them */
@@ -26,8 +27,9 @@ typedef struct nc_recovery {
  * NC_E_LOG_GAP, NC_E_LOG_SEARCH, NC_E_MANIFEST_ROLLED_BACK. `logs` is an array of manifest->log_count NULLs,
  * filled as far as possible. */
 NC_MUST_CHECK nacre_status nc_recover_logs(nc_recovery *r, nacre_error *err);
-/* Adds the operations of a group record to a memtable, under the sequences that the record tells. */
-NC_MUST_CHECK nacre_status nc_replay_group(nc_memtable *memtable, const nc_log_record *record,
-                                           nacre_error *err);
+/* Adds the operations of a group record to a memtable, under the sequences that the record tells, and the value
+ * files that they refer to to a set (NULL: not wanted). */
+NC_MUST_CHECK nacre_status nc_replay_group(nc_memtable *memtable, nc_value_set *values,
+                                           const nc_log_record *record, nacre_error *err);
 
 #endif

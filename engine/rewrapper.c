@@ -15,6 +15,7 @@
  */
 #include <stdlib.h>
 
+#include "large_write.h"
 #include "last_error.h"
 #include "named_files.h"
 #include "rewrap.h"
@@ -129,7 +130,8 @@ static void set_parked(nacre_table *t, bool parked) {
 static bool writers_have_ended(nacre_table *t, const nc_table_keys *keys) {
   nc_loads_end_older(t, keys); /* they may rest for long */
   set_parked(t, true);
-  bool ended = passes(&t->flush_lock) && passes(&t->merge_lock);
+  bool ended = passes(&t->flush_lock) && passes(&t->merge_lock) &&
+               nc_large_writers_under(t, t->rewrapper.work->keys);
   if (ended) set_parked(t, false);
   return ended;
 }
@@ -393,6 +395,8 @@ static void await_writers(nacre_table *t) {
   pthread_mutex_unlock(&t->flush_lock);
   pthread_mutex_lock(&t->merge_lock);
   pthread_mutex_unlock(&t->merge_lock);
+  NC_TAKEN_KEYS(keys, &t->keys);
+  nc_large_writers_await(t, keys);
 }
 
 static nacre_status await_job(nacre_table *t, bool *ret_parked, nacre_error *err) {

@@ -49,12 +49,18 @@ static nacre_status copy_all(nc_salvage *s, nc_salvage_table *t, const nc_salvag
   nc_salvage_target target;
   NC_TRY(nc_salvage_target_open(s, found, &target, err));
   nacre_status status = NACRE_OK;
+  nc_salvage_buffer buffer = {0};
   while (more && status == NACRE_OK) {
-    status = nc_salvage_target_put(&target, &entry, err);
-    s->report.keys++;
-    s->report.value_bytes += entry.value.size;
+    bool whole = false;
+    status = nc_salvage_value(t, &entry, &buffer, &whole, err);
+    if (status == NACRE_OK && whole) {
+      status = nc_salvage_target_put(&target, &entry, err);
+      s->report.keys++;
+      s->report.value_bytes += entry.value.size;
+    }
     if (status == NACRE_OK) status = nc_salvage_table_next(t, &entry, &more, err);
   }
+  nc_heap_free(s->shared.env->heap, buffer.bytes, buffer.capacity);
   if (status == NACRE_OK) return nc_salvage_target_finish(&target, found->name, err);
   nacre_error first = *err; /* closing must not hide it */
   nc_salvage_target_abandon(&target);

@@ -15,6 +15,7 @@
  *   salvage_segment.c  the entries of a run of segments, frame by frame, without their indexes
  *   salvage_ranges.c   their range deletes
  *   salvage_log.c      the groups of damaged logs
+ *   salvage_value.c    large values, from files of their own
  *   salvage_target.c   the new store
  */
 #ifndef NC_SALVAGE_H
@@ -123,6 +124,16 @@ NC_MUST_CHECK nacre_status nc_salvage_table_open(nc_salvage *s, nc_dir *dir, nc_
 NC_MUST_CHECK nacre_status nc_salvage_table_next(nc_salvage_table *t, nc_entry *ret_entry, bool *ret_more,
                                                  nacre_error *err);
 void nc_salvage_table_close(nc_salvage_table *t);
+
+/* Zeroed: none. In the private heap. */
+typedef struct nc_salvage_buffer {
+  uint8_t *bytes;
+  size_t capacity;
+} nc_salvage_buffer;
+/* Puts the value of a large put in its reference's place, in a buffer that the caller keeps; other entries stay as
+ * they are. One that cannot be read whole is noted. */
+NC_MUST_CHECK nacre_status nc_salvage_value(nc_salvage_table *t, nc_entry *entry, nc_salvage_buffer *buffer,
+                                            bool *ret_whole, nacre_error *err);
 
 /* The entries of segments that do not overlap and stand in key order. Forward only. Borrows the files. */
 NC_MUST_CHECK nacre_status nc_salvage_run(nc_salvage_table *t, const nc_salvage_file *files, size_t count,

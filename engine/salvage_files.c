@@ -86,6 +86,7 @@ static nacre_status visit(void *arg, const char *name, nacre_io_kind kind, nacre
   nc_file_type type;
   (void)kind; /* what is no plain file is refused, and noted, when it is opened */
   if (!nc_file_name_parse(name, &number, &type) || type == NC_FILE_MANIFEST) return NACRE_OK;
+  if (type == NC_FILE_VALUE) return NACRE_OK; /* entries lead to it, and tell what it must be */
   nc_salvage_listing *l = q->listing;
   nc_salvage_file *file = type == NC_FILE_SEGMENT
                               ? nc_salvage_list_add(&l->segments, &l->segment_count, &l->segment_capacity)

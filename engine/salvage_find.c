@@ -11,7 +11,7 @@
 
 #include "salvage.h"
 
-static const nc_table_settings CATALOGUE_SETTINGS = {NACRE_COMPRESSION_AUTOMATIC, 4096, 10};
+static const nc_table_settings CATALOGUE_SETTINGS = {NACRE_COMPRESSION_AUTOMATIC, 4096, 10, NACRE_NONE};
 
 typedef struct request {
   nc_salvage *s;
@@ -114,8 +114,7 @@ static nacre_status found_item(request *q, const nc_catalogue_item *item, nc_sal
                                nacre_error *err) {
   const nc_catalogue_record *record = &item->record;
   NC_TRY(keys_of_item(q, item, found, err));
-  found->settings = (nc_table_settings){(nacre_compression)record->compression, record->block_bytes,
-                                        record->filter_bits_per_key};
+  found->settings = nc_table_settings_of(record);
   memcpy(found->name, record->name.data, record->name.size);
   found->name[record->name.size] = '\0';
   return NACRE_OK;

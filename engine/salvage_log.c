@@ -50,7 +50,7 @@ static void put_aside(aside *a, const nc_scan_frame *frame, const nc_log_record 
 }
 
 static nacre_status take(replay *r, const nc_log_record *record, nacre_error *err) {
-  NC_TRY(nc_replay_group(r->t->memtable, record, err));
+  NC_TRY(nc_replay_group(r->t->memtable, NULL, record, err));
   uint64_t end = record->first_sequence + record->count;
   if (end > r->expected) r->expected = end;
   r->t->s->report.entries += record->count;

@@ -89,7 +89,8 @@ nacre_status nc_salvage_target_open(nc_salvage *s, const nc_salvage_found *found
   nc_salvage_target target = {0};
   nacre_table_options options = {.compression = found->settings.compression,
                                  .block_bytes = found->settings.block_bytes,
-                                 .filter_bits_per_key = found->settings.filter_bits_per_key};
+                                 .filter_bits_per_key = found->settings.filter_bits_per_key,
+                                 .large_value_bytes = found->settings.large_value_bytes};
   NC_TRY(check_outside(s, nc_table_keys_table(found->keys), err));
   nacre_status status = open_store(s, &target.store);
   if (status == NACRE_OK) status = nacre_batch_create(&target.batch);
@@ -111,6 +112,7 @@ static nacre_status write_batch(nc_salvage_target *target) {
 
 nacre_status nc_salvage_target_put(nc_salvage_target *target, const nc_entry *entry, nacre_error *err) {
   (void)err; /* told to the thread */
+  if (entry->kind == NC_KIND_LARGE) return nacre_put(target->table, entry->key, entry->value, NULL); /* no copy */
   size_t bytes = nacre_batch_bytes(target->batch);
   size_t more = entry->key.size + entry->value.size + OPERATION_HEAD_BYTES;
   if (bytes > 0 && bytes + more > BATCH_BYTES) NC_TRY(write_batch(target));

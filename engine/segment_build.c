@@ -145,6 +145,7 @@ static nacre_status build_all(nc_builder *b, nc_fold *fold, nacre_error *err) {
     NC_TRY(nc_fold_settle(fold, &new_key, err));
     if (!fold->from->valid) break;
     NC_TRY(nc_builder_add(b, &fold->from->entry, new_key, err));
+    NC_TRY(nc_value_changes_keep(b->build->values, &fold->from->entry, err));
     NC_TRY(nc_cursor_next(fold->from, err));
   }
   NC_TRY(pass_ranges(b, (nacre_slice){NULL, 0}, err));
@@ -160,6 +161,7 @@ static nacre_status fold_and_build(nc_builder *b, nc_cursor *from, const nc_rang
   nacre_status status =
       nc_fold_begin(&fold, from, how->snapshots, how->snapshot_count, how->bottom, heap, err);
   fold.ranges = b->build->ranges;
+  fold.values = b->build->values;
   b->ranges = ranges;
   if (status == NACRE_OK) status = build_all(b, &fold, err);
   nc_builder_drop(b);

@@ -14,6 +14,7 @@ typedef struct nc_build {
   nacre_slice lower, upper_excluded; /* range deletes are cut off there; NULL data: unbounded */
   nc_pack_method method;
   bool one_sequence; /* a bulk load: entries come with sequence 0 */
+  nc_value_changes *values; /* takes what is kept and dropped of large puts */
 } nc_build;
 
 /* Segments on their way. Zeroed but for the first two. */

@@ -12,7 +12,7 @@
 #include "last_error.h"
 #include "random.h"
 
-static const nc_table_settings CATALOGUE_SETTINGS = {NACRE_COMPRESSION_AUTOMATIC, 4096, 10};
+static const nc_table_settings CATALOGUE_SETTINGS = {NACRE_COMPRESSION_AUTOMATIC, 4096, 10, NACRE_NONE};
 
 /* ---- options ------------------------------------------------------------------------------------------- */
 

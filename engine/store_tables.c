@@ -31,7 +31,8 @@ enum {
   BLOCK_BYTES_DEFAULT = 4096,
   BLOCK_BYTES_MIN = 1024,
   BLOCK_BYTES_MAX = 1 << 20,
-  FILTER_BITS_DEFAULT = 10
+  FILTER_BITS_DEFAULT = 10,
+  LARGE_VALUE_BYTES_MIN = 4096
 };
 
 static nacre_status check_table_options(const nacre_table_options *o, nacre_error *err) {
@@ -42,6 +43,9 @@ static nacre_status check_table_options(const nacre_table_options *o, nacre_erro
   if ((unsigned)o->compression > NACRE_COMPRESSION_ZSTD) return nc_fail(err, NC_E_ARGUMENT, "compression");
   if (o->block_bytes != 0 && (o->block_bytes < BLOCK_BYTES_MIN || o->block_bytes > BLOCK_BYTES_MAX)) {
     return nc_fail(err, NC_E_ARGUMENT, "block_bytes is not between 1,024 and 1,048,576");
+  }
+  if (o->large_value_bytes != 0 && o->large_value_bytes < LARGE_VALUE_BYTES_MIN) {
+    return nc_fail(err, NC_E_ARGUMENT, "large_value_bytes is below 4,096");
   }
   if (o->filter_bits_per_key > 32 && o->filter_bits_per_key != UINT32_MAX) {
     return nc_fail(err, NC_E_ARGUMENT, "filter_bits_per_key is above 32");
@@ -59,6 +63,7 @@ static void fill_record(nc_catalogue_record *record, const char *name, const nac
       .compression = (uint8_t)o->compression,
       .block_bytes = o->block_bytes == 0 ? BLOCK_BYTES_DEFAULT : o->block_bytes,
       .filter_bits_per_key = o->filter_bits_per_key == 0 ? FILTER_BITS_DEFAULT : o->filter_bits_per_key,
+      .large_value_bytes = o->large_value_bytes,
       .key_file_generation = nc_table_keys_generation(keys)};
   nc_key_record_fill(&record->current, nc_kek_describe(nc_table_keys_active(keys)), specs, spec_count);
 }

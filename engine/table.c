@@ -52,6 +52,7 @@ static void free_table(nacre_table *t) {
   for (size_t i = 0; i < t->immutable_count; i++) {
     for (size_t j = 0; j < t->immutables[i].built_count; j++) nc_segment_unref(t->immutables[i].built[j]);
     free(t->immutables[i].built);
+    nc_value_changes_deinit(&t->immutables[i].built_values);
     nc_pin_unref(nc_memtable_pin(t->immutables[i].memtable));
   }
   for (size_t i = 0; i < t->doubtful_count; i++) nc_segment_unref(t->doubtful[i]);
@@ -62,6 +63,7 @@ static void free_table(nacre_table *t) {
   nc_rewrap_deinit(t);
   nc_key_holder_deinit(&t->keys);
   nc_key_specs_free(t->caller_keys, t->caller_key_count);
+  nc_value_set_deinit(&t->values);
   nc_dir_close(&t->dir);
   pthread_mutex_t *locks[] = {LOCKS_OF(t)};
   for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) pthread_mutex_destroy(locks[i]);
@@ -126,6 +128,7 @@ static nacre_status recover(nacre_table *t, const nc_manifest_content *content, 
                    .manifest = content,
                    .mode = mode,
                    .memtable = memtable,
+                   .values = &t->values,
                    .logs = t->logs};
   nacre_status status = nc_recover_logs(&r, err);
   while (t->log_count < content->log_count && t->logs[t->log_count] != NULL) t->log_count++;
@@ -184,6 +187,8 @@ static nacre_status load_content(nacre_table *t, const nc_manifest_content *cont
                                  nacre_error *err) {
   NC_TRY(check_key_generation(t, content, err));
   take_content(t, content);
+  for (size_t i = 0; i < content->value_count; i++)
+    NC_TRY(nc_value_set_add(&t->values, &content->values[i], true, err));
   nc_version *version;
   NC_TRY(nc_fail_in(err, load_version(t, content, &version, err), t->dir.label, 0));
   nc_memtable *memtable = NULL;

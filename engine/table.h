@@ -23,6 +23,7 @@
 #include "manifest.h"
 #include "memtable.h"
 #include "recovery.h"
+#include "value_set.h"
 #include "write_queue.h"
 
 enum { NC_IMMUTABLES_MAX = 2, NC_LOGS_KEPT_MAX = 4, NC_RUNS_STALL = 24 };
@@ -50,6 +51,7 @@ typedef struct nc_immutable {
   uint64_t last_sequence;
   nc_segment **built; /* written, but the commit that names them failed: tried again first */
   size_t built_count;
+  nc_value_changes built_values; /* of the same */
 } nc_immutable;
 
 /* Bringing every file under the active table key: rewrapper.c. Under state_lock, but for `work`, which is the
@@ -79,9 +81,12 @@ struct nacre_snapshot {
   nacre_snapshot *next;
 };
 
+#define NC_LARGE_VALUE_BYTES ((uint64_t)1 << 20) /* unless the table says otherwise */
+
 typedef struct nc_table_settings {
   nacre_compression compression;
   uint32_t block_bytes, filter_bits_per_key;
+  uint64_t large_value_bytes; /* a longer value has a file of its own */
 } nc_table_settings;
 
 struct nacre_table {
@@ -133,6 +138,7 @@ struct nacre_table {
   nc_table_state state;
   nc_log **logs; /* live ones, oldest first; counted */
   size_t log_count, log_capacity;
+  nc_value_set values; /* value files that entries refer to, wherever these stand */
   uint32_t kek_version_min; /* of CURRENT */
   uint64_t own_numbers_from; /* files from this number on were made by this open */
   nc_segment **doubtful; /* a failed commit may name them: they go once a new manifest is durable */
@@ -145,6 +151,7 @@ struct nacre_table {
   atomic_uint_fast64_t visible; /* every write up to it may be read */
   nc_log_position synced;       /* everything before it is on stable storage */
   nacre_snapshot *snapshots;
+  struct nc_large_writer *large_writers; /* whoever is writing a large value now */
   bool flush_queued, merge_queued;
   uint32_t jobs_running;
   nacre_error flush_error, merge_error; /* of the last try; status NACRE_OK: it went well */
@@ -155,6 +162,15 @@ struct nacre_table {
   nc_loads loads;
   nacre_table *next_shared; /* in the list of all loaded tables; under shared->tables_lock */
 };
+
+/* As the catalogue says, with what it leaves out. */
+static inline nc_table_settings nc_table_settings_of(const nc_catalogue_record *record) {
+  return (nc_table_settings){
+      .compression = (nacre_compression)record->compression,
+      .block_bytes = record->block_bytes,
+      .filter_bits_per_key = record->filter_bits_per_key,
+      .large_value_bytes = record->large_value_bytes == 0 ? NC_LARGE_VALUE_BYTES : record->large_value_bytes};
+}
 
 /* ---- table.c: life ------------------------------------------------------------------------------------- */
 
@@ -231,6 +247,7 @@ typedef struct nc_change {
   uint64_t last_sequence; /* raises the state's; 0: leaves it */
   bool flushes_oldest;    /* the oldest immutable is in `add` now */
   uint64_t shows;         /* becomes visible together with `add`: the sequence of a load; 0: none */
+  const nc_value_changes *values; /* large puts that are kept and dropped; NULL: none */
 } nc_change;
 
 /* Commits a change durably, by an edit or, when one does not fit or the manifest is bad, by a new manifest,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "table.h"
+#include "value_plan.h"
 
 uint64_t nc_table_new_number(nacre_table *t) {
   pthread_mutex_lock(&t->commit_lock);
@@ -64,11 +65,17 @@ static void remove_manifest(nacre_table *t, uint64_t number) {
 /* A failed attempt keeps the epoch: whichever manifest CURRENT turns out to name, no file is of a later
  * one. */
 static nacre_status new_manifest_locked(nacre_table *t, const nc_version *version, nc_log *const *logs,
-                                        size_t log_count, const nc_table_state *state, nacre_error *err) {
+                                        size_t log_count, const nc_value_plan *values,
+                                        const nc_table_state *state, nacre_error *err) {
+  nc_value_name *names;
+  size_t name_count;
+  NC_TRY(nc_value_plan_named(t, values, &names, &name_count, err));
   nc_manifest_base base = {.state = *state,
                            .version = version,
                            .logs = logs,
                            .log_count = log_count,
+                           .values = names,
+                           .value_count = name_count,
                            .number = t->state.next_file_number++,
                            .epoch = t->epoch + 1,
                            .sequence = t->commit_sequence + 1,
@@ -78,6 +85,7 @@ static nacre_status new_manifest_locked(nacre_table *t, const nc_version *versio
   bool unnamed = false;
   NC_TAKEN_KEYS(keys, &t->keys);
   nacre_status status = nc_manifest_create(&t->dir, keys, &base, &manifest, &unnamed, err);
+  free(names);
   if (status != NACRE_OK) {
     t->manifest_bad = t->manifest_bad || !unnamed;
     return status;
@@ -98,7 +106,7 @@ nacre_status nc_table_new_manifest(nacre_table *t, nacre_error *err) {
   uint64_t sequence;
   nc_view *view = nc_table_view(t, &sequence);
   pthread_mutex_lock(&t->commit_lock);
-  nacre_status status = new_manifest_locked(t, view->version, t->logs, t->log_count, &t->state, err);
+  nacre_status status = new_manifest_locked(t, view->version, t->logs, t->log_count, NULL, &t->state, err);
   pthread_mutex_unlock(&t->commit_lock);
   nc_view_unref(view);
   return status;
@@ -143,8 +151,8 @@ static nacre_status plan_logs(const nacre_table *t, const nc_change *change, log
 }
 
 static nacre_status make_durable_locked(nacre_table *t, const nc_change *change, const log_plan *plan,
-                                        const nc_version *version, const nc_table_state *state,
-                                        nacre_error *err) {
+                                        const nc_value_plan *values, const nc_version *version,
+                                        const nc_table_state *state, nacre_error *err) {
   nc_edit edit = {.add = change->add,
                   .add_count = change->add_count,
                   .place = change->place,
@@ -153,9 +161,13 @@ static nacre_status make_durable_locked(nacre_table *t, const nc_change *change,
                   .add_log = change->add_log == NULL ? NULL : &change->add_log->name,
                   .drop_logs = plan->drop,
                   .drop_log_count = plan->drop_count,
+                  .add_values = values->add,
+                  .add_value_count = values->add_count,
+                  .remove_values = values->remove,
+                  .remove_value_count = values->remove_count,
                   .state = *state};
   if (t->manifest_bad || !nc_manifest_fits(&t->manifest, &edit)) {
-    return new_manifest_locked(t, version, plan->after, plan->after_count, state, err);
+    return new_manifest_locked(t, version, plan->after, plan->after_count, values, state, err);
   }
   nacre_status status = nc_manifest_commit(&t->manifest, t->shared->env->heap, &edit, err);
   if (status == NACRE_OK) {
@@ -183,6 +195,7 @@ static void publish(nacre_table *t, const nc_change *change, nc_view *view, nc_m
   if (change->flushes_oldest) {
     *ret_flushed = t->immutables[0].memtable;
     free(t->immutables[0].built);
+    nc_value_changes_deinit(&t->immutables[0].built_values);
     t->immutable_count--;
     memmove(&t->immutables[0], &t->immutables[1], t->immutable_count * sizeof t->immutables[0]);
   }
@@ -214,20 +227,22 @@ static nacre_status follow_version(nc_version *base, const nc_change *change, nc
 }
 
 static nacre_status commit_locked(nacre_table *t, const nc_change *change, log_plan *plan,
-                                  nc_memtable **ret_flushed, nacre_error *err) {
+                                  nc_value_plan *values, nc_memtable **ret_flushed, nacre_error *err) {
   nc_version *version;
   nc_view *view = NULL;
   NC_TRY(plan_logs(t, change, plan, err));
+  NC_TRY(nc_value_plan_make(t, change, values, err));
   NC_TRY(follow_version(t->view->version, change, &version, err));
   nacre_status status = next_view_locked(t, change, version, &view, err);
   nc_table_state state = t->state;
   if (change->last_sequence > state.last_sequence) state.last_sequence = change->last_sequence;
-  if (status == NACRE_OK) status = make_durable_locked(t, change, plan, version, &state, err);
+  if (status == NACRE_OK) status = make_durable_locked(t, change, plan, values, version, &state, err);
   if (status == NACRE_OK) {
     t->state.last_sequence = state.last_sequence;
     /* Both versions keep what moves: nothing goes between the two. */
     for (size_t i = 0; i < change->remove_count; i++) nc_segment_set_obsolete(change->remove[i]);
     for (size_t i = 0; i < change->add_count; i++) nc_segment_clear_obsolete(change->add[i]);
+    nc_value_plan_carry_out(t, change, values);
     take_log_plan_locked(t, change, plan);
     publish(t, change, view, ret_flushed);
   } else {
@@ -239,9 +254,10 @@ static nacre_status commit_locked(nacre_table *t, const nc_change *change, log_p
 
 nacre_status nc_table_commit(nacre_table *t, const nc_change *change, nacre_error *err) {
   log_plan plan = {0};
+  nc_value_plan values = {0};
   nc_memtable *flushed = NULL;
   pthread_mutex_lock(&t->commit_lock);
-  nacre_status status = commit_locked(t, change, &plan, &flushed, err);
+  nacre_status status = commit_locked(t, change, &plan, &values, &flushed, err);
   pthread_mutex_unlock(&t->commit_lock);
   for (size_t i = 0; status == NACRE_OK && i < plan.drop_count; i++) {
     char name[NC_FILE_NAME_BYTES];
@@ -250,5 +266,6 @@ nacre_status nc_table_commit(nacre_table *t, const nc_change *change, nacre_erro
   }
   if (flushed != NULL) nc_pin_unref(nc_memtable_pin(flushed));
   plan_deinit(&plan);
+  nc_value_plan_deinit(&values);
   return status;
 }

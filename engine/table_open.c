@@ -132,8 +132,7 @@ static nacre_status load_locked(opening *q, nacre_table **ret_table, nacre_error
   if (t != NULL) return share(q, t, ret_table, err);
   NC_TRY(still_so(q, &same, err));
   if (!same) return NACRE_OK;
-  nc_table_settings settings = {(nacre_compression)record->compression, record->block_bytes,
-                                record->filter_bits_per_key};
+  nc_table_settings settings = nc_table_settings_of(record);
   nc_table_keys *keys = q->keys;
   q->keys = NULL; /* the table takes it over, on failure too, as it does the directory */
   NC_TRY(nc_table_load(q->store, &q->store->shared, &q->dir, keys, &settings, opens_read_only(q),

@@ -89,12 +89,12 @@ static nacre_status begin(const nc_dir *dir, nc_sealed_reader *file, const nc_va
   return NACRE_OK;
 }
 
-static nc_sealed_expect expected(const nc_value_name *name, uint64_t epoch_max) {
+/* What binds the data key binds the whole identity: its epoch need not be looked at. */
+static nc_sealed_expect expected(const nc_value_name *name) {
   return (nc_sealed_expect){.type = NC_FILE_VALUE,
                             .origin_table = &name->origin_table,
                             .file = &name->file,
                             .number = name->number,
-                            .epoch_max = epoch_max,
                             .dek_commitment = name->dek_commitment};
 }
 
@@ -105,9 +105,9 @@ static nacre_status missing(const nc_dir *dir, const char *name, nacre_error *er
 }
 
 nacre_status nc_value_open(const nc_dir *dir, nc_key_holder *keys, const nc_value_name *name,
-                           uint64_t epoch_max, nc_value_reader **ret_reader, nacre_error *err) {
+                           nc_value_reader **ret_reader, nacre_error *err) {
   char file_name[NC_FILE_NAME_BYTES];
-  nc_sealed_expect expect = expected(name, epoch_max);
+  nc_sealed_expect expect = expected(name);
   nc_sealed_reader *file;
   nc_value_file_name(name->number, file_name);
   nacre_status status = nc_sealed_reader_open_under(dir, file_name, keys, &expect, &file, err);
@@ -118,7 +118,7 @@ nacre_status nc_value_open(const nc_dir *dir, nc_key_holder *keys, const nc_valu
 nacre_status nc_value_open_with(const nc_dir *dir, const nc_table_keys *keys, const nc_value_name *name,
                                 nc_value_reader **ret_reader, nacre_error *err) {
   char file_name[NC_FILE_NAME_BYTES];
-  nc_sealed_expect expect = expected(name, 0);
+  nc_sealed_expect expect = expected(name);
   nc_sealed_reader *file;
   nc_value_file_name(name->number, file_name);
   nacre_status status = nc_sealed_reader_open(dir, file_name, keys, &expect, &file, err);

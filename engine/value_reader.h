@@ -13,9 +13,8 @@
 
 typedef struct nc_value_reader nc_value_reader;
 
-/* `epoch_max`: a file of a higher epoch is refused; 0: any. */
 NC_MUST_CHECK nacre_status nc_value_open(const nc_dir *dir, nc_key_holder *keys, const nc_value_name *name,
-                                         uint64_t epoch_max, nc_value_reader **ret_reader, nacre_error *err);
+                                         nc_value_reader **ret_reader, nacre_error *err);
 /* The same with one set of keys. */
 NC_MUST_CHECK nacre_status nc_value_open_with(const nc_dir *dir, const nc_table_keys *keys,
                                               const nc_value_name *name, nc_value_reader **ret_reader,

@@ -208,12 +208,27 @@ static nacre_status verify_key_copies(nacre_table *t, nacre_error *err) {
   return status;
 }
 
-static nacre_status verify_all(nc_verifier *v, nc_view *view, nacre_error *err) {
+static nacre_status verify_all(nc_verifier *v, nc_view *view, uint64_t sequence, nacre_error *err) {
   NC_TRY(verify_orphans(v, err));
   NC_TRY(nc_verify_note(v, verify_key_copies(v->table, err), err));
   NC_TRY(verify_manifest(v, err));
   NC_TRY(verify_logs(v, err));
-  return verify_segments(v, view, err);
+  uint64_t faults = v->report.fault_count;
+  NC_TRY(verify_segments(v, view, err));
+  return nc_verify_values(v, sequence, v->report.fault_count == faults, err);
+}
+
+static nacre_status verify_table(nc_verifier *v, const nc_named_files *named, nacre_error *err) {
+  const nc_version *version = named->view->version;
+  v->named = named;
+  v->referenced = calloc(named->value_count + 1, sizeof *v->referenced);
+  if (v->referenced == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  for (size_t i = 0; i < version->segment_count; i++)
+    v->bytes_total += nc_segment_describe(version->segments[i])->size;
+  for (size_t i = 0; i < named->value_count; i++) v->bytes_total += named->values[i].name.size;
+  nacre_status status = verify_all(v, named->view, named->sequence, err);
+  free(v->referenced);
+  return status;
 }
 
 nacre_status nacre_verify(nacre_table *table, const nacre_verify_options *options,
@@ -221,14 +236,11 @@ nacre_status nacre_verify(nacre_table *table, const nacre_verify_options *option
   nacre_error *err = nc_thread_error();
   NC_TRY(nc_table_check(table, err));
   if (options != NULL) NC_TRY(nc_check_reserved(options->reserved, err));
-  uint64_t sequence;
-  nc_view *view = nc_table_view(table, &sequence);
   nc_verifier v = {.table = table, .options = options};
-  for (size_t i = 0; i < view->version->segment_count; i++) {
-    v.bytes_total += nc_segment_describe(view->version->segments[i])->size;
-  }
-  nacre_status status = verify_all(&v, view, err);
-  nc_view_unref(view);
+  nc_named_files named;
+  nacre_status status = nc_named_files_take(table, &named, err);
+  if (status == NACRE_OK) status = verify_table(&v, &named, err);
+  nc_named_files_free(&named);
   if (status == NACRE_OK && v.report.fault_count > 0) {
     *err = v.first;
     status = v.first.status;

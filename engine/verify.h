@@ -7,13 +7,15 @@
 #define NC_VERIFY_H
 
 #include "frame_scan.h"
-#include "table.h"
+#include "named_files.h"
 
 typedef struct nc_verifier {
   nacre_table *table;
   const nacre_verify_options *options;
   nacre_verify_report report;
   uint64_t bytes_total;
+  const nc_named_files *named; /* what the table is, at the call */
+  bool *referenced;            /* of its value files: a segment refers to it */
   nacre_error first;
 } nc_verifier;
 
@@ -27,6 +29,12 @@ typedef nacre_status nc_verify_visit(nc_verifier *v, const nc_scan_frame *frame,
                                      nacre_error *err);
 NC_MUST_CHECK nacre_status nc_verify_frames(nc_verifier *v, nc_sealed_reader *reader, uint64_t end,
                                             nc_verify_visit *visit, uint64_t *ret_frames, nacre_error *err);
+/* Large puts: each refers to a file of the table, as it says. */
+NC_MUST_CHECK nacre_status nc_verify_reference(nc_verifier *v, const nc_entry *entry, bool in_segment,
+                                               nacre_error *err);
+/* After all segments; `segments_whole`: all their references have been met. */
+NC_MUST_CHECK nacre_status nc_verify_values(nc_verifier *v, uint64_t sequence, bool segments_whole,
+                                            nacre_error *err);
 NC_MUST_CHECK nacre_status nc_verify_segment(nc_verifier *v, nc_segment *segment, nacre_error *err);
 
 #endif

@@ -41,6 +41,7 @@ static nacre_status check_entry(survey *s, const nc_entry *entry, nacre_error *e
   bool admits;
   NC_TRY(nc_segment_filter_admits(s->segment, s->file, entry->key, &admits, err));
   if (!admits) return nc_fail(err, NC_E_SEGMENT_FILTER, "a key is missing in it"); /* [Q2] */
+  NC_TRY(nc_verify_reference(s->v, entry, true, err));
   s->seen.entries++;
   s->seen.deletes += entry->kind == NC_KIND_DELETE;
   s->seen.key_bytes += entry->key.size;

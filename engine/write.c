@@ -4,6 +4,7 @@
  * by the next leader, in a group (write_queue.h, write_group.h).
  */
 #include "batch.h"
+#include "large_write.h"
 #include "last_error.h"
 #include "write_batch.h"
 #include "write_expect.h"
@@ -83,7 +84,43 @@ static nacre_status write_single(nacre_table *t, const nc_entry *entry, bool syn
   return submit(t, &w, sync);
 }
 
+/* The value's file comes first, whole and durable; then its reference is written like any value. */
+static nacre_status write_large(nacre_table *t, nacre_slice key, nacre_slice value, bool sync, nacre_error *err) {
+  uint8_t reference[NC_VALUE_REFERENCE_BYTES_MAX];
+  nc_entry entry = {.key = key, .kind = NC_KIND_LARGE, .value = {reference, sizeof reference}};
+  nc_write w = {.single = &entry, .count = 1, .err = err};
+  nc_large_write large;
+  NC_TRY(nc_operation_size(entry.kind, key, entry.value, &w.bytes, err)); /* before a file is written for it */
+  nc_large_write_init(&large, t);
+  nacre_status status = nc_large_write_value(&large, value, reference, &entry.value.size, err);
+  if (status == NACRE_OK) status = nc_large_write_settle(&large, err);
+  if (status == NACRE_OK) status = nc_operation_size(entry.kind, key, entry.value, &w.bytes, err);
+  if (status == NACRE_OK) status = submit(t, &w, sync);
+  nc_large_write_end(&large, &w);
+  return status;
+}
+
+/* A batch of which not all fits the log, or is to stand there: the same. */
+static nacre_status write_large_batch(nacre_table *t, const nacre_batch *batch, nc_write *w, bool sync,
+                                      nacre_error *err) {
+  nc_large_write large;
+  nc_heap *heap = t->shared->env->heap;
+  size_t capacity = nc_batch_placed_bound(batch, t), size = 0;
+  uint8_t *bytes = nc_heap_alloc(heap, capacity);
+  if (bytes == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for a batch", capacity);
+  nc_large_write_init(&large, t);
+  nacre_status status = nc_batch_place(batch, &large, bytes, &size, err);
+  if (status == NACRE_OK) status = nc_large_write_settle(&large, err);
+  w->operations = nc_slice(bytes, size);
+  w->bytes = size;
+  if (status == NACRE_OK) status = submit(t, w, sync);
+  nc_large_write_end(&large, w);
+  nc_heap_free(heap, bytes, capacity);
+  return status;
+}
+
 nacre_status nc_table_put(nacre_table *t, nacre_slice key, nacre_slice value, bool sync, nacre_error *err) {
+  if (nc_value_is_large(t, key.size, value.size)) return write_large(t, key, value, sync, err);
   nc_entry entry = {.key = key, .kind = NC_KIND_PUT, .value = value};
   return write_single(t, &entry, sync, err);
 }
@@ -151,6 +188,7 @@ nacre_status nacre_write(nacre_table *table, const nacre_batch *batch, const nac
     NC_TRY(nc_expects_validate(table, w.expects, err));
     NC_TRY(nc_expects_check(table, w.expects, err));
   }
+  if (w.count > 0 && nc_batch_needs_files(batch, table)) return write_large_batch(table, batch, &w, sync, err);
   return w.count == 0 ? write_nothing(table, &w, sync, err) : submit(table, &w, sync);
 }
 

@@ -22,6 +22,7 @@ typedef struct group {
   uint64_t count, first_sequence;
   size_t bytes; /* encoded */
   bool ranges;  /* range deletes among them */
+  uint64_t failed_log; /* may hold it, though it was not appended; 0: none */
 } group;
 
 /* Whoever expects something comes first in a group: all that was written before is in the memtable then. */
@@ -97,7 +98,7 @@ static nacre_status reserve_ranges(nacre_table *t, const group *g, nacre_slice r
   return nc_memtable_reserve_ranges(t->active, nc_slice(end - g->bytes, g->bytes), g->first_sequence, err);
 }
 
-static nacre_status append(nacre_table *t, const group *g, nacre_error *err) {
+static nacre_status append(nacre_table *t, group *g, nacre_error *err) {
   nacre_slice record;
   if (g->first_sequence > NC_SEQUENCE_MAX || g->count > NC_SEQUENCE_MAX - g->first_sequence)
     return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL);
@@ -106,7 +107,9 @@ static nacre_status append(nacre_table *t, const group *g, nacre_error *err) {
   NC_TRY(encode(t, g, &record, err));
   NC_TRY(nc_memtable_reserve(t->active, (size_t)g->count, g->bytes, err));
   if (g->ranges) NC_TRY(reserve_ranges(t, g, record, err));
+  g->failed_log = t->log->name.number;
   NC_TRY(nc_log_append_group(t->log, record, g->first_sequence + g->count - 1, err));
+  g->failed_log = 0;
   insert(t, g);
   t->groups_written++;
   t->group_bytes_written += record.size;
@@ -117,6 +120,8 @@ static nacre_status append(nacre_table *t, const group *g, nacre_error *err) {
 static void settle(const group *g, nacre_status status, const nacre_error *why) {
   for (nc_write *w = g->first; w != g->end; w = nc_write_next(w)) {
     w->status = status;
+    w->logged = status == NACRE_OK;
+    w->failed_log = g->failed_log;
     if (status != NACRE_OK && w->err != NULL) *w->err = *why;
   }
 }

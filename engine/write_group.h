@@ -20,6 +20,8 @@ typedef struct nc_write {
   bool ranges;         /* range deletes among them */
   nacre_slice expects; /* of a batch (nc_batch_expects), which is written only if they hold */
   nacre_status status; /* how it ended */
+  bool logged;         /* a log and the memtable hold it, whatever became of a sync */
+  uint64_t failed_log; /* not logged, but this log may hold it; 0: none does */
   nacre_error *err;    /* the caller's; NULL: not wanted */
 } nc_write;
 

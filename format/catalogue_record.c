@@ -6,7 +6,7 @@
 
 #include "filter.h"
 
-enum { KEY_LEAD = 'T', COMPRESSION_MAX = 3, BLOCK_BYTES_MAX = 1024 * 1024 };
+enum { KEY_LEAD = 'T', COMPRESSION_MAX = 3, BLOCK_BYTES_MAX = 1024 * 1024, LARGE_VALUE_BYTES_MIN = 4096 };
 
 void nc_catalogue_key(const nc_uuid *table, uint8_t out[NC_CATALOGUE_KEY_BYTES]) {
   out[0] = KEY_LEAD;
@@ -60,6 +60,7 @@ size_t nc_catalogue_record_encode(const nc_catalogue_record *record, void *out, 
   }
   nc_write_varint(&w, record->key_file_generation);
   write_specs(&w, &record->current);
+  if (record->large_value_bytes != 0) nc_write_varint(&w, record->large_value_bytes);
   return w.failed ? 0 : w.size;
 }
 
@@ -113,11 +114,19 @@ static bool read_keys(nc_reader *r, nc_catalogue_record *record) {
   return has_pending <= 1 && read_specs(r, &record->current);
 }
 
+/* What came later, left out where it is 0: a record has one encoding. */
+static bool read_more(nc_reader *r, nc_catalogue_record *record) {
+  if (r->failed || nc_reader_left(r) == 0) return true;
+  record->large_value_bytes = nc_read_varint(r);
+  return record->large_value_bytes >= LARGE_VALUE_BYTES_MIN;
+}
+
 nacre_status nc_catalogue_record_decode(nacre_slice bytes, nc_catalogue_record *ret_record,
                                         nacre_error *err) {
   nc_reader r = nc_reader_over(bytes);
   nc_catalogue_record record = {0};
-  if (!read_settings(&r, &record) || !read_keys(&r, &record) || !nc_reader_done(&r)) /* [T1] */
+  if (!read_settings(&r, &record) || !read_keys(&r, &record) || !read_more(&r, &record) ||
+      !nc_reader_done(&r)) /* [T1] */
     return nc_fail_at(err, NC_E_CATALOGUE_SHAPE, r.at, NULL);
   *ret_record = record;
   return NACRE_OK;

@@ -44,6 +44,7 @@ def decode_described(key, value):
         take_specs(cursor, where)
     generation = cursor.varint()
     specs = take_specs(cursor, where)
+    demand(not cursor.left() or cursor.varint() >= 4096, where, 'large value bytes are below 4,096')
     cursor.finish()
     demand(life in LIFE_NAMES, where, 'unknown life of a table')
     demand(1 <= len(name) <= 255 and b'\0' not in name, where, 'a name is not 1 to 255 bytes without NUL')

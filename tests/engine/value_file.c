@@ -34,7 +34,7 @@ static nacre_status write_value(nc_pack_method method, nacre_slice value, nc_val
 
 static nacre_status read_value(const nc_value_name *name, uint64_t offset, void *to, size_t size) {
   nc_value_reader *r;
-  NC_TRY(nc_value_open(&f.dir, &f.holder, name, 1, &r, &err));
+  NC_TRY(nc_value_open(&f.dir, &f.holder, name, &r, &err));
   nacre_status status = nc_value_read(r, offset, to, size, &err);
   nc_value_close(r);
   return status;
@@ -62,7 +62,7 @@ Test(value_file, comes_back_whole_and_in_part) {
       must(read_value(&name, 0, back, size));
       cr_assert(memcmp(back, value, size) == 0);
       nc_value_reader *r;
-      must(nc_value_open(&f.dir, &f.holder, &name, 0, &r, &err));
+      must(nc_value_open(&f.dir, &f.holder, &name, &r, &err));
       for (int k = 0; k < 40; k++) {
         uint64_t from = test_random_below(&random, size), n = test_random_below(&random, size - from + 1);
         must(nc_value_read(r, from, back, (size_t)n, &err));

@@ -190,6 +190,10 @@ typedef struct nacre_table_options {
   nacre_compression compression;
   uint32_t block_bytes;         /* before compression; default 4,096; 1,024 to 1,048,576 */
   uint32_t filter_bits_per_key; /* default 10; at most 32; UINT32_MAX: no filter */
+  /* A longer value is kept in a sealed file of its own instead of log and segments, which are spared copying it
+   * at every merge; writing one takes two syncs. Default 1 MiB; at least 4,096; NACRE_NONE: only what does not
+   * fit the log, over some 15 MiB, is. For values written from then on. */
+  uint64_t large_value_bytes;
   uint64_t reserved[8];
 } nacre_table_options;
 
@@ -253,6 +257,7 @@ typedef struct nacre_table_info {
   uint32_t kek_version;
   nacre_compression compression;
   uint32_t block_bytes, filter_bits_per_key;
+  uint64_t large_value_bytes; /* as it was asked for; NACRE_NONE: only what does not fit otherwise */
   const nacre_key_spec *keys; /* the KMS keys that wrap the table key */
   size_t key_count;
   uint64_t created_ms; /* since 1970-01-01 UTC */
@@ -292,10 +297,12 @@ typedef struct nacre_write_options {
   uint64_t reserved[8];
 } nacre_write_options;
 
-/* Writing errors, for the three calls that write: NACRE_TOO_LARGE (key over NACRE_KEY_BYTES_MAX, or encoded
- * over NACRE_BATCH_BYTES_MAX; the sequence numbers are used up), NACRE_READ_ONLY, NACRE_NO_SPACE (heals by
+/* Writing errors, for the three calls that write: NACRE_TOO_LARGE (key over NACRE_KEY_BYTES_MAX, value over
+ * NACRE_VALUE_BYTES_MAX; the sequence numbers are used up), NACRE_READ_ONLY, NACRE_NO_SPACE (heals by
  * itself when there is room), NACRE_IO, NACRE_CORRUPT and NACRE_ROLLED_BACK (the first write after an open
- * checks what it rests on). A value given as a slice of NULL data and size 0 is empty. */
+ * checks what it rests on). A value given as a slice of NULL data and size 0 is empty. A large value
+ * (nacre_table_options, large_value_bytes) goes to a file of its own, which is on stable storage before
+ * anything refers to it: whoever does not ask for a sync waits for that one all the same. */
 NACRE_API nacre_status nacre_put(nacre_table *table, nacre_slice key, nacre_slice value,
                                  const nacre_write_options *options); /* Since 0.1. */
 NACRE_API nacre_status
@@ -312,13 +319,16 @@ NACRE_API nacre_status nacre_delete_range(nacre_table *table, nacre_slice from, 
 
 /* A batch collects puts and deletes, in order, that nacre_write applies all or none. It may be written many
  * times and to several tables. It keeps what it copied in private memory, wiped by clear and destroy. Adding
- * to it: NACRE_TOO_LARGE as above, and the batch is as it was. Since 0.1. */
+ * to it: NACRE_TOO_LARGE as above, when it would be encoded over NACRE_BATCH_BYTES_MAX, or when its values over 1 MiB,
+ * which do not count there, would be over NACRE_VALUE_BYTES_MAX together; and the batch is as it was. Where those
+ * go is settled when it is written: to files of their own in a table that calls them large, or when they do
+ * not fit beside the others. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_batch_create(nacre_batch **ret_batch);
 NACRE_API void nacre_batch_destroy(nacre_batch *batch);
 NACRE_API void nacre_batch_clear(nacre_batch *batch);
 NACRE_API size_t nacre_batch_count(const nacre_batch *batch);
 NACRE_API size_t
-nacre_batch_bytes(const nacre_batch *batch); /* as encoded: what NACRE_BATCH_BYTES_MAX bounds */
+nacre_batch_bytes(const nacre_batch *batch); /* as encoded, large values included */
 NACRE_API nacre_status nacre_batch_put(nacre_batch *batch, nacre_slice key, nacre_slice value);
 NACRE_API nacre_status nacre_batch_delete(nacre_batch *batch, nacre_slice key);
 NACRE_API nacre_status nacre_batch_delete_range(nacre_batch *batch, nacre_slice from,
@@ -383,11 +393,14 @@ typedef struct nacre_read_options {
   const nacre_snapshot *snapshot;    /* NULL: the newest state */
   nacre_slice lower, upper_excluded; /* iterators only: keys outside are not seen */
   bool no_cache_fill;                /* blocks read for this call do not displace others from the cache */
+  /* Iterators only: values are not shown (nacre_iter_value is empty), and large ones not read from their files. */
+  bool keys_only;
   uint64_t reserved[8];
 } nacre_read_options;
 
 /* A value borrowed from Nacre's own memory: `data` (never NULL after success) stays valid and unchanged until
- * it is released. */
+ * it is released. A large value (nacre_table_options) is read as a whole, past the cache, into memory of its own,
+ * as long as the value: nacre_get_into and nacre_get_part need no such memory. */
 typedef struct nacre_value {
   const void *data;
   size_t size;
@@ -409,6 +422,15 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_get_into(nacre_table *table, nacre
                                                        const nacre_read_options *options, void *buffer,
                                                        size_t capacity, size_t *ret_size);
 
+/* Copies the bytes of a value from `offset` on, at most `size`; fewer, or none, where it ends. `*ret_value_size`
+ * (may be NULL) is the size of the whole value. What is copied has authenticated; of a large value, which lies in a
+ * file of its own, only the parts that are asked for are read. Two calls may see two values, unless they read
+ * with a snapshot. After a failure the buffer's content is not defined. Errors: of reading. Since 0.1. */
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_get_part(nacre_table *table, nacre_slice key,
+                                                       const nacre_read_options *options, uint64_t offset,
+                                                       void *buffer, size_t size, size_t *ret_copied,
+                                                       uint64_t *ret_value_size);
+
 /* Many gets at one moment: all see the same state. `ret_statuses[i]` is NACRE_OK, NACRE_NOT_FOUND or why key
  * i could not be read; `ret_values[i]` is zeroed unless NACRE_OK, and released one by one. Returns NACRE_OK
  * when every key was found or not found, else the first other status. Since 0.1. */
@@ -418,7 +440,8 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_multi_get(nacre_table *table, size
                                                         nacre_value *ret_values, nacre_status *ret_statuses);
 
 /* An iterator sees the table as it was when it was opened (or as the snapshot does). It starts at no entry:
- * move it first. Opening reads nothing. Once a move finds damage, the iterator is invalid and
+ * move it first. Opening reads nothing. A move to a large value reads it, as nacre_iter_value cannot fail, and
+ * forgets the one before: an iterator holds one at a time, and none with keys_only. Once a move finds damage, the iterator is invalid and
  * nacre_iter_status says why: a reading error, but never NACRE_NOT_FOUND. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *options,
                                                         nacre_iter **ret_iter);

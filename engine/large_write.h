@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * large_write: the files of the large values of one call, before it enters the writers' queue.
+ *
+ * A reference must never outlive its file: every file is synced, and its name durable, before the frame that
+ * refers to it is appended, whether the write asked for a sync or not. So the files are made beside other
+ * writers, without a lock but for a moment.
+ */
+#ifndef NC_LARGE_WRITE_H
+#define NC_LARGE_WRITE_H
+
+#include "table.h"
+#include "write_group.h"
+
+/* Large values being written, each by one caller: a change of table keys waits for those that have taken older
+ * keys. Under state_lock. */
+typedef struct nc_large_writer {
+  struct nc_large_writer *next;
+  nc_table_keys *keys;
+} nc_large_writer;
+
+typedef struct nc_large_write {
+  nacre_table *table;
+  nc_large_writer writer;
+  bool begun;
+  nc_value_name *made;
+  size_t count, capacity;
+} nc_large_write;
+
+/* Whether a put has a file of its own in this table. */
+bool nc_value_is_large(const nacre_table *t, size_t key_size, size_t value_size);
+void nc_large_write_init(nc_large_write *w, nacre_table *t);
+/* Writes a value's file; the reference takes the value's place. */
+NC_MUST_CHECK nacre_status nc_large_write_value(nc_large_write *w, nacre_slice value,
+                                                uint8_t ret_reference[NC_VALUE_REFERENCE_BYTES_MAX],
+                                                size_t *ret_size, nacre_error *err);
+/* Makes the names durable and the files part of the table: from here on they may be referred to. */
+NC_MUST_CHECK nacre_status nc_large_write_settle(nc_large_write *w, nacre_error *err);
+/* `logged`: how it ended; NULL: it came to no log. Files that nothing refers to go: at once or, where a
+ * failed log may hold the reference all the same, with that log. */
+void nc_large_write_end(nc_large_write *w, const nc_write *logged);
+/* Whether everybody who writes a large value does so under these keys. */
+bool nc_large_writers_under(nacre_table *t, const nc_table_keys *keys);
+/* Waits until it is so. */
+void nc_large_writers_await(nacre_table *t, const nc_table_keys *keys);
+
+#endif

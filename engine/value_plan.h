@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * value_plan: what a change of files means for the files of large values. It is made before the change is made
+ * durable, so that nothing of it can fail afterwards. All need commit_lock.
+ */
+#ifndef NC_VALUE_PLAN_H
+#define NC_VALUE_PLAN_H
+
+#include "table.h"
+
+typedef struct nc_value_plan {
+  nc_value_name *add; /* come to be named in the manifest */
+  size_t add_count;
+  uint64_t *remove; /* are named, and are not any more */
+  size_t remove_count;
+  uint64_t *dead; /* nothing refers to them once the change is durable: named or not */
+  size_t dead_count;
+  nc_value_grave *grave;    /* for those that a reader may still come to; NULL: none */
+  nc_value_grave *failures; /* of writes that failed, and whose logs the change drops */
+} nc_value_plan;
+
+/* `*plan` is for nc_value_plan_deinit, also after a failure. */
+NC_MUST_CHECK nacre_status nc_value_plan_make(nacre_table *t, const nc_change *change, nc_value_plan *plan,
+                                              nacre_error *err);
+void nc_value_plan_deinit(nc_value_plan *plan);
+/* What a whole manifest names after the plan (NULL: as it is); to be freed. */
+NC_MUST_CHECK nacre_status nc_value_plan_named(const nacre_table *t, const nc_value_plan *plan,
+                                               nc_value_name **ret_names, size_t *ret_count,
+                                               nacre_error *err);
+/* The change is durable: the set follows, and files go with what they were dropped from. Must come before that
+ * is let go. */
+void nc_value_plan_carry_out(nacre_table *t, const nc_change *change, const nc_value_plan *plan);
+
+#endif

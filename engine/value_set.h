@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * value_set: the value files that a table's entries refer to, and how they go.
+ *
+ * Every large put has a file of its own, and every file one entry that refers to it, wherever that stands: in a
+ * log and a memtable, then in one segment after the other. So a file is needed until that entry is dropped, by
+ * the flush or the merge that finds that nobody sees it any more.
+ *
+ * Invariants
+ *   1. What segments refer to is named in the manifest; what stands in live logs and memtables only is not.
+ *   2. A file goes after the commit that lets go of its entry is durable, and when no reader can come to the
+ *      entry any more: when the memtable or the segments that it was dropped from are gone (a grave).
+ * The set is under the table's commit_lock.
+ */
+#ifndef NC_VALUE_SET_H
+#define NC_VALUE_SET_H
+
+#include "entry.h"
+#include "io.h"
+#include "number_index.h"
+#include "value_file.h"
+
+typedef struct nc_value_item {
+  nc_value_name name;
+  bool named;          /* in the manifest */
+  uint64_t failed_log; /* a write failed that may stand in this log all the same; 0: none */
+} nc_value_item;
+
+/* Zeroed: empty. */
+typedef struct nc_value_set {
+  nc_value_item *list;
+  size_t count, capacity;
+  nc_number_index by_number;
+  size_t failed; /* items with a failed log */
+} nc_value_set;
+
+void nc_value_set_deinit(nc_value_set *s);
+/* NULL: not there. */
+nc_value_item *nc_value_set_find(const nc_value_set *s, uint64_t number);
+/* Does nothing when the number is there. */
+NC_MUST_CHECK nacre_status nc_value_set_add(nc_value_set *s, const nc_value_name *name, bool named,
+                                            nacre_error *err);
+void nc_value_set_remove(nc_value_set *s, uint64_t number);
+
+/* What a flush or a merge keeps and drops of large puts. Zeroed: nothing. */
+typedef struct nc_value_changes {
+  bool noting_kept; /* a flush: what it keeps comes to be named */
+  nc_value_name *kept;
+  size_t kept_count, kept_capacity;
+  uint64_t *dropped; /* numbers */
+  size_t dropped_count, dropped_capacity;
+} nc_value_changes;
+
+/* Entries of other kinds are passed over. */
+NC_MUST_CHECK nacre_status nc_value_changes_keep(nc_value_changes *c, const nc_entry *entry,
+                                                 nacre_error *err);
+NC_MUST_CHECK nacre_status nc_value_changes_drop(nc_value_changes *c, const nc_entry *entry,
+                                                 nacre_error *err);
+void nc_value_changes_deinit(nc_value_changes *c);
+
+/* Files that go when the last count does. */
+typedef struct nc_value_grave nc_value_grave;
+/* Room for `capacity` files; begins with one count. */
+NC_MUST_CHECK nacre_status nc_value_grave_create(const nc_dir *dir, size_t capacity,
+                                                 nc_value_grave **ret_grave, nacre_error *err);
+void nc_value_grave_add(nc_value_grave *g, uint64_t number);
+void nc_value_grave_ref(nc_value_grave *g);
+void nc_value_grave_unref(nc_value_grave *g); /* NULL is harmless */
+
+#endif
