@@ -237,35 +237,23 @@ Test(api, keys_up_to_the_limit_are_kept_and_one_byte_more_refused) {
   free(key);
 }
 
-/* kind, size of a key of one byte, key, size of the value in four bytes: 7 bytes beside the value. */
-enum { PUT_OVERHEAD = 7 };
+/* kind, size of a key of one byte, key, size of the value in three bytes: 6 bytes beside the value. */
+enum { PUT_OVERHEAD = 6, PIECE = 1 << 20 };
 
-Test(api, a_single_put_up_to_the_batch_limit_is_kept_and_one_byte_more_refused) {
-  size_t most = NACRE_BATCH_BYTES_MAX - PUT_OVERHEAD;
-  uint8_t *value = test_alloc(most + 1);
-  test_value_make(value, most + 1, 1, 1, 1);
-  ok(nacre_put(t, text("k"), nc_slice(value, most), NULL));
-  fails(nacre_put(t, text("k"), nc_slice(value, most + 1), NULL), NC_E_BATCH_TOO_LARGE);
-  nacre_value v;
-  for (int round = 0; round < 3; round++) {
-    ok(nacre_get(t, text("k"), NULL, &v));
-    cr_expect(nc_slice_equal(nc_slice(v.data, v.size), nc_slice(value, most)));
-    nacre_value_release(&v);
-    if (round == 0) reopen(); /* from the log */
-    if (round == 1) ok(nacre_flush(t));
-  }
-  free(value);
-}
-
+/* Larger values are kept beside, and do not count (large_values.c). */
 Test(api, a_batch_up_to_the_limit_is_written_and_one_byte_more_refused) {
+  enum { COUNT = 15 };
   nacre_batch *b;
-  size_t half = (NACRE_BATCH_BYTES_MAX - 2 * PUT_OVERHEAD) / 2;
-  uint8_t *value = test_alloc(half + 1);
+  uint8_t *value = test_alloc(PIECE);
+  _Static_assert((size_t)COUNT * PIECE == NACRE_BATCH_BYTES_MAX, "whole pieces");
+  test_value_make(value, PIECE, 1, 1, 1);
   ok(nacre_batch_create(&b));
-  ok(nacre_batch_put(b, text("a"), nc_slice(value, half)));
-  fails(nacre_batch_put(b, text("b"), nc_slice(value, half + 1)), NC_E_BATCH_TOO_LARGE);
-  cr_expect_eq(nacre_batch_count(b), 1, "what is refused is not added");
-  ok(nacre_batch_put(b, text("b"), nc_slice(value, half)));
+  char key[2] = "a";
+  for (int i = 0; i < COUNT - 1; i++, key[0]++)
+    ok(nacre_batch_put(b, text(key), nc_slice(value, PIECE - PUT_OVERHEAD)));
+  fails(nacre_batch_put(b, text(key), nc_slice(value, PIECE - PUT_OVERHEAD + 1)), NC_E_BATCH_TOO_LARGE);
+  cr_expect_eq(nacre_batch_count(b), COUNT - 1, "what is refused is not added");
+  ok(nacre_batch_put(b, text(key), nc_slice(value, PIECE - PUT_OVERHEAD)));
   cr_expect_eq(nacre_batch_bytes(b), NACRE_BATCH_BYTES_MAX);
   fails(nacre_batch_delete(b, text("")), NC_E_BATCH_TOO_LARGE);
   ok(nacre_write(t, b, NULL));
@@ -275,8 +263,8 @@ Test(api, a_batch_up_to_the_limit_is_written_and_one_byte_more_refused) {
   nacre_batch_destroy(b);
   reopen();
   nacre_value v;
-  ok(nacre_get(t, text("b"), NULL, &v));
-  cr_expect_eq(v.size, half);
+  ok(nacre_get(t, text(key), NULL, &v));
+  cr_expect(nc_slice_equal(nc_slice(v.data, v.size), nc_slice(value, PIECE - PUT_OVERHEAD)));
   nacre_value_release(&v);
   free(value);
 }
