@@ -4,7 +4,7 @@
  *
  * Implementation notes. A CRC table is linear: the entry of i is the XOR of the entries of i's bits, so each
  * table is spread at compile time from its eight single-bit entries. The instruction has a latency of three
- * cycles and a throughput of one, so long inputs run as three streams; joining them multiplies a stream's
+ * cycles and a throughput of one, so all but short inputs run as three streams; joining them multiplies a stream's
  * state by a power of x (carry-less), and the instruction itself reduces the product.
  */
 #include "crc32c.h"
@@ -58,10 +58,13 @@ uint32_t nc_crc32c_portable(uint32_t crc, const void *data, size_t size) {
 #include <nmmintrin.h>
 #include <wmmintrin.h>
 
-enum { STREAM_BYTES = 256 };
+/* Long streams, and shorter ones for what they leave over, and for short inputs. */
+enum { LONG_BYTES = 256, SHORT_BYTES = 64 };
 /* x to the power 8n - 33, bit-reflected, for n bytes of the streams that follow. */
-#define SHIFT_ONE_STREAM 0xB9E02B86
-#define SHIFT_TWO_STREAMS 0xDD7E3B0C
+#define SHIFT_64 0x9E4ADDF8
+#define SHIFT_128 0x0D3B6092
+#define SHIFT_256 0xB9E02B86
+#define SHIFT_512 0xDD7E3B0C
 
 static uint64_t word_at(const uint8_t *p) {
   uint64_t word;
@@ -69,14 +72,16 @@ static uint64_t word_at(const uint8_t *p) {
   return word;
 }
 
-__attribute__((target("sse4.2,pclmul"))) static uint64_t three_streams(uint64_t state, const uint8_t *p) {
+/* `size` bytes a stream; `one` and `two` are the shifts over one stream and over two. */
+__attribute__((target("sse4.2,pclmul"), always_inline)) static inline uint64_t three_streams(
+    uint64_t state, const uint8_t *p, size_t size, uint32_t one, uint32_t two) {
   uint64_t second = 0, third = 0;
-  for (size_t i = 0; i < STREAM_BYTES; i += 8) {
+  for (size_t i = 0; i < size; i += 8) {
     state = _mm_crc32_u64(state, word_at(p + i));
-    second = _mm_crc32_u64(second, word_at(p + STREAM_BYTES + i));
-    third = _mm_crc32_u64(third, word_at(p + 2 * STREAM_BYTES + i));
+    second = _mm_crc32_u64(second, word_at(p + size + i));
+    third = _mm_crc32_u64(third, word_at(p + 2 * size + i));
   }
-  const __m128i shifts = _mm_set_epi64x(SHIFT_ONE_STREAM, SHIFT_TWO_STREAMS);
+  const __m128i shifts = _mm_set_epi64x(one, two);
   __m128i states = _mm_set_epi64x((long long)second, (long long)state);
   __m128i product =
       _mm_xor_si128(_mm_clmulepi64_si128(states, shifts, 0x00), _mm_clmulepi64_si128(states, shifts, 0x11));
@@ -86,8 +91,10 @@ __attribute__((target("sse4.2,pclmul"))) static uint64_t three_streams(uint64_t 
 __attribute__((target("sse4.2,pclmul"))) static uint32_t by_instruction(uint32_t crc, const uint8_t *p,
                                                                         size_t size) {
   uint64_t state = ~crc;
-  for (; size >= 3 * STREAM_BYTES; p += 3 * STREAM_BYTES, size -= 3 * STREAM_BYTES)
-    state = three_streams(state, p);
+  for (; size >= 3 * LONG_BYTES; p += 3 * LONG_BYTES, size -= 3 * LONG_BYTES)
+    state = three_streams(state, p, LONG_BYTES, SHIFT_256, SHIFT_512);
+  for (; size >= 3 * SHORT_BYTES; p += 3 * SHORT_BYTES, size -= 3 * SHORT_BYTES)
+    state = three_streams(state, p, SHORT_BYTES, SHIFT_64, SHIFT_128);
   for (; size >= 8; p += 8, size -= 8) state = _mm_crc32_u64(state, word_at(p));
   for (; size > 0; p++, size--) state = _mm_crc32_u8((uint32_t)state, *p);
   return ~(uint32_t)state;
