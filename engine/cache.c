@@ -48,7 +48,7 @@ typedef struct slab {
 struct nc_cache {
   shard *shards;
   size_t shard_count; /* a power of two, as are the buckets of a shard */
-  atomic_uint_fast64_t bytes, bytes_max;
+  atomic_uint_fast64_t bytes, bytes_max, own_bytes;
   atomic_uint hand; /* the shard that gives way next */
   pthread_mutex_t pool_lock;
   nc_cached_block *idle; /* by `older` */
@@ -65,6 +65,7 @@ static nc_cached_block *take_head(nc_cache *cache) {
       memset(added, 0, sizeof *added);
       added->next = cache->slabs;
       cache->slabs = added;
+      atomic_fetch_add_explicit(&cache->own_bytes, sizeof *added, memory_order_relaxed);
       for (size_t i = 0; i < HEADS_A_SLAB; i++) {
         added->heads[i].older = cache->idle;
         cache->idle = &added->heads[i];
@@ -177,6 +178,7 @@ nacre_status nc_cache_create(uint64_t bytes_max, nc_cache **ret_cache, nacre_err
   }
   size_t a_bucket = sizeof(_Atomic(nc_cached_block *)) + sizeof(uint32_t);
   atomic_init(&cache->bytes, shards * (sizeof(shard) + buckets * a_bucket));
+  atomic_init(&cache->own_bytes, atomic_load(&cache->bytes));
   atomic_init(&cache->bytes_max, bytes_max);
   *ret_cache = cache;
   return NACRE_OK;
@@ -371,8 +373,14 @@ static bool reserve(nc_cache *cache, uint64_t charge) {
 }
 
 void nc_cache_set_bound(nc_cache *cache, uint64_t bytes_max) {
-  atomic_store(&cache->bytes_max, bytes_max);
+  if (atomic_load_explicit(&cache->bytes_max, memory_order_relaxed) != bytes_max)
+    atomic_store(&cache->bytes_max, bytes_max);
   (void)make_room(cache, 0);
+}
+
+uint64_t nc_cache_bytes(nc_cache *cache) { return atomic_load_explicit(&cache->bytes, memory_order_relaxed); }
+uint64_t nc_cache_own_bytes(nc_cache *cache) {
+  return atomic_load_explicit(&cache->own_bytes, memory_order_relaxed);
 }
 
 void nc_cache_put(nc_cache *cache, nc_cached_block *block, uint64_t file, uint64_t offset) {

@@ -58,8 +58,13 @@ void nc_cache_put(nc_cache *cache, nc_cached_block *block, uint64_t file, uint64
 void nc_cache_forget(nc_cache *cache, const nacre_table *table);
 /* Forgets the blocks of a file. */
 void nc_cache_forget_file(nc_cache *cache, uint64_t file);
-/* Sets another bound, and makes it so, but for blocks in use. */
+/* Sets another bound, and makes it so, but for blocks in use. Costs little when it is so already. */
 void nc_cache_set_bound(nc_cache *cache, uint64_t bytes_max);
+
+/* All that is charged to it. */
+uint64_t nc_cache_bytes(nc_cache *cache);
+/* What of it is not private memory: its tables and the heads of blocks, used or not. */
+uint64_t nc_cache_own_bytes(nc_cache *cache);
 
 typedef struct nc_cache_stats {
   uint64_t hits, misses, bytes, blocks;

@@ -11,6 +11,7 @@
 
 #include "large_read.h"
 #include "last_error.h"
+#include "memory.h"
 #include "merge_cursor.h"
 #include "range_read.h"
 
@@ -102,6 +103,7 @@ nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *optio
   if (it == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   it->table = table;
   nc_table_lend(table);
+  nc_memory_settle(table->shared);
   it->keys_only = options != NULL && options->keys_only;
   nacre_status status = nc_read_moment(table, options, &it->view, &it->sequence, err);
   if (status == NACRE_OK) status = open_bounds(it, options, err);

@@ -11,15 +11,16 @@
 #define NC_OPEN_SEGMENTS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 typedef struct nc_segment nc_segment;
 
 typedef struct nc_open_segments {
   pthread_mutex_t lock;
-  nc_segment *hand; /* of a clock over those that are open: the next to be looked at */
-  size_t listed;    /* in the clock */
-  size_t open;      /* these, and those that are just being opened */
+  nc_segment *hand;   /* of a clock over those that are open: the next to be looked at */
+  size_t listed;      /* in the clock */
+  atomic_size_t open; /* these, and those that are just being opened; changed under the lock */
   size_t max;
 } nc_open_segments;
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "filter.h"
+#include "memory.h"
 #include "open_segments.h"
 #include "private_memory.h"
 #include "segment_file.h"
@@ -95,6 +96,7 @@ static nacre_status open_held(nc_segment *s, bool *ret_opened, nacre_error *err)
 static nacre_status hold_closed(nc_segment *s, nacre_error *err) {
   nc_open_segments *all = &s->home->shared->open_segments;
   bool opened;
+  nc_memory_settle(s->home->shared);
   nc_open_segments_reserve(all);
   nacre_status status = open_held(s, &opened, err);
   if (opened) {
@@ -195,7 +197,10 @@ nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handl
     }
   }
   NC_TRY(nc_segment_file_block(s, f, handle, type, ret_block, err));
-  if (cache != NULL && !no_cache_fill) nc_cache_put(cache, *ret_block, s->cache_id, handle.offset);
+  if (cache != NULL && !no_cache_fill) {
+    nc_memory_settle(s->home->shared);
+    nc_cache_put(cache, *ret_block, s->cache_id, handle.offset);
+  }
   return NACRE_OK;
 }
 

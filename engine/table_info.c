@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "last_error.h"
+#include "memory.h"
 #include "store.h"
 
 /* ---- the list of tables -------------------------------------------------------------------------------- */
@@ -145,6 +146,7 @@ nacre_status nacre_table_stats(nacre_table *table, nacre_stats *ret_stats) {
     stats.cache_misses = cache.misses;
     stats.cache_bytes = cache.bytes;
   }
+  stats.memory_bytes = nc_memory_held(table->shared);
   *ret_stats = stats;
   return NACRE_OK;
 }

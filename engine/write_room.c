@@ -5,6 +5,7 @@
  * A log that failed is abandoned: what it holds goes to a segment before a newer log acknowledges anything, so
  * that a write that returned an error is there or not, and never leaves a gap before a later one.
  */
+#include "memory.h"
 #include "write_room.h"
 
 enum { CHUNK_BYTES_MIN = 16 << 10, CHUNK_BYTES_MAX = 1 << 20 };
@@ -85,6 +86,7 @@ nacre_status nc_table_new_memtable(nacre_table *t, nc_memtable **ret_memtable, n
 /* Swaps in an empty memtable; the old one waits to be flushed together with all logs up to `logs_to`. */
 static nacre_status replace_memtable(nacre_table *t, uint64_t logs_to, nacre_error *err) {
   nc_memtable *fresh;
+  nc_memory_settle(t->shared);
   NC_TRY(nc_table_new_memtable(t, &fresh, err));
   pthread_mutex_lock(&t->commit_lock);
   nc_immutable *full = &t->immutables[t->immutable_count];
@@ -182,11 +184,6 @@ static nacre_status ensure_log(nacre_table *t, nacre_error *err) {
   return t->log != NULL ? NACRE_OK : create_log(t, &t->log, err);
 }
 
-static bool over_budget(const nacre_table *t) {
-  uint64_t memtables = atomic_load_explicit(&t->shared->memtables_bytes, memory_order_relaxed);
-  return memtables + t->shared->cache_bytes > t->shared->memory_bytes_max;
-}
-
 /* Merges that do not keep up slow the writers down, rather than the readers forever. Not while a
  * rewrap runs: it may keep the merge from its worker, and wait for the lock that is held here. */
 static void await_merges(nacre_table *t) {
@@ -202,7 +199,7 @@ static void await_merges(nacre_table *t) {
 static nacre_status make_room(nacre_table *t, nacre_error *err) {
   const nc_memtable *active = t->active;
   bool full = nc_memtable_bytes(active) >= t->shared->memtable_bytes;
-  if (nc_memtable_entries(active) == 0 || (!full && !over_budget(t))) return NACRE_OK;
+  if (nc_memtable_entries(active) == 0 || (!full && !nc_memory_is_short(t->shared))) return NACRE_OK;
   if (!full && nc_table_relieve_other(t)) return NACRE_OK;
   /* What is still pinned by readers cannot be flushed away: a memtable of one chunk is not what is too
    * much. */

@@ -128,8 +128,12 @@ typedef struct nacre_store_options {
   const char *region;      /* which of a table key's wraps to try first */
   uint64_t cache_bytes;    /* decrypted blocks, shared by all tables; default 256 MiB; NACRE_NONE: no cache */
   uint64_t memtable_bytes; /* a table's memtable before it is flushed; default 64 MiB; at least 64 KiB */
-  /* Cache and memtables of all tables together; default 1 GiB. Memtables are flushed early to stay under
-   * it. */
+  /* Everything that Nacre holds for all tables: memtables, the cache and blocks that are in use beside it, the
+   * roots and filters of open segments, their cipher contexts, iterators, and the buffers of writers, flushes
+   * and merges. Default 1 GiB; at least 128 KiB more than the cache. To stay under it the cache is shrunk,
+   * memtables are flushed early and idle segments closed. On top may come, for as long as they last, up to
+   * 4 MiB of such buffers, the batch that is being written, and what the application pins (values, iterators).
+   * Freed memory stays with the store for reuse: the process may take somewhat more. */
   uint64_t memory_bytes_max;
   uint32_t workers; /* background threads; default 2. UINT32_MAX: none, calling threads do all the work */
   /* Segments, of all tables, that stay open at once; default 512; at least 16. Others are closed when another is
@@ -607,6 +611,7 @@ typedef struct nacre_stats {
   uint64_t bytes_flushed, bytes_merged;      /* written by them */
   uint64_t writes, write_bytes, syncs;       /* groups appended to logs, their bytes, log syncs */
   uint64_t cache_hits, cache_misses, cache_bytes; /* of the whole store's block cache */
+  uint64_t memory_bytes; /* that the whole store holds: what memory_bytes_max bounds */
   uint64_t manifest_epoch, manifest_sequence;
   uint64_t loads, bytes_loaded; /* bulk loads committed since the table was opened; written by them */
   uint64_t reserved[8];
