@@ -20,22 +20,6 @@ void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const 
   nc_table_tell(t, &event);
 }
 
-void nc_table_note_result(nacre_table *t, nacre_error *slot, nacre_status status, const nacre_error *err) {
-  nacre_error unknown = {.status = status, .offset = NACRE_NONE};
-  if (err == NULL) err = &unknown; /* a caller that wanted the status only */
-  pthread_mutex_lock(&t->state_lock);
-  nacre_status before = slot->status;
-  if (status == NACRE_OK) {
-    nc_error_clear(slot);
-  } else {
-    *slot = *err;
-  }
-  pthread_cond_broadcast(&t->changed);
-  pthread_mutex_unlock(&t->state_lock);
-  if (status != NACRE_OK && before != status) nc_table_emit(t, NACRE_EVENT_BACKGROUND_ERROR, 0, err);
-  if (status == NACRE_OK && before != NACRE_OK) nc_table_emit(t, NACRE_EVENT_HEALED, 0, NULL);
-}
-
 static void begin_job(nacre_table *t, bool *queued) {
   pthread_mutex_lock(&t->state_lock);
   *queued = false;
@@ -64,6 +48,13 @@ static void schedule(nacre_table *t, bool *queued, nc_job *job) {
 }
 
 void nc_table_schedule_flush(nacre_table *t) { schedule(t, &t->flush_queued, &t->flush_job); }
+
+void nc_table_retry_flush(nacre_table *t) {
+  pthread_mutex_lock(&t->state_lock);
+  bool failed = t->flush_error.status != NACRE_OK;
+  pthread_mutex_unlock(&t->state_lock);
+  if (failed) nc_table_schedule_flush(t);
+}
 
 void nc_table_schedule_merge(nacre_table *t) {
   if (nc_table_merge_due(t)) schedule(t, &t->merge_queued, &t->merge_job);

@@ -86,7 +86,9 @@ static nacre_status settle_log_locked(nacre_table *t, nacre_error *err) {
  * acknowledged. */
 void nc_table_rescue_failed_log(nacre_table *t) {
   pthread_mutex_lock(&t->write_lock);
-  nc_ignore(settle_log_locked(t, NULL));
+  nacre_error why;
+  nacre_status status = settle_log_locked(t, &why);
+  nc_table_note_result(t, &t->write_error, status, &why);
   pthread_mutex_unlock(&t->write_lock);
 }
 
@@ -95,6 +97,7 @@ nacre_status nc_table_sync_to_locked(nacre_table *t, nc_log_position position, b
   nacre_status status = sync_logs_locked(t, err);
   if (status != NACRE_OK) {
     atomic_store(&t->log_failed, true);
+    nc_table_note_result(t, &t->write_error, status, err);
   } else if (mark) {
     append_mark(t);
   }

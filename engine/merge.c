@@ -185,6 +185,7 @@ nacre_status nacre_wait_idle(nacre_table *table) {
   NC_TRY(nc_table_check(table, err));
   if (atomic_load(&table->writing))
     nc_table_schedule_merge(table); /* one that failed, or was due before the open */
+  nc_table_retry_flush(table);
   nc_table_wait_jobs(table);
   if (!table->read_only) NC_TRY(nc_rewrap_wait(table, err));
   pthread_mutex_lock(&table->state_lock);

@@ -75,6 +75,12 @@ typedef struct nc_loads {
   nacre_load *list; /* changes under `lock` and commit_lock */
 } nc_loads;
 
+/* Of work that fails (health.c): what was told of it last, since when, how often. */
+typedef struct nc_trouble {
+  nacre_severity told;
+  uint64_t since_ms, failures;
+} nc_trouble;
+
 struct nacre_snapshot {
   nacre_table *table;
   uint64_t sequence;
@@ -155,6 +161,9 @@ struct nacre_table {
   bool flush_queued, merge_queued;
   uint32_t jobs_running;
   nacre_error flush_error, merge_error; /* of the last try; status NACRE_OK: it went well */
+  nacre_error write_error;
+  nc_trouble troubles[NACRE_WORK_COUNT]; /* beside the errors, the rewrapper's too */
+  atomic_bool write_failing;             /* write_error is not NACRE_OK */
   nacre_stats counters;                 /* only the counting fields */
   nc_job flush_job, merge_job, relief_job;
   bool relief_queued;
@@ -339,6 +348,7 @@ void nc_retirements_drop(nacre_table *t);
 
 NC_MUST_CHECK nacre_status nc_table_flush_immutables(nacre_table *t, nacre_error *err);
 void nc_table_schedule_flush(nacre_table *t);
+void nc_table_retry_flush(nacre_table *t); /* one that failed */
 void nc_table_schedule_merge(nacre_table *t);
 NC_MUST_CHECK nacre_status nc_table_merge_all_due(nacre_table *t, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice to,
@@ -352,8 +362,11 @@ bool nc_table_merge_due(nacre_table *t);
 void nc_table_wait_jobs(nacre_table *t);
 void nc_table_tell(nacre_table *t, nacre_event *event); /* fills in the table's name */
 void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const nacre_error *error);
-/* Notes how a flush or merge ended, and tells when that changes. */
-void nc_table_note_result(nacre_table *t, nacre_error *slot, nacre_status status, const nacre_error *err);
+
+/* ---- health.c ------------------------------------------------------------------------------------------ */
+
+/* Notes in a place for errors (flush_error and its like) how work ended, and tells when that changes. */
+void nc_table_note_result(nacre_table *t, nacre_error *place, nacre_status status, const nacre_error *err);
 
 /* True in a child of the process that opened the table. The table itself lies in memory that is wiped
  * there. */

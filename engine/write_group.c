@@ -136,6 +136,8 @@ void nc_write_all_locked(nacre_table *t, nc_write *first, nc_log_position *ret_e
     if (writes) {
       g = gather(t, first);
       status = append(t, &g, &why);
+      if (status != NACRE_OK || atomic_load_explicit(&t->write_failing, memory_order_relaxed))
+        nc_table_note_result(t, &t->write_error, status, &why);
     }
     settle(&g, status, &why);
     if (writes && status == NACRE_OK) {

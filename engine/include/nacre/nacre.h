@@ -90,8 +90,9 @@ typedef enum nacre_event_type {
   NACRE_EVENT_RECOVERED = 1, /* a table opened after an unclean end; `bytes` were dropped from its logs */
   NACRE_EVENT_FLUSHED = 2,   /* a memtable became a segment of `bytes` */
   NACRE_EVENT_MERGED = 3,    /* segments were merged into `bytes` */
-  NACRE_EVENT_BACKGROUND_ERROR = 4, /* `error` says what; it is tried again by itself */
-  NACRE_EVENT_HEALED = 5,           /* what an earlier background error prevented has succeeded */
+  NACRE_EVENT_BACKGROUND_ERROR = 4, /* `work` begins to fail, or gets worse; `error` says why, `severity` how */
+                                    /* bad it is. It is tried again by itself (nacre_table_health) */
+  NACRE_EVENT_HEALED = 5,           /* what had failed (`work`) has succeeded */
   NACRE_EVENT_KEY_CHANGED = 6,   /* new files are made under table-key version `kek_version` from here on */
   NACRE_EVENT_REWRAPPED = 7,     /* every file is under the active table key: `files` were looked at */
   NACRE_EVENT_KEY_RETIRED = 8,   /* no file is left under version `kek_version`; with `key_uri`: that KMS key */
@@ -99,6 +100,31 @@ typedef enum nacre_event_type {
   NACRE_EVENT_KEY_ABANDONED = 9, /* a change of keys that had not been committed was undone: `error` says why */
   NACRE_EVENT_REWRAP_PROGRESS = 10 /* `files_done` of `files`, about every second */
 } nacre_event_type;
+
+/* What may fail without anybody to tell, or fails for all who write. */
+typedef enum nacre_work {
+  NACRE_WORK_WRITE = 0,  /* logging a group of writes, or syncing it; each caller is told, too */
+  NACRE_WORK_FLUSH = 1,  /* a memtable to a segment */
+  NACRE_WORK_MERGE = 2,  /* segments to segments */
+  NACRE_WORK_REWRAP = 3, /* files to the newest table key */
+  NACRE_WORK_COUNT = 4   /* how many there are */
+} nacre_work;
+
+/* What it keeps from the table. In no case is anything lost that was acknowledged. */
+typedef enum nacre_severity {
+  NACRE_SEVERITY_NONE = 0,     /* nothing failed at the last try */
+  NACRE_SEVERITY_DELAYED = 1,  /* only this work is put off; reads and writes go on */
+  NACRE_SEVERITY_STOPPED = 2,  /* writes fail with this error; each of them tries again */
+  NACRE_SEVERITY_READ_ONLY = 3 /* writes fail until somebody has seen to it: trying again does not help */
+} nacre_severity;
+
+/* What heals it. */
+typedef enum nacre_remedy {
+  NACRE_REMEDY_NONE = 0,  /* nothing is wrong */
+  NACRE_REMEDY_TIME = 1,  /* trying again, which is done by itself: see nacre_table_health */
+  NACRE_REMEDY_ROOM = 2,  /* room on the disk; then as above. Dropping another table makes some */
+  NACRE_REMEDY_REPAIR = 3 /* what the error's text says, and opening the table again */
+} nacre_remedy;
 
 /* Delivered on whatever thread caused it, with no lock of Nacre's held that a read needs. The callback must
  * return soon and must not call into the same store. All pointers are valid during the call only. */
@@ -110,6 +136,8 @@ typedef struct nacre_event {
   uint32_t kek_version;
   const char *key_uri; /* NULL: none */
   uint64_t files, files_done;
+  nacre_work work;         /* of a background error, and of what has healed */
+  nacre_severity severity; /* of a background error */
   uint64_t reserved[8];
 } nacre_event;
 
@@ -498,7 +526,8 @@ NACRE_API nacre_status nacre_flush(nacre_table *table);
  * first, into one run, in which nothing deleted is left but what live snapshots still see. Errors: as
  * nacre_sync, and those of reading; segments that cannot be read stay as they are. Since 0.1. */
 NACRE_API nacre_status nacre_compact(nacre_table *table, nacre_slice from, nacre_slice to_excluded);
-/* Waits until no flush or merge is left to do; returns the error that stopped one, if any: as nacre_compact.
+/* Waits until no flush or merge is left to do, one that had failed being tried again; returns the error that stopped
+ * one, if any: as nacre_compact.
  * Since 0.1. */
 NACRE_API nacre_status nacre_wait_idle(nacre_table *table);
 
@@ -618,6 +647,30 @@ typedef struct nacre_stats {
 } nacre_stats;
 
 NACRE_API nacre_status nacre_table_stats(nacre_table *table, nacre_stats *ret_stats); /* Since 0.1. */
+
+/* How one kind of work does. */
+typedef struct nacre_condition {
+  nacre_severity severity;
+  nacre_remedy remedy;
+  nacre_error error;  /* of the last try; status NACRE_OK: it went well, or nothing was to be done yet */
+  uint64_t since_ms;  /* when it began to fail, since 1970-01-01 UTC; 0: it does not */
+  uint64_t failures;  /* tries since then */
+  uint64_t reserved[8];
+} nacre_condition;
+
+typedef struct nacre_health {
+  nacre_severity severity;                 /* the worst of all */
+  nacre_condition works[NACRE_WORK_COUNT]; /* by nacre_work */
+  uint64_t reserved[8];
+} nacre_health;
+
+/* What fails at present, how bad it is and what heals it. Nothing has to be called, closed or opened again for it to
+ * heal, but with NACRE_REMEDY_REPAIR: a failed log is given up and its content flushed by the next write; a flush is
+ * tried again by the next write that needs its place, by nacre_flush and nacre_wait_idle; a merge after the
+ * next flush and by nacre_wait_idle; a rewrap after the next flush or merge and by nacre_table_rewrap_wait. On
+ * a full disk reads go on, and writes fail with NACRE_NO_SPACE until there is room; what a failed try had
+ * written is removed at once. Errors: none of its own. Since 0.1. */
+NACRE_API nacre_status nacre_table_health(nacre_table *table, nacre_health *ret_health);
 
 /* ---- keys ---------------------------------------------------------------------------------------------- */
 
