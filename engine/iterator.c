@@ -34,8 +34,8 @@ struct nacre_iter {
   nc_pin *value_pin; /* backward only */
   bool has_span;
   nc_range_span span; /* around the key that was looked at last */
-  bool large;        /* the value is a reference, until it is loaded */
-  nc_pin *large_pin; /* of what was loaded */
+  bool large;         /* the value is a reference, until it is loaded */
+  nc_pin *large_pin;  /* of what was loaded */
   bool keys_only;
   nacre_status status;
 };
@@ -351,6 +351,7 @@ static size_t within_bounds(const nacre_iter *it) {
 /* Hands out what follows the entry that is shown as far as the merge has it at hand, which keeps all of it in
  * place. The merge, and what is shown, move to the last one that was handed out. */
 static size_t read_window(nacre_iter *it, nacre_entry *entries, size_t capacity) {
+  static const nacre_slice nothing = {"", 0};
   nc_cursor *m = it->merge;
   size_t within = within_bounds(it), count = 0, last = 0;
   nacre_slice passed = it->at;
@@ -358,9 +359,10 @@ static size_t read_window(nacre_iter *it, nacre_entry *entries, size_t capacity)
     const nc_entry *entry = &m->window[i];
     if (entry->sequence > it->sequence || same_key(passed, entry->key)) continue;
     if (!it->has_span || !nc_range_span_holds(&it->span, entry->key)) break; /* the next move asks again */
+    if (entry->kind == NC_KIND_LARGE && !it->keys_only) break;               /* and loads what it comes to */
     passed = entry->key;
     if (entry->kind == NC_KIND_DELETE || entry->sequence < it->span.hidden) continue;
-    entries[count++] = (nacre_entry){entry->key, entry->value};
+    entries[count++] = (nacre_entry){entry->key, it->keys_only ? nothing : entry->value};
     last = i;
   }
   if (count == 0) return 0;
@@ -369,6 +371,7 @@ static size_t read_window(nacre_iter *it, nacre_entry *entries, size_t capacity)
   m->entry = *m->window;
   it->at = m->entry.key;
   it->value = m->entry.value;
+  it->large = false;
   return count;
 }
 
@@ -381,7 +384,7 @@ size_t nacre_iter_read(nacre_iter *it, nacre_entry *entries, size_t capacity) {
   }
   if (capacity > 0 && it->valid && it->read) finish(it, move_next(it, err));
   if (!it->valid || capacity == 0) return 0;
-  entries[0] = (nacre_entry){it->at, it->value};
+  entries[0] = (nacre_entry){it->at, nacre_iter_value(it)};
   size_t count = it->backward ? 1 : 1 + read_window(it, entries + 1, capacity - 1);
   it->read = true;
   return count;

@@ -455,3 +455,33 @@ Test(large_values, salvage_brings_out_those_that_are_whole) {
   cr_assert_eq(files(), 2);
   ok(nacre_verify(t, NULL, NULL));
 }
+
+/* They come one at a time, what lies between them together. */
+Test(large_values, are_among_the_pairs_that_are_read_many_at_once) {
+  enum { KEYS = 200 };
+  for (uint64_t i = 0; i < KEYS; i++) put(i, 1, i % 20 == 7 ? 10000 + i : 50);
+  ok(nacre_compact(t, (nacre_slice){NULL, 0}, (nacre_slice){NULL, 0}));
+  for (int keys_only = 0; keys_only < 2; keys_only++) {
+    nacre_iter *it;
+    nacre_entry entries[64];
+    nacre_read_options options = {.keys_only = keys_only != 0};
+    uint64_t next = 0, calls = 0;
+    ok(nacre_iter_open(t, &options, &it));
+    nacre_iter_first(it);
+    for (size_t n; (n = nacre_iter_read(it, entries, 64)) > 0; calls++) {
+      for (size_t i = 0; i < n; i++, next++) {
+        char bytes[24];
+        size_t size = next % 20 == 7 ? 10000 + next : 50;
+        uint8_t *value = value_of(next, 1, size);
+        cr_assert(nc_slice_equal(entries[i].key, key_of(next, bytes)));
+        cr_assert(nc_slice_equal(entries[i].value, nc_slice(value, keys_only ? 0 : size)), "value %u",
+                  (unsigned)next);
+        free(value);
+      }
+    }
+    cr_expect_eq(next, KEYS);
+    cr_expect(calls < KEYS / 4, "%u calls", (unsigned)calls);
+    cr_expect_eq(nacre_iter_status(it), NACRE_OK);
+    nacre_iter_close(it);
+  }
+}
