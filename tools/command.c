@@ -40,7 +40,8 @@ static const command commands[] = {
      "A table has a key of its own, wrapped by the store's key or, with --key, by the keys\n"
      "named; any one of them opens it.",
      "  nacre table create /srv/records people --compression zstd",
-     B(STORE_KEY) | B(TRUST_KEY) | B(TABLE_KEY) | B(COMPRESSION) | B(BLOCK_BYTES) | B(FILTER_BITS), 2, 2,
+     B(STORE_KEY) | B(TRUST_KEY) | B(TABLE_KEY) | B(COMPRESSION) | B(BLOCK_BYTES) | B(FILTER_BITS) |
+         B(LARGE_VALUE_BYTES), 2, 2,
      tool_table_create_run},
     {"table list", "STORE", "list the tables of a store", NULL, "  nacre table list /srv/records", STORE_KEYS, 1,
      1, tool_table_list_run},

@@ -13,19 +13,21 @@
 #include "store_access.h"
 #include "text_key.h"
 
-/* Reads a whole descriptor. What is over the limit of a batch is refused here, before it fills the memory. */
+enum { READ_BYTES = 64 << 10, PIECE_BYTES = 4 << 20 };
+
+/* Reads a whole descriptor. What is over the limit of a value is refused here, before it fills the memory. */
 static int read_all(const options *o, int fd, const char *name, bytes *to) {
   for (;;) {
-    tool_bytes_reserve(to, (size_t)64 * 1024);
+    tool_bytes_reserve(to, READ_BYTES);
     ssize_t got = read(fd, to->data + to->size, to->capacity - to->size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return tool_fail_errno(o, errno, "read", name);
     if (got == 0) return TOOL_DONE;
     to->size += (size_t)got;
-    if (to->size > NACRE_BATCH_BYTES_MAX) {
+    if (to->size > NACRE_VALUE_BYTES_MAX) {
       return tool_fail(o, NACRE_TOO_LARGE, NULL,
                        "the value in %s is larger than the limit of %zu bytes; split it", name,
-                       NACRE_BATCH_BYTES_MAX);
+                       NACRE_VALUE_BYTES_MAX);
     }
   }
 }
@@ -63,22 +65,50 @@ int tool_put_run(const options *o) {
   return status;
 }
 
+/* The bytes as they are, a piece at a time: a value may be as large as the memory. A snapshot, for all pieces are to
+ * be of one value. */
+static nacre_status write_plain(nacre_table *table, nacre_slice key) {
+  nacre_snapshot *snapshot = NULL;
+  nacre_status status = nacre_snapshot_take(table, &snapshot);
+  if (status != NACRE_OK) return status;
+  nacre_read_options read_options = {.snapshot = snapshot, .no_cache_fill = true};
+  uint8_t *piece = tool_alloc(PIECE_BYTES);
+  uint64_t size = 0;
+  size_t got = 0;
+  uint64_t at = 0;
+  do {
+    status = nacre_get_part(table, key, &read_options, at, piece, PIECE_BYTES, &got, &size);
+    if (status == NACRE_OK) (void)fwrite(piece, 1, got, stdout);
+    at += got;
+  } while (status == NACRE_OK && at < size && tool_output_good());
+  free(piece);
+  nacre_snapshot_release(snapshot);
+  if (status == NACRE_OK && isatty(STDOUT_FILENO) == 1) putchar('\n');
+  return status;
+}
+
 static void show_value(const options *o, nacre_slice key, nacre_slice value) {
   if (o->json) {
     json_t *object = json_object();
     tool_json_set_bytes(object, "key", key, o->form);
     tool_json_set_bytes(object, "value", value, o->form);
     tool_json_line(object, stdout);
-  } else if (o->form != BYTES_TEXT) {
+  } else {
     bytes text = {0};
     tool_bytes_write(&text, value, o->form);
     tool_bytes_add_byte(&text, '\n');
     (void)fwrite(text.data, 1, text.size, stdout);
     tool_bytes_free(&text);
-  } else {
-    (void)fwrite(value.data, 1, value.size, stdout);
-    if (isatty(STDOUT_FILENO) == 1) putchar('\n');
   }
+}
+
+static nacre_status write_value(const options *o, nacre_table *table, nacre_slice key) {
+  if (!o->json && o->form == BYTES_TEXT) return write_plain(table, key);
+  nacre_value value = {0};
+  nacre_status status = nacre_get(table, key, NULL, &value);
+  if (status == NACRE_OK) show_value(o, key, tool_slice(value.data, value.size));
+  nacre_value_release(&value);
+  return status;
 }
 
 int tool_get_run(const options *o) {
@@ -87,16 +117,12 @@ int tool_get_run(const options *o) {
   int status = tool_argument_bytes(o, "KEY", o->arguments[2], &key);
   if (status == TOOL_DONE) status = tool_table_open(o, ACCESS_READ, &a);
   if (status == TOOL_DONE) {
-    nacre_value value = {0};
-    nacre_status got = nacre_get(a.table, tool_bytes_slice(&key), NULL, &value);
+    nacre_status got = write_value(o, a.table, tool_bytes_slice(&key));
     if (got == NACRE_NOT_FOUND) {
       status = tool_fail(o, NACRE_NOT_FOUND, NULL, "table %s has no such key", o->arguments[1]);
     } else if (got != NACRE_OK) {
       status = tool_fail_last(o);
-    } else {
-      show_value(o, tool_bytes_slice(&key), tool_slice(value.data, value.size));
     }
-    nacre_value_release(&value);
     status = tool_session_close(o, &a, status);
   }
   tool_bytes_free(&key);

@@ -37,6 +37,8 @@ static const option_words words_of[OPTION_COUNT] = {
     [OPTION_COMPRESSION] = {"compression", "auto|none|lz4|zstd", "how blocks are compressed (auto)"},
     [OPTION_BLOCK_BYTES] = {"block-bytes", "N", "size of a block before compression, in bytes (4096)"},
     [OPTION_FILTER_BITS] = {"filter-bits", "N", "bits a key in the filters of segments; 0: no filter (10)"},
+    [OPTION_LARGE_VALUE_BYTES] = {"large-value-bytes", "N",
+                                  "longer values have a file each (1048576); 0: only those over 15 MiB"},
     [OPTION_HEX] = {"hex", NULL, "keys and values are read and written as hexadecimal digits"},
     [OPTION_BASE64] = {"base64", NULL, "keys and values are read and written in base64"},
     [OPTION_SYNC] = {"sync", NULL, "return only once the write survives the loss of power"},
@@ -229,6 +231,13 @@ static int block_bytes_option(options *o, const char *text) {
   return status;
 }
 
+static int large_value_option(options *o, const char *text) {
+  uint64_t size = 0;
+  int status = number_option(o, OPTION_LARGE_VALUE_BYTES, text, 0, NACRE_VALUE_BYTES_MAX, &size);
+  o->large_value_bytes = size == 0 ? NACRE_NONE : size;
+  return status;
+}
+
 static bool switch_option(options *o, option_id id) {
   bool *const switches[OPTION_COUNT] = {
       [OPTION_JSON] = &o->json,
@@ -282,6 +291,7 @@ static int apply(options *o, option_id id, const char *text) {
   if (id == OPTION_COMPRESSION) return compression_option(o, text);
   if (id == OPTION_BLOCK_BYTES) return block_bytes_option(o, text);
   if (id == OPTION_FILTER_BITS) return filter_bits_option(o, text);
+  if (id == OPTION_LARGE_VALUE_BYTES) return large_value_option(o, text);
   if (id == OPTION_HEX) return form_option(o, BYTES_HEX);
   if (id == OPTION_BASE64) return form_option(o, BYTES_BASE64);
   if (id == OPTION_FORMAT) return format_option(o, text);

@@ -21,6 +21,7 @@ typedef enum option_id {
   OPTION_COMPRESSION,
   OPTION_BLOCK_BYTES,
   OPTION_FILTER_BITS,
+  OPTION_LARGE_VALUE_BYTES,
   OPTION_HEX,
   OPTION_BASE64,
   OPTION_SYNC,
@@ -80,6 +81,7 @@ struct options {
   size_t trusted_key_count;
   nacre_compression compression;
   uint32_t block_bytes, filter_bits;
+  uint64_t large_value_bytes; /* 0: the default */
   bytes_form form;
   record_format format;
   const char *value_file, *prefix, *from, *to, *key_field, *keys_store, *keyring, *new_passphrase_file;

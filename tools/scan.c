@@ -18,6 +18,7 @@ static int walk(const options *o, session *a, const key_range *range, entry_visi
       .lower = range->lower, .upper_excluded = range->upper_excluded, .no_cache_fill = true};
   nacre_iter *iter = NULL;
   if (range->empty) return TOOL_DONE;
+  read_options.keys_only = o->keys_only;
   if (nacre_iter_open(a->table, &read_options, &iter) != NACRE_OK) return tool_fail_last(o);
   uint64_t left = o->limit;
   if (o->reverse) {

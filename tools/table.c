@@ -46,7 +46,8 @@ int tool_table_create_run(const options *o) {
                                        .key_count = o->table_key_count,
                                        .compression = o->compression,
                                        .block_bytes = o->block_bytes,
-                                       .filter_bits_per_key = o->filter_bits};
+                                       .filter_bits_per_key = o->filter_bits,
+                                       .large_value_bytes = o->large_value_bytes};
   if (o->table_key_count == 0) table_options.keys = NULL;
   if (nacre_table_create(a.store, o->arguments[1], &table_options, NULL) != NACRE_OK)
     status = tool_fail_last(o);
@@ -85,6 +86,8 @@ static json_t *json_of(const nacre_table_info *info) {
   tool_json_set_number(object, "block_bytes", info->block_bytes);
   tool_json_set_number(object, "filter_bits_per_key",
                        info->filter_bits_per_key == UINT32_MAX ? 0 : info->filter_bits_per_key);
+  if (info->large_value_bytes != NACRE_NONE)
+    tool_json_set_number(object, "large_value_bytes", info->large_value_bytes);
   for (size_t i = 0; i < info->key_count; i++) {
     json_t *key = json_object();
     tool_json_set_text(key, "uri", info->keys[i].uri);
@@ -173,6 +176,11 @@ static void info_text(const nacre_table_info *info) {
     tool_text_field("filter", "none");
   } else {
     tool_text_field("filter", "%u bits a key", info->filter_bits_per_key);
+  }
+  if (info->large_value_bytes == NACRE_NONE) {
+    tool_text_field("large values", "those that do not fit the log");
+  } else {
+    tool_text_field("large values", "over %s", tool_text_size(text, info->large_value_bytes, true));
   }
 }
 

@@ -156,6 +156,20 @@ class Stores(unittest.TestCase):
         self.assertEqual(len(self.compare(self.store, notes=False)['t']), 123)
         self.assertIn(2, levels)
 
+    def test_large_values(self):
+        self.nacre('table', 'create', self.store, 't', '--large-value-bytes', '4096', '--compression', 'lz4')
+        for turn in range(3):
+            for key, size in (('a', 4096), ('b', 4097), ('c', 300000), ('d', 262144), ('e', 1000000)):
+                given = self.random.randbytes(size // 2) + b'n' * (size - size // 2)
+                self.nacre('put', self.store, 't', key if key != 'e' else 'e%d' % turn, '-', given=given)
+            self.nacre('delete', self.store, 't', 'd')
+            self.assertEqual(len(self.compare(self.store, notes=False)['t']), 4 + turn)
+            if turn < 2:
+                self.nacre('flush', self.store, 't')
+        self.nacre('delete', self.store, 't', 'e0', '--to', 'e2')
+        self.nacre('compact', self.store, 't')
+        self.assertEqual(len(self.compare(self.store, notes=False)['t']), 4)
+
     def test_killed_writers(self):
         self.nacre('table', 'create', self.store, 'a')
         self.nacre('table', 'create', self.store, 'b', '--filter-bits', '0')

@@ -177,7 +177,11 @@ Test(value_file, parts_that_do_not_belong_where_they_stand_are_refused) {
     for (size_t k = 0; k < orders[i].count; k++)
       plain_set(&changed.frames[k], whole.frames[orders[i].order[k]].bytes,
                 whole.frames[orders[i].order[k]].size);
-    if (orders[i].count < 4) changed.frames[3] = changed.frames[4], changed.count--;
+    if (orders[i].count < 4) {
+      free(changed.frames[3].bytes);
+      changed.frames[3] = changed.frames[4];
+      changed.count--;
+    }
     plain_frame *last = &changed.frames[changed.count - 1];
     uint64_t size = NC_FRAMES_OFFSET;
     for (size_t k = 0; k < changed.count; k++) size += nc_frame_size(changed.frames[k].size);
@@ -185,7 +189,9 @@ Test(value_file, parts_that_do_not_belong_where_they_stand_are_refused) {
     sealed_again again = plain_seal(&f, "00000000000000000007.val", &changed);
     nc_value_name forged = name_of(&again, &name);
     must_fail(read_value(&forged, 0, back, SIZE), NC_E_VALUE_PART);
+    plain_free(&changed);
   }
+  plain_free(&whole);
   free(value);
   free(back);
 }

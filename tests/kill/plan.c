@@ -64,7 +64,7 @@ bool plan_key_parse(nacre_slice bytes, uint32_t *ret_thread, uint32_t *ret_key) 
 size_t plan_value(uint32_t thread, uint32_t table, uint32_t key, uint64_t n,
                   uint8_t bytes[PLAN_VALUE_BYTES]) {
   uint64_t mixed = test_mix(test_mix(thread * PLAN_TABLES + table, key), n);
-  size_t size = (mixed >> 8) % (mixed % 100 == 0 ? PLAN_VALUE_BYTES - NUMBER_BYTES : 500);
+  size_t size = (mixed >> 8) % (mixed % 40 == 0 ? PLAN_VALUE_BYTES - NUMBER_BYTES : 500);
   memcpy(bytes, &n, NUMBER_BYTES);
   test_value_make(bytes + NUMBER_BYTES, size, thread * PLAN_TABLES + table, key, n);
   return NUMBER_BYTES + size;

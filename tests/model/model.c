@@ -86,6 +86,7 @@ static void create_table(session *s) {
       .compression = (nacre_compression)(s->number % 4),
       .block_bytes = blocks[draw(s, 3)],
       .filter_bits_per_key = filters[draw(s, 3)],
+      .large_value_bytes = draw(s, 4) == 0 ? 0 : 4096,
   };
   if (!expect_status(s, nacre_table_create(s->store, "model", &options, &s->table), NACRE_OK,
                      "create the table"))

@@ -79,10 +79,10 @@ size_t map_lower_bound(const map_keys *keys, nacre_slice key) {
   return low;
 }
 
-/* Mostly small; one in eight spans blocks, one in 400 is far larger than any. */
+/* Mostly small; one in eight spans blocks, one in 200 is far larger than any. */
 size_t map_value_size(const map_keys *keys, size_t index, uint32_t version) {
   uint64_t mixed = test_mix(test_mix(keys->owner, index), version);
-  if (mixed % 400 == 0) return (mixed >> 16) % MAP_VALUE_BYTES_MAX;
+  if (mixed % 200 == 0) return (mixed >> 16) % MAP_VALUE_BYTES_MAX;
   return (mixed >> 16) % (mixed % 8 == 0 ? 3000 : 120);
 }
 

@@ -23,7 +23,8 @@ typedef struct taking {
 
 static bool is_sealed(const char *name) {
   const char *dot = strrchr(name, '.');
-  return dot != NULL && (strcmp(dot, ".seg") == 0 || strcmp(dot, ".log") == 0 || strcmp(dot, ".man") == 0);
+  return dot != NULL && (strcmp(dot, ".seg") == 0 || strcmp(dot, ".log") == 0 || strcmp(dot, ".man") == 0 ||
+                         strcmp(dot, ".val") == 0);
 }
 
 /* Of the first `size` bytes; NACRE_NONE: of all. False when there are fewer. */

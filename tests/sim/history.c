@@ -176,7 +176,7 @@ unsigned history_key_index(nacre_slice key) {
 
 size_t history_value(uint32_t table, unsigned key, uint32_t group, uint8_t bytes[HISTORY_VALUE_BYTES]) {
   uint64_t mixed = test_mix(test_mix(table, key), group);
-  size_t size = mixed % 16 == 0 ? (mixed >> 8) % 5000 : (mixed >> 8) % 400;
+  size_t size = mixed % 16 == 0 ? (mixed >> 8) % 8000 : (mixed >> 8) % 400;
   for (unsigned i = 0; i < GROUP_BYTES; i++) bytes[i] = (uint8_t)(group >> (8 * i));
   test_value_make(bytes + GROUP_BYTES, size, table, key, group);
   return GROUP_BYTES + size;

@@ -103,7 +103,9 @@ static nacre_status create_table(runner *r, uint32_t table) {
   const char *name = r->history->tables[table].name;
   bool again = r->progress[table].there == PRESENCE_CREATING;
   r->progress[table].there = PRESENCE_CREATING;
-  nacre_table_options options = {.compression = (nacre_compression)(table % 4), .block_bytes = 1024};
+  nacre_table_options options = {.compression = (nacre_compression)(table % 4),
+                                 .block_bytes = 1024,
+                                 .large_value_bytes = table % 3 == 0 ? 0 : 4096};
   nacre_key_spec key = {.uri = fake_kms_uri(0)};
   if (r->kms != NULL) options.keys = &key;
   options.key_count = r->kms != NULL;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys, values, tables and ranges: cli_data_test.py NACRE [TEST...]."""
 
+import base64
 import json
 import os
 import random
@@ -128,11 +129,39 @@ class Basics(Case):
         self.run_nacre("put", self.store, "t", "k" * 65536, "longest key")
         self.assertEqual(self.error("put", self.store, "t", "k" * 65537, "v", status=FAILED)["status"],
                          "NACRE_TOO_LARGE")
-        self.run_nacre("put", self.store, "t", "v", "-", stdin=b"x" * (15 * 1024 * 1024 + 1), status=FAILED)
         large = random.Random(SEED).randbytes(15 * 1024 * 1024 - 100)
         self.run_nacre("put", self.store, "t", "v", "-", stdin=large)
         self.assertEqual(self.out("get", self.store, "t", "v"), large)
         self.assertEqual(self.text("count", self.store, "t"), "2\n")
+
+    def test_large_values_go_in_and_out_as_they_are(self):
+        self.run_nacre("init", self.store)
+        self.run_nacre("table", "create", self.store, "t", "--large-value-bytes", "4096")
+        large, larger = (random.Random(SEED + n).randbytes(n * 1024 * 1024 + 5) for n in (5, 20))
+        path = self.path("value")
+        with open(path, "wb") as f:
+            f.write(large)
+        self.run_nacre("put", self.store, "t", "a", "--value-file", path)
+        self.run_nacre("put", self.store, "t", "b", "-", stdin=larger)
+        self.put("c", "small")
+        info = self.json("table", "info", self.store, "t")
+        self.assertEqual(info["large_value_bytes"], 4096)
+        files = [name for name in os.listdir(os.path.join(self.store, info["uuid"])) if name.endswith(".val")]
+        self.assertEqual(len(files), 2)
+        self.assertEqual(self.out("get", self.store, "t", "a"), large)
+        self.assertEqual(self.out("get", self.store, "t", "b"), larger)
+        self.assertEqual(base64.b64decode(self.out("get", self.store, "t", "YQ==", "--base64")), large)
+        self.assertEqual(self.text("scan", self.store, "t", "--keys-only"), "a\nb\nc\n")
+        self.run_nacre("verify", self.store)
+        for name in files:
+            file = os.path.join(self.store, info["uuid"], name)
+            self.assertIn("value, sealed", self.text("inspect", file))
+            self.assertIn("value end", self.text("dump", file))
+        exported = self.out("export", self.store, "t", "--format", "jsonl")
+        self.run_nacre("table", "create", self.store, "u", "--large-value-bytes", "0")
+        self.run_nacre("import", self.store, "u", "-", "--format", "jsonl", "--key-field", "key", stdin=exported)
+        self.assertEqual(self.out("get", self.store, "u", "b"), larger)
+        self.run_nacre("table", "create", self.store, "v", "--large-value-bytes", "100", status=USAGE)
 
 
 class Tables(Case):
