@@ -11,10 +11,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <nacre/nacre_io.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -257,6 +259,28 @@ static int file_sync(void *context, nacre_io_file *file) {
   return 0;
 }
 
+/* Blocks are shared where the file system knows how (btrfs, XFS, bcachefs): whole blocks, or up to the end. */
+static int share_blocks(int from, int to, uint64_t offset, uint64_t size) {
+  struct file_clone_range range = {
+      .src_fd = from, .src_offset = offset, .src_length = size, .dest_offset = offset};
+  return ioctl(to, FICLONERANGE, &range) == 0 ? 0 : errno;
+}
+
+static int file_copy(void *context, nacre_io_file *from, nacre_io_file *to, uint64_t offset, uint64_t size) {
+  (void)context;
+  if (size > (uint64_t)SIZE_MAX || !offsets_fit(offset, (size_t)size)) return EOVERFLOW;
+  if (share_blocks(from->fd, to->fd, offset, size) == 0) return 0;
+  off_t in = (off_t)offset, out = (off_t)offset;
+  for (size_t left = (size_t)size; left > 0;) {
+    ssize_t some = copy_file_range(from->fd, &in, to->fd, &out, left, 0);
+    if (some < 0 && errno == EINTR) continue;
+    if (some < 0) return errno;
+    if (some == 0) return EIO; /* the file ends before that, or the file system knows no better */
+    left -= (size_t)some;
+  }
+  return 0;
+}
+
 static void file_close(void *context, nacre_io_file *file) {
   (void)context;
   close(file->fd);
@@ -357,6 +381,7 @@ const nacre_io *nacre_io_posix(void) {
       .unlock = lock_release,
       .monotonic_ns = monotonic_ns,
       .wall_ms = wall_ms,
+      .file_copy = file_copy,
   };
   return &posix;
 }

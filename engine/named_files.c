@@ -123,11 +123,15 @@ static nacre_status name_all_locked(nacre_table *t, nc_named_files *named, nacre
   return NACRE_OK;
 }
 
-nacre_status nc_named_files_take(nacre_table *t, nc_named_files *ret_named, nacre_error *err) {
+nacre_status nc_named_files_take_locked(nacre_table *t, nc_named_files *ret_named, nacre_error *err) {
   *ret_named = (nc_named_files){0};
-  pthread_mutex_lock(&t->commit_lock); /* segments and logs of one moment */
   ret_named->view = nc_table_view(t, &ret_named->sequence);
-  nacre_status status = name_all_locked(t, ret_named, err);
+  return name_all_locked(t, ret_named, err);
+}
+
+nacre_status nc_named_files_take(nacre_table *t, nc_named_files *ret_named, nacre_error *err) {
+  pthread_mutex_lock(&t->commit_lock); /* segments and logs of one moment */
+  nacre_status status = nc_named_files_take_locked(t, ret_named, err);
   pthread_mutex_unlock(&t->commit_lock);
   return status;
 }

@@ -28,6 +28,9 @@ typedef struct nc_named_files {
 
 /* `ret_named` is for nc_named_files_free, also after a failure. */
 NC_MUST_CHECK nacre_status nc_named_files_take(nacre_table *t, nc_named_files *ret_named, nacre_error *err);
+/* The same; needs commit_lock. */
+NC_MUST_CHECK nacre_status nc_named_files_take_locked(nacre_table *t, nc_named_files *ret_named,
+                                                      nacre_error *err);
 void nc_named_files_free(nc_named_files *named);
 /* NULL: it is not named. */
 const nc_named_file *nc_named_files_find(const nc_named_files *named, uint64_t number, nc_file_type type);

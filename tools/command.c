@@ -107,10 +107,11 @@ static const command commands[] = {
      "       value\n"
      "FILE - is standard input. Without --format the file's name decides. Lines are written in\n"
      "batches of --batch lines or 1 MiB; a batch is written whole or not at all. When it stops\n"
-     "early, --from-line continues where it stopped.",
+     "early, --from-line continues where it stopped. With --sorted the keys ascend (as bytes), and\n"
+     "all records go straight into segments and appear at once at the end, or not at all.",
      "  nacre import /srv/records people people.csv --key-field id --create",
      STORE_KEYS | B(FORMAT) | B(KEY_FIELD) | B(SYNC) | B(FROM_LINE) | B(SKIP_BAD) | B(BATCH) | B(CREATE) |
-         B(ACKNOWLEDGE),
+         B(ACKNOWLEDGE) | B(SORTED),
      3, 3, tool_import_run},
     {"export", "STORE [TABLE]", "write records to standard output",
      "The inverse of import: what is exported in any format is imported again exactly, any bytes\n"
@@ -146,6 +147,12 @@ static const command commands[] = {
      "out is in the new store also then.",
      "  nacre salvage /mnt/broken people --to /srv/rescued",
      STORE_KEYS | B(TO_STORE) | B(TO_KEY) | B(BEYOND_GAPS) | B(HEX) | B(BASE64), 1, 2, tool_salvage_run},
+    {"checkpoint", "STORE NEW", "copy a store to a new directory",
+     "The copy is a store of its own, under the same keys. File systems that can share blocks\n"
+     "(btrfs, XFS) do. The directory NEW must be missing or empty. No process may write to STORE\n"
+     "meanwhile; one that does takes a checkpoint of its own, with nacre_checkpoint. A copy that\n"
+     "was interrupted is no store, and may be removed.",
+     "  nacre checkpoint /srv/records /srv/backup/monday", STORE_KEYS, 2, 2, tool_checkpoint_run},
     {"flush", "STORE TABLE", "write what is only in the log to a segment", NULL,
      "  nacre flush /srv/records people", STORE_KEYS, 2, 2, tool_flush_run},
     {"compact", "STORE TABLE", "merge all segments of a table into one run",

@@ -62,6 +62,7 @@ int tool_inspect_run(const options *o);
 int tool_dump_run(const options *o);
 int tool_verify_run(const options *o);
 int tool_salvage_run(const options *o);
+int tool_checkpoint_run(const options *o);
 int tool_flush_run(const options *o);
 int tool_compact_run(const options *o);
 int tool_stats_run(const options *o);

@@ -27,12 +27,13 @@ typedef struct import_state {
   const options *o;
   session session;
   nacre_batch *batch;
+  nacre_load *load; /* --sorted: in the place of the batch */
   record_reader reader;
   progress progress;
   uint64_t taken_line; /* every line up to this one is in the batch, or acknowledged, or holds no record */
   uint64_t acknowledged_line;
   uint64_t records, bytes; /* written */
-  uint64_t batch_record_bytes;
+  uint64_t batch_record_bytes, load_records;
   uint64_t skipped; /* bad lines */
 } import_state;
 
@@ -48,7 +49,20 @@ static bool acknowledge(import_state *s) {
   return fflush(stdout) == 0 && tool_output_good();
 }
 
+static int commit_load(import_state *s) {
+  if (nacre_load_commit(s->load) != NACRE_OK) {
+    tool_progress_clear(&s->progress);
+    return tool_fail_last(s->o);
+  }
+  s->load = NULL;
+  s->records = s->load_records;
+  s->bytes = s->batch_record_bytes;
+  return acknowledge(s) ? TOOL_DONE : TOOL_FAILED;
+}
+
+/* What is loaded in bulk waits for its end; when that does not come, nothing is written. */
 static int write_batch(import_state *s) {
+  if (s->load != NULL) return TOOL_DONE;
   size_t count = nacre_batch_count(s->batch);
   if (count == 0) {
     s->acknowledged_line = s->taken_line;
@@ -84,9 +98,30 @@ static int bad_line(import_state *s, const char *reason) {
   return TOOL_DONE;
 }
 
+static int load_record(import_state *s, nacre_slice key, nacre_slice value) {
+  nacre_error error;
+  nacre_status put = nacre_load_put(s->load, key, value);
+  if (put == NACRE_OK) {
+    s->load_records++;
+    s->batch_record_bytes += key.size + value.size;
+    if (s->load_records % 1000 == 0)
+      tool_progress_update(&s->progress, s->reader.lines.bytes_done, s->load_records);
+    return TOOL_DONE;
+  }
+  nacre_last_error(&error);
+  if (put == NACRE_TOO_LARGE) return bad_line(s, error.text);
+  tool_progress_clear(&s->progress);
+  if (put != NACRE_INVALID) return tool_fail_last(s->o);
+  return tool_fail(s->o, NACRE_CANCELLED, NULL,
+                   "line %llu: its key is not above the one before; sort the file by its keys' bytes, or leave out "
+                   "--sorted",
+                   (unsigned long long)s->reader.line);
+}
+
 static int add_record(import_state *s) {
   nacre_slice key = tool_bytes_slice(&s->reader.key), value = tool_bytes_slice(&s->reader.value);
   if (s->reader.line < s->o->from_line) return TOOL_DONE;
+  if (s->load != NULL) return load_record(s, key, value);
   size_t size = key.size + value.size, count = nacre_batch_count(s->batch);
   if (count > 0 && (count >= s->o->batch || nacre_batch_bytes(s->batch) + size > BATCH_BYTES)) {
     int status = write_batch(s);
@@ -114,7 +149,7 @@ static int import_records(import_state *s, const record_kind *kind, const char *
     int status = TOOL_DONE;
     switch (kind->next(&s->reader)) {
       case RECORD_END:
-        return write_batch(s);
+        return s->load != NULL ? commit_load(s) : write_batch(s);
       case RECORD_FAILED:
         status = write_batch(s);
         return status == TOOL_DONE ? read_failed(s, file) : status;
@@ -184,12 +219,14 @@ static int import_from(const options *o, int fd, const char *file, const record_
   uint64_t total = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? (uint64_t)info.st_size : NACRE_NONE;
   tool_records_begin(&s.reader, fd, o->key_field);
   tool_progress_begin(&s.progress, o, "importing", total);
-  if (nacre_batch_create(&s.batch) != NACRE_OK) {
+  nacre_status begun = o->sorted ? nacre_load_begin(s.session.table, NULL, &s.load) : nacre_batch_create(&s.batch);
+  if (begun != NACRE_OK) {
     status = tool_fail_last(o);
   } else {
     status = import_records(&s, kind, file);
   }
   tool_progress_clear(&s.progress);
+  nacre_load_abort(s.load);
   nacre_batch_destroy(s.batch);
   tool_records_end(&s.reader);
   status = tool_session_close(o, &s.session, status);

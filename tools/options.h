@@ -37,6 +37,7 @@ typedef enum option_id {
   OPTION_FROM_LINE,
   OPTION_SKIP_BAD,
   OPTION_BATCH,
+  OPTION_SORTED,
   OPTION_CREATE,
   OPTION_ACKNOWLEDGE,
   OPTION_FRAMES,
@@ -72,7 +73,7 @@ struct options {
   int argument_count;
   char **arguments;
   bool json, quiet, help, sync, reverse, keys_only, skip_bad, create, acknowledge, frames, blocks, entries,
-      raw, keyless, beyond_gaps, passphrase, remove, wait;
+      raw, keyless, beyond_gaps, sorted, passphrase, remove, wait;
   nacre_key_spec store_key; /* uri NULL: none was named */
   nacre_key_spec to_key;    /* of the new store; uri NULL: the same as the store's */
   nacre_key_spec table_keys[NACRE_KEY_SPECS_MAX];

@@ -308,13 +308,14 @@ static bool check_table(visit *v, const check_plan *plan) {
 }
 
 /* Before creating the store was acknowledged there may be none; creating it again must then succeed. */
-static nacre_status open_store(const nacre_store_options *options, store_bounds *bounds,
-                               nacre_store **ret_store) {
-  nacre_status status = nacre_open(STORE_PATH, options, ret_store);
+static nacre_status open_store(const check_plan *plan, store_bounds *bounds, nacre_store **ret_store) {
+  const nacre_store_options *options = plan->options;
+  const char *path = plan->path == NULL ? STORE_PATH : plan->path;
+  nacre_status status = nacre_open(path, options, ret_store);
   if (status == NACRE_NOT_FOUND && !bounds->made && !options->read_only) {
     nacre_store_options creating = *options;
     creating.create = true;
-    status = nacre_open(STORE_PATH, &creating, ret_store);
+    status = nacre_open(path, &creating, ret_store);
   }
   if (status == NACRE_OK) bounds->made = true;
   return status;
@@ -323,7 +324,7 @@ static nacre_status open_store(const nacre_store_options *options, store_bounds 
 static bool check_planned(sim_disk *disk, const check_plan *plan, const history *h, store_bounds *bounds,
                           const char *label) {
   visit v = {.history = h, .label = label, .index = (uint32_t)NO_TABLE};
-  bool ok = check_status(open_store(plan->options, bounds, &v.store), &v, "open the store");
+  bool ok = check_status(open_store(plan, bounds, &v.store), &v, "open the store");
   if (ok) {
     ok = check_names(v.store, h, bounds, label);
     for (uint32_t i = 0; i < h->table_count && ok; i++) {

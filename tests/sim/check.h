@@ -25,6 +25,7 @@ bool check_store_unwritten(sim_disk *disk, const char *key_uri, const history *h
  * extras, `store` at last; false fails the check. Either may be NULL. */
 typedef struct check_plan {
   const nacre_store_options *options;
+  const char *path; /* NULL: STORE_PATH */
   uint32_t extras;
   bool unwritten;
   bool unsettled; /* a change of keys may have been interrupted: verify may find what it left half done */

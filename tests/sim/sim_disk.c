@@ -336,6 +336,18 @@ static int sim_file_write(void *context, nacre_io_file *file, uint64_t offset, c
   return end(disk, fits == size ? 0 : ENOSPC);
 }
 
+/* As a file system does that cannot share blocks: the bytes are written. */
+static int sim_file_copy(void *context, nacre_io_file *from, nacre_io_file *to, uint64_t offset,
+                         uint64_t size) {
+  uint8_t *bytes = test_alloc((size_t)size + 1);
+  size_t done = 0;
+  int code = sim_file_read(context, from, offset, bytes, (size_t)size, &done);
+  if (code == 0 && done < size) code = EIO;
+  if (code == 0) code = sim_file_write(context, to, offset, bytes, (size_t)size);
+  free(bytes);
+  return code;
+}
+
 static void forget_writes(sim_inode *inode) {
   for (size_t i = 0; i < inode->write_count; i++) free(inode->writes[i].bytes);
   inode->write_count = 0;
@@ -462,6 +474,7 @@ sim_disk *sim_disk_create(void) {
       .file_info = sim_file_info,
       .file_read = sim_file_read,
       .file_write = sim_file_write,
+      .file_copy = sim_file_copy,
       .file_sync = sim_file_sync,
       .file_close = sim_file_close,
       .rename = sim_rename,

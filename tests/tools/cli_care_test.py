@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True  # nothing is left beside the sources
-from cli_case import Case, DAMAGED, DONE, FRAMES_OFFSET, Filled, SEED, main
+from cli_case import Case, DAMAGED, DONE, FAILED, FRAMES_OFFSET, Filled, SEED, main
 
 
 class Care(Case):
@@ -41,6 +41,24 @@ class Care(Case):
         text = self.text("stats", self.store)
         self.assertIn("segment entries", text)
         self.assertNotIn("\033", text)
+
+
+    def test_a_checkpoint_is_a_store_of_its_own(self):
+        self.make()
+        records = {f"k{i:04}".encode(): os.urandom(50) for i in range(300)}
+        self.load(records)
+        new = self.path("copy")
+        report = self.json("checkpoint", self.store, new)
+        self.assertEqual(report["tables"], 1)
+        self.assertGreater(report["files"], 8)
+        self.run_nacre("delete", self.store, "t", "k0000")
+        self.run_nacre("verify", new)
+        self.assertEqual(self.text("count", new, "t"), "300\n")
+        self.run_nacre("put", new, "t", "own", "1")
+        self.run_nacre("verify", new)
+        self.assertEqual(self.text("count", self.store, "t"), "299\n")
+        self.assertEqual(self.error("checkpoint", self.store, new, status=FAILED)["status"], "NACRE_EXISTS")
+        self.assertIn("1 table", self.text("checkpoint", self.store, self.path("second")))
 
 
 class Verify(Filled):

@@ -115,6 +115,24 @@ class Importing(Case):
         self.assertEqual(self.out("import", self.store, "t", "-", "--format", "tsv", "--quiet",
                                   stdin="a\tb\n"), b"")
 
+    def test_sorted_records_are_loaded_all_or_none(self):
+        data = "".join(f"k{i:04}\tv{i}\n" for i in range(2500))
+        summary = self.json("import", self.store, "t", "-", "--format", "tsv", "--sorted", stdin=data)
+        self.assertEqual((summary["records"], summary["last_acknowledged_line"]), (2500, 2500))
+        self.run_nacre("verify", self.store)
+        self.assertEqual(self.text("count", self.store, "t"), "2500\n")
+        self.assertEqual(self.text("get", self.store, "t", "k0007"), "v7")
+        stats = self.json("stats", self.store, "t")
+        self.assertEqual(stats["logs"], 0)
+        done = self.run_nacre("import", self.store, "t", "-", "--format", "tsv", "--sorted",
+                              stdin="k0000\tother\nz\t1\na\t2\n", status=FAILED)
+        self.assertIn(b"line 3", done.stderr)
+        self.assertIn(b"nothing was imported", done.stderr)
+        self.assertEqual(self.text("get", self.store, "t", "k0000"), "v0")
+        out = self.text("import", self.store, "t", "-", "--format", "tsv", "--sorted", "--acknowledge", "--quiet",
+                        stdin="a\t1\nb\t2\n")
+        self.assertEqual(out, "ack 2\n")
+
     def test_create_makes_the_table_once(self):
         self.run_nacre("import", self.store, "new", "-", "--format", "tsv", stdin="a\tb\n", status=NOT_FOUND)
         for _ in range(2):

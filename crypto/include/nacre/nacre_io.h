@@ -88,6 +88,10 @@ typedef struct nacre_io {
 
   uint64_t (*monotonic_ns)(void *context); /* never steps back; counts suspended time too */
   uint64_t (*wall_ms)(void *context); /* since 1970-01-01 UTC; only ever shown or recorded, never relied on */
+
+  /* Copies `size` bytes at `offset` to the same place in another file, sharing their blocks where the file system
+   * can; all of them when it returns 0, and after a failure any part. May be NULL: reads and writes serve. */
+  int (*file_copy)(void *context, nacre_io_file *from, nacre_io_file *to, uint64_t offset, uint64_t size);
 } nacre_io;
 
 /* The operating system's own operations. The table is static and immutable. Since 0.1. */

@@ -406,7 +406,7 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_load_begin(nacre_table *table,
                                                          const nacre_load_options *options, /* NULL: none */
                                                          nacre_load **ret_load);
 /* Adds an entry. Keys come in strictly ascending order: else NACRE_INVALID, and the load is as it was, as also
- * after NACRE_TOO_LARGE (the limits are those of nacre_put). After NACRE_IO, NACRE_NO_SPACE or NACRE_NO_MEMORY
+ * after NACRE_TOO_LARGE (key and value together are at most NACRE_BATCH_BYTES_MAX: a load has no value files). After NACRE_IO, NACRE_NO_SPACE or NACRE_NO_MEMORY
  * the load has failed: every further call returns the same, and it can only be aborted. Since 0.1. */
 NACRE_API nacre_status nacre_load_put(nacre_load *load, nacre_slice key, nacre_slice value);
 /* Shows the load. Everything in memtables is flushed first, and a new log begun: the commit, and every write
@@ -564,6 +564,38 @@ typedef struct nacre_fault_extent {
 NACRE_API const nacre_fault_extent *nacre_faults_extent(const nacre_faults *faults,
                                                         size_t index); /* NULL past the end. Since 0.1. */
 NACRE_API void nacre_faults_free(nacre_faults *faults);
+
+/* A store copied while it is used. */
+typedef struct nacre_checkpoint_options {
+  void (*on_progress)(void *arg, uint64_t bytes_done, uint64_t bytes_total);
+  void *progress_arg;
+  uint64_t reserved[8];
+} nacre_checkpoint_options;
+
+typedef struct nacre_checkpoint_report {
+  uint64_t tables, files, bytes; /* copied; the catalogue is not a table here */
+  uint64_t reserved[8];
+} nacre_checkpoint_report;
+
+/* Copies the whole store to a new directory `to`, which is missing or empty. The copy is a store of its own, under
+ * the same keys; both may be written to from then on, and neither knows of the other. Where the file system can
+ * share blocks (btrfs, XFS), it does, and takes next to no room or time.
+ *
+ * What is in it: of every table, all that was acknowledged before the call, and of what is written meanwhile all up
+ * to some moment of that table's own, in order and batches whole: the moments of two tables may differ. A bulk load
+ * that is not committed is left out. Readers and writers of open tables go on; opening, closing, creating, dropping
+ * and renaming tables and changes of keys wait while logs, manifests and headers are copied, but not for the bulk.
+ * Tables that are not open are opened for it, by the keys that the catalogue names and the store's own; one that
+ * cannot be opened fails the call. For lack of a table's files its error is that of opening it.
+ *
+ * Durable on return. The copy becomes a store at the very end, by a rename: after a failure, or a crash, `to` holds
+ * what no open takes for a store, and may be removed. Also of a store that is open read-only. `options` and
+ * `ret_report` may be NULL. Errors: NACRE_EXISTS (a store in `to`), NACRE_INVALID (`to` is not empty, or lies in a
+ * store), NACRE_NOT_FOUND (its parent), NACRE_BUSY (a table is open in a recovery mode), NACRE_IO, NACRE_NO_SPACE,
+ * NACRE_READ_ONLY (of the place of `to`), and those of nacre_table_open. Since 0.1. */
+NACRE_API NACRE_MUST_CHECK nacre_status nacre_checkpoint(nacre_store *store, const char *to,
+                                                         const nacre_checkpoint_options *options,
+                                                         nacre_checkpoint_report *ret_report);
 
 /* What a damaged store still holds of one table, copied to a new store. */
 typedef struct nacre_salvage_options {
