@@ -7,6 +7,8 @@
 #ifndef NC_ENV_H
 #define NC_ENV_H
 
+#include <stdatomic.h>
+
 #include <nacre/nacre_io.h>
 
 #include "private_memory.h"
@@ -23,6 +25,7 @@ typedef struct nc_env {
   nc_passphrases *passphrases;        /* keys that passphrases of keyrings became; has a lock of its own */
   void *cipher;                       /* EVP_CIPHER: AES-256-GCM, for aead_openssl */
   void *digest;                       /* EVP_MD: SHA-256, for derive */
+  atomic_uint_fast64_t kms_calls, kms_failures, kms_ns; /* kms.c counts them */
   const volatile uint32_t *parent; /* 1 in the process that made the env, 0 in its children (wiped on fork) */
 } nc_env;
 

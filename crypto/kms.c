@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 
+#include "io.h"
 #include "secret.h"
 
 enum { CONTEXT_BYTES = 36, SCHEME_BYTES = 32 };
@@ -96,6 +97,12 @@ static nacre_status judge(const nacre_kms_provider *provider, const nacre_key_sp
   return nc_fail(err, id_of(status), "%.200s answered with status %d", spec->uri, (int)status);
 }
 
+static void count_call(const nc_kms *kms, uint64_t began_ns, nacre_status status) {
+  atomic_fetch_add_explicit(&kms->env->kms_calls, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&kms->env->kms_failures, status != NACRE_OK, memory_order_relaxed);
+  atomic_fetch_add_explicit(&kms->env->kms_ns, nc_now_ns(kms->env) - began_ns, memory_order_relaxed);
+}
+
 nacre_status nc_kms_wrap(const nc_kms *kms, const nacre_key_spec *spec, const nc_kms_purpose *purpose,
                          bool may_create, const uint8_t key[32], uint8_t *wrapped, size_t capacity,
                          size_t *ret_size, nacre_error *err) {
@@ -106,7 +113,9 @@ nacre_status nc_kms_wrap(const nc_kms *kms, const nacre_key_spec *spec, const nc
   NC_TRY(find_provider(kms, spec, &provider, err));
   nacre_kms_call call = make_call(kms, spec, purpose, context);
   call.may_create = may_create;
+  uint64_t began = nc_now_ns(kms->env);
   nacre_status status = provider->wrap(arg_of(kms, provider), &call, key, wrapped, capacity, &size, &said);
+  count_call(kms, began, status);
   NC_TRY(judge(provider, spec, status, &said, err));
   if (size == 0 || size > capacity || size > NACRE_KMS_WRAPPED_BYTES_MAX) {
     return nc_fail(err, NC_E_KMS_PROVIDER, "%.200s answered with a wrapped key of %zu bytes", spec->uri,
@@ -124,7 +133,9 @@ nacre_status nc_kms_unwrap(const nc_kms *kms, const nacre_key_spec *spec, const 
   NC_SECRET(key);
   NC_TRY(find_provider(kms, spec, &provider, err));
   nacre_kms_call call = make_call(kms, spec, purpose, context);
+  uint64_t began = nc_now_ns(kms->env);
   nacre_status status = provider->unwrap(arg_of(kms, provider), &call, wrapped, key.bytes, &said);
+  count_call(kms, began, status);
   NC_TRY(judge(provider, spec, status, &said, err));
   memcpy(ret_key, key.bytes, NACRE_KMS_KEY_BYTES);
   return NACRE_OK;

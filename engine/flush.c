@@ -65,6 +65,7 @@ static void count_flush(nacre_table *t, nc_segment *const *segments, size_t coun
 }
 
 static nacre_status flush_oldest(nacre_table *t, nacre_error *err) {
+  uint64_t began = nc_meter_begin(t, NC_METER_FLUSH);
   NC_TRY(build_oldest(t, err));
   const nc_immutable oldest = t->immutables[0];
   nc_segment **segments =
@@ -80,6 +81,7 @@ static nacre_status flush_oldest(nacre_table *t, nacre_error *err) {
                       .values = &oldest.built_values};
   nacre_status status = nc_table_commit(t, &change, err);
   if (status == NACRE_OK) {
+    nc_meter_end(t, NC_METER_FLUSH, began);
     count_flush(t, segments, change.add_count);
     for (size_t i = 0; i < change.add_count; i++) nc_segment_unref(segments[i]); /* the version keeps them */
   }

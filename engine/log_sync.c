@@ -54,10 +54,12 @@ static nacre_status sync_logs_locked(nacre_table *t, nacre_error *err) {
   nacre_status status = logs_to_sync_locked(t, nc_table_synced(t), &logs, &count, err);
   pthread_mutex_unlock(&t->write_lock);
   NC_TRY(status);
+  uint64_t began = nc_meter_begin(t, NC_METER_SYNC);
   for (size_t i = 0; i < count; i++) {
     if (status == NACRE_OK) status = nc_sealed_writer_sync(logs[i]->writer, err);
     nc_log_unref(logs[i]);
   }
+  nc_meter_end(t, NC_METER_SYNC, began);
   free(logs);
   NC_TRY(status);
   pthread_mutex_lock(&t->state_lock);

@@ -93,6 +93,7 @@ static nacre_status merge_runs(nacre_table *t, nc_version *v, choice c, nacre_er
   nc_value_changes values = {0};
   nc_build build = {.bottom = c.first + c.count == v->run_count, .values = &values};
   build.method = nc_build_method(t, build.bottom);
+  uint64_t began = nc_meter_begin(t, NC_METER_MERGE);
   NC_TRY(nc_table_settle_manifest(t, err));
   nc_cursor *cursor;
   NC_TRY(open_inputs(v, c, &cursor, err));
@@ -121,6 +122,7 @@ static nacre_status merge_runs(nacre_table *t, nc_version *v, choice c, nacre_er
     nc_table_set_doubtful(t, made, made_count);
     return status;
   }
+  nc_meter_end(t, NC_METER_MERGE, began);
   count_merge(t, made, made_count);
   nc_build_release(made, made_count, false); /* the version keeps them */
   return NACRE_OK;

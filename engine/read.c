@@ -90,11 +90,13 @@ nacre_status nacre_get(nacre_table *table, nacre_slice key, const nacre_read_opt
   if (ret_value == NULL) return nc_fail(err, NC_E_ARGUMENT, "ret_value is NULL");
   *ret_value = (nacre_value){0};
   NC_TRY(nc_table_check(table, err));
+  uint64_t began = nc_meter_begin(table, NC_METER_READ);
   nc_reading reading;
   NC_TRY(nc_reading_begin(table, options, &reading, err));
   nacre_status status = get_at(table, reading.view, key, reading.sequence,
                                options != NULL && options->no_cache_fill, ret_value, err);
   nc_reading_end(&reading);
+  nc_meter_end(table, NC_METER_READ, began);
   return status;
 }
 
@@ -140,6 +142,7 @@ static nacre_status read_piece(nacre_table *t, nacre_slice key, const nacre_read
   nc_entry entry;
   nc_pin *pin;
   NC_TRY(nc_table_check(t, err));
+  uint64_t began = nc_meter_begin(t, NC_METER_READ);
   NC_TRY(nc_reading_begin(t, options, &reading, err));
   nacre_status status = find_put(reading.view, key, reading.sequence,
                                  options != NULL && options->no_cache_fill, &entry, &pin, err);
@@ -148,6 +151,7 @@ static nacre_status read_piece(nacre_table *t, nacre_slice key, const nacre_read
     nc_pin_unref(pin);
   }
   nc_reading_end(&reading);
+  nc_meter_end(t, NC_METER_READ, began);
   return status;
 }
 
@@ -188,6 +192,7 @@ nacre_status nacre_multi_get(nacre_table *table, size_t count, const nacre_slice
   NC_TRY(nc_table_check(table, err));
   nc_reading reading;
   NC_TRY(nc_reading_begin(table, options, &reading, err));
+  nc_meter_count_reads(table, count);
   nacre_status status = NACRE_OK;
   nacre_error first;
   for (size_t i = 0; i < count; i++) {

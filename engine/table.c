@@ -61,6 +61,7 @@ static void free_table(nacre_table *t) {
   nc_view_unref(t->view);
   nc_heap_free(heap, t->encode, t->encode_capacity);
   nc_rewrap_deinit(t);
+  nc_meters_deinit(t);
   nc_key_holder_deinit(&t->keys);
   nc_key_specs_free(t->caller_keys, t->caller_key_count);
   nc_value_set_deinit(&t->values);

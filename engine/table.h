@@ -22,6 +22,7 @@
 #include "catalogue_record.h"
 #include "manifest.h"
 #include "memtable.h"
+#include "meter.h"
 #include "recovery.h"
 #include "value_set.h"
 #include "write_queue.h"
@@ -42,6 +43,7 @@ enum { NC_READER_STRIPES = 16 };
 typedef struct nc_reader_stripe {
   _Alignas(64) atomic_uintptr_t place;   /* 0, a view with a count, or the mark of a reader that took it */
   atomic_uint_fast64_t lent, given_back; /* live ones are the difference of all stripes' sums */
+  atomic_uint_fast64_t reads, writes;    /* calls, for statistics */
 } nc_reader_stripe;
 
 /* A full memtable on its way to a segment. */
@@ -109,6 +111,7 @@ struct nacre_table {
   uint32_t open_count;       /* under the store's lock */
   nacre_table *next;         /* in the store's list of open tables */
   nc_reader_stripe readers[NC_READER_STRIPES];
+  _Atomic(nc_meters *) meters; /* NULL: nothing was timed yet */
   nacre_recovery_report recovery;
 
   pthread_mutex_t change_lock, sync_lock, write_lock, flush_lock, merge_lock, commit_lock, header_lock,
@@ -220,6 +223,9 @@ typedef struct nc_reading {
 NC_MUST_CHECK nacre_status nc_reading_begin(nacre_table *t, const nacre_read_options *options,
                                             nc_reading *reading, nacre_error *err);
 void nc_reading_end(nc_reading *reading);
+
+/* The calling thread's stripe. */
+nc_reader_stripe *nc_table_stripe(nacre_table *t);
 
 /* Iterators, snapshots and values that are lent; none may be when the table is closed. */
 void nc_table_lend(nacre_table *t);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * table_info: what the catalogue and an open table say of themselves: list, recovery report, statistics.
+ * table_info: what the catalogue and an open table say of themselves: list, recovery report.
  */
 #include <stdlib.h>
 
 #include "last_error.h"
-#include "memory.h"
 #include "store.h"
 
 /* ---- the list of tables -------------------------------------------------------------------------------- */
@@ -99,54 +98,5 @@ nacre_status nacre_table_recovery(nacre_table *table, nacre_recovery_report *ret
   nacre_error *err = nc_thread_error();
   NC_TRY(nc_table_check(table, err));
   if (ret_report != NULL) *ret_report = table->recovery;
-  return NACRE_OK;
-}
-
-static void count_logs(nacre_table *t, nacre_stats *stats) {
-  pthread_mutex_lock(&t->write_lock); /* the tails of logs belong to writers */
-  stats->writes = t->groups_written;
-  stats->write_bytes = t->group_bytes_written;
-  pthread_mutex_lock(&t->commit_lock);
-  stats->logs = t->log_count;
-  for (size_t i = 0; i < t->log_count; i++) stats->log_bytes += t->logs[i]->end;
-  stats->manifest_epoch = t->epoch;
-  stats->manifest_sequence = t->commit_sequence;
-  pthread_mutex_unlock(&t->commit_lock);
-  pthread_mutex_unlock(&t->write_lock);
-}
-
-static void count_view(nacre_table *t, nacre_stats *stats) {
-  nc_view *view = nc_table_view(t, &stats->last_sequence);
-  stats->runs = view->version->run_count;
-  stats->segments = view->version->segment_count;
-  for (size_t i = 0; i < view->version->segment_count; i++) {
-    const nc_segment_record *record = nc_segment_describe(view->version->segments[i]);
-    stats->segment_bytes += record->size;
-    stats->segment_entries += record->entries;
-  }
-  for (size_t i = 0; i < view->memtable_count; i++) {
-    stats->memtable_bytes += nc_memtable_bytes(view->memtables[i]);
-    stats->memtable_entries += nc_memtable_entries(view->memtables[i]);
-  }
-  nc_view_unref(view);
-}
-
-nacre_status nacre_table_stats(nacre_table *table, nacre_stats *ret_stats) {
-  nacre_error *err = nc_thread_error();
-  NC_TRY(nc_table_check(table, err));
-  if (ret_stats == NULL) return NACRE_OK;
-  pthread_mutex_lock(&table->state_lock);
-  nacre_stats stats = table->counters;
-  pthread_mutex_unlock(&table->state_lock);
-  count_logs(table, &stats);
-  count_view(table, &stats);
-  if (table->shared->cache != NULL) {
-    nc_cache_stats cache = nc_cache_read_stats(table->shared->cache);
-    stats.cache_hits = cache.hits;
-    stats.cache_misses = cache.misses;
-    stats.cache_bytes = cache.bytes;
-  }
-  stats.memory_bytes = nc_memory_held(table->shared);
-  *ret_stats = stats;
   return NACRE_OK;
 }

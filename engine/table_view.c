@@ -54,7 +54,7 @@ void nc_table_show_locked(nacre_table *t, nc_view *view) {
  * back, and where it clears a mark, the reader finds that out and gives back its view itself. So no stripe keeps a
  * view that is not shown any more. */
 
-static nc_reader_stripe *stripe_of(nacre_table *t) {
+nc_reader_stripe *nc_table_stripe(nacre_table *t) {
   uint64_t thread = (uintptr_t)nc_thread_error(); /* every thread has its own */
   return &t->readers[thread * UINT64_C(0x9E3779B97F4A7C15) >> 60];
 }
@@ -72,7 +72,7 @@ void nc_views_recall(nacre_table *t) {
 
 /* A stripe's view, which is this reader's now; NULL: there is none, or another reader has it. */
 static nc_view *take_view(nacre_table *t, nc_reading *r) {
-  nc_reader_stripe *stripe = stripe_of(t);
+  nc_reader_stripe *stripe = nc_table_stripe(t);
   r->stripe = NULL;
   if (is_mark(atomic_load_explicit(&stripe->place, memory_order_relaxed))) return NULL;
   r->stripe = stripe;
@@ -127,11 +127,11 @@ nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options, n
 }
 
 void nc_table_lend(nacre_table *t) {
-  atomic_fetch_add_explicit(&stripe_of(t)->lent, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&nc_table_stripe(t)->lent, 1, memory_order_relaxed);
 }
 
 void nc_table_take_back(nacre_table *t) {
-  atomic_fetch_add_explicit(&stripe_of(t)->given_back, 1, memory_order_release);
+  atomic_fetch_add_explicit(&nc_table_stripe(t)->given_back, 1, memory_order_release);
 }
 
 /* What was given back is summed first: it had been lent before, so something lent is never overlooked. */

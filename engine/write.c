@@ -75,7 +75,11 @@ static nacre_status write_synced(nacre_table *t, nc_write *w) {
 }
 
 static nacre_status submit(nacre_table *t, nc_write *w, bool sync) {
-  return sync ? write_synced(t, w) : write_unsynced(t, w);
+  nc_metered what = sync ? NC_METER_SYNCED_WRITE : NC_METER_WRITE;
+  uint64_t began = nc_meter_begin(t, what);
+  nacre_status status = sync ? write_synced(t, w) : write_unsynced(t, w);
+  nc_meter_end(t, what, began);
+  return status;
 }
 
 static nacre_status write_single(nacre_table *t, const nc_entry *entry, bool sync, nacre_error *err) {

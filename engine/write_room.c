@@ -110,15 +110,19 @@ static nacre_status replace_memtable(nacre_table *t, uint64_t logs_to, nacre_err
 /* Waits for a place among the immutables. Without workers, after a flush that failed, and when no worker has come
  * to it yet, does the work here: the workers may all be waiting for the lock that is held here. */
 static nacre_status await_place(nacre_table *t, nacre_error *err) {
+  uint64_t began = 0;
   for (;;) {
     pthread_mutex_lock(&t->state_lock);
     bool full = t->immutable_count >= NC_IMMUTABLES_MAX;
     bool alone = t->flush_error.status != NACRE_OK || t->flush_queued || t->jobs_running == 0;
+    if (full && began == 0) began = nc_meter_begin(t, NC_METER_STALL);
     if (full && !alone) pthread_cond_wait(&t->changed, &t->state_lock);
     pthread_mutex_unlock(&t->state_lock);
-    if (!full) return NACRE_OK;
+    if (!full) break;
     if (alone) NC_TRY(nc_table_flush_immutables(t, err));
   }
+  nc_meter_end(t, NC_METER_STALL, began);
+  return NACRE_OK;
 }
 
 nacre_status nc_table_rotate_locked(nacre_table *t, nacre_error *err) {
@@ -187,13 +191,16 @@ static nacre_status ensure_log(nacre_table *t, nacre_error *err) {
 /* Merges that do not keep up slow the writers down, rather than the readers forever. Not while a
  * rewrap runs: it may keep the merge from its worker, and wait for the lock that is held here. */
 static void await_merges(nacre_table *t) {
+  uint64_t began = 0;
   pthread_mutex_lock(&t->state_lock);
   while (t->view->version->run_count >= NC_RUNS_STALL && (t->merge_queued || t->jobs_running > 0) &&
          !t->rewrapper.running && t->merge_error.status == NACRE_OK &&
          !nc_worker_pool_inline(t->shared->workers)) {
+    if (began == 0) began = nc_meter_begin(t, NC_METER_STALL);
     pthread_cond_wait(&t->changed, &t->state_lock);
   }
   pthread_mutex_unlock(&t->state_lock);
+  nc_meter_end(t, NC_METER_STALL, began);
 }
 
 static nacre_status make_room(nacre_table *t, nacre_error *err) {

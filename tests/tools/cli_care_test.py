@@ -38,8 +38,15 @@ class Care(Case):
         lines = [json.loads(line) for line in self.text("stats", self.store, "--json").splitlines()]
         self.assertEqual([line["table"] for line in lines], ["t", "u"])
         self.assertGreaterEqual(lines[0]["last_sequence"], 1)
+        self.assertEqual((lines[0]["levels"], lines[0]["read_amplification"]), ([], 1))
+        self.run_nacre("flush", self.store, "t")
+        stats = self.json("stats", self.store, "t")
+        self.assertEqual([(l["level"], l["runs"], l["segments"], l["entries"]) for l in stats["levels"]], [(0, 1, 1, 1)])
+        self.assertEqual(stats["levels"][0]["bytes"], stats["segment_bytes"])
+        self.assertEqual((stats["read_amplification"], stats["space_amplification"]), (2, 1))
         text = self.text("stats", self.store)
         self.assertIn("segment entries", text)
+        self.assertIn("level 0", text)
         self.assertNotIn("\033", text)
 
 

@@ -662,6 +662,25 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_salvage(const char *path, const ch
                                                       const nacre_salvage_options *options,
                                                       nacre_salvage_report *ret_report);
 
+/* How long calls or pieces of work took, since the table was opened, in nanoseconds. */
+typedef struct nacre_latency {
+  uint64_t measured; /* how many were timed: of reads and writes about one in 64, of the rest all */
+  uint64_t sum_ns;   /* of those */
+  uint64_t p50_ns, p99_ns, p999_ns; /* half, 99 % and 99.9 % of them took no longer; at most an eighth too high */
+  uint64_t max_ns;
+  uint64_t reserved[8];
+} nacre_latency;
+
+/* One level of a table. */
+typedef struct nacre_level {
+  uint64_t runs, segments;
+  uint64_t bytes;   /* on disk */
+  uint64_t entries; /* in segments, shadowed ones included */
+  uint64_t reserved[8];
+} nacre_level;
+
+#define NACRE_STATS_LEVELS 8
+
 typedef struct nacre_stats {
   uint64_t runs, segments, logs;             /* live now */
   uint64_t segment_bytes, log_bytes;         /* on disk */
@@ -674,11 +693,44 @@ typedef struct nacre_stats {
   uint64_t cache_hits, cache_misses, cache_bytes; /* of the whole store's block cache */
   uint64_t memory_bytes; /* that the whole store holds: what memory_bytes_max bounds */
   uint64_t manifest_epoch, manifest_sequence;
+  uint64_t reads;       /* keys asked for by point reads, since the table was opened */
+  uint64_t level_count; /* levels up to the lowest that holds anything, at most NACRE_STATS_LEVELS */
+  nacre_level levels[NACRE_STATS_LEVELS]; /* young segments first; the last stands for all below it, too */
+  nacre_latency read;         /* nacre_get, _get_into, _get_part: from call to return */
+  nacre_latency write;        /* writing calls without sync */
+  nacre_latency synced_write; /* writing calls with it: waiting for others' syncs included */
+  nacre_latency sync;         /* of logs, in the system */
+  nacre_latency flush, merge; /* each memtable flushed; each merge */
+  nacre_latency stall;        /* times a writer had to wait for flushes or merges to catch up */
+  /* Since the open: bytes written to the log and by flushes and merges, for each byte of writes in the log; 0:
+   * nothing was written. The overhead of frames is left out. */
+  double write_amplification;
+  /* Now: how many runs and memtables a point read may have to ask, not counting that filters save most of it. */
+  double read_amplification;
+  /* Now: bytes of all segments, for each byte of the oldest run, which holds every key that was there when it was
+   * made, once; 0: there is none. */
+  double space_amplification;
   uint64_t loads, bytes_loaded; /* bulk loads committed since the table was opened; written by them */
   uint64_t reserved[8];
 } nacre_stats;
 
-NACRE_API nacre_status nacre_table_stats(nacre_table *table, nacre_stats *ret_stats); /* Since 0.1. */
+/* What a table holds now, and what it did since it was opened. Takes some microseconds, and waits for a write that is
+ * under way. Threads: any. Since 0.1. */
+NACRE_API nacre_status nacre_table_stats(nacre_table *table, nacre_stats *ret_stats);
+
+/* What a store takes, and what it asked of its key services. */
+typedef struct nacre_usage {
+  uint64_t tables_open;
+  uint64_t memory_bytes;   /* what memory_bytes_max bounds */
+  uint64_t memtable_bytes; /* of all tables; a part of it */
+  uint64_t cache_bytes, cache_hits, cache_misses; /* of the block cache: taken now; lookups since the open */
+  uint64_t kms_calls, kms_failures; /* wraps and unwraps since the open; those that were not answered well */
+  uint64_t kms_ns;                  /* that they took together */
+  uint64_t reserved[8];
+} nacre_usage;
+
+/* Threads: any; takes no lock that a read or write holds. Since 0.1. */
+NACRE_API nacre_status nacre_store_usage(nacre_store *store, nacre_usage *ret_usage);
 
 /* How one kind of work does. */
 typedef struct nacre_condition {
