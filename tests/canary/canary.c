@@ -19,7 +19,8 @@
 #include "marker_set.h"
 #include "support.h"
 
-enum { TABLES = 4, NOISE_BYTES = 16, KEY_BYTES = 64, VALUE_BYTES = 512 };
+enum { TABLES = 4, NOISE_BYTES = 16, KEY_BYTES = 64, VALUE_BYTES = 6000 };
+enum { LARGE = 5000 }; /* digits: more than the tables keep in a log */
 
 static const char text_marker[] = "canary in plain text, do not find me";
 
@@ -101,7 +102,7 @@ static void make_entry(uint64_t seed, unsigned table, unsigned i, entry *ret_ent
   test_random_fill(&random, e.value, NOISE_BYTES);
   e.value_size = NOISE_BYTES + (size_t)snprintf((char *)e.value + NOISE_BYTES, VALUE_BYTES - NOISE_BYTES,
                                                 "%06u.%u %s; %0*d", i, table, text_marker,
-                                                (int)test_random_below(&random, 300), 0);
+                                                i % 64 == 9 ? LARGE : (int)test_random_below(&random, 300), 0);
   *ret_entry = e;
 }
 
@@ -194,7 +195,7 @@ static uint64_t run_store(const char *path, const char *key_uri, uint64_t seed, 
   uint64_t bytes = 0;
   must(nacre_open(path, &options, &store), "open");
   for (unsigned i = 0; i < TABLES; i++) {
-    nacre_table_options table_options = {.compression = (nacre_compression)i};
+    nacre_table_options table_options = {.compression = (nacre_compression)i, .large_value_bytes = 4096};
     make_name(seed, i, name);
     must(nacre_table_create(store, name, &table_options, &tables[i]), "create a table");
     write_entries(tables[i], seed, i, 0, entries / 2);

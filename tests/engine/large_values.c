@@ -4,6 +4,7 @@
  * them, and no longer.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -484,4 +485,51 @@ Test(large_values, are_among_the_pairs_that_are_read_many_at_once) {
     cr_expect_eq(nacre_iter_status(it), NACRE_OK);
     nacre_iter_close(it);
   }
+}
+
+/* ---- writes that fail ------------------------------------------------------------------------------------ */
+
+Test(large_values, a_refused_write_leaves_no_file) {
+  nacre_batch *batch;
+  uint8_t *value = value_of(1, 1, 2 << 20);
+  put(1, 1, SIZE);
+  ok(nacre_batch_create(&batch));
+  ok(nacre_batch_expect(batch, text("key 000001"), NULL)); /* that it is not there */
+  ok(nacre_batch_put(batch, text("a"), nc_slice(value, SIZE)));
+  ok(nacre_batch_put(batch, text("b"), nc_slice(value, 2 << 20)));
+  fails(nacre_write(t, batch, NULL), NC_E_EXPECT_CHANGED);
+  nacre_batch_destroy(batch);
+  cr_assert_eq(files(), 1);
+  free(value);
+}
+
+/* Wherever the disk refuses: what was acknowledged is there, and once there is room again nothing is left over. */
+Test(large_values, a_full_disk_leaves_nothing_behind) {
+  static failing_io disk; /* the store is closed behind the test */
+  close_table();
+  failing_init(&disk);
+  disk.code = ENOSPC;
+  s.options.io = &disk.io;
+  open_table();
+  put(0, 1, SIZE);
+  uint64_t kept = 1;
+  for (uint64_t n = 1; n < 30; n++) {
+    char bytes[24];
+    uint8_t *value = value_of(n, 1, SIZE);
+    disk.fail_at = disk.count + n;
+    if (nacre_put(t, key_of(n, bytes), nc_slice(value, SIZE), NULL) == NACRE_OK) kept |= (uint64_t)1 << n;
+    disk.fail_at = 0;
+    free(value);
+  }
+  cr_assert(kept != ((uint64_t)1 << 30) - 1 && (kept >> 29 & 1) == 1);
+  ok(nacre_flush(t));
+  size_t live = 0;
+  nacre_iter *it;
+  ok(nacre_iter_open(t, NULL, &it));
+  for (nacre_iter_first(it); nacre_iter_valid(it); nacre_iter_next(it)) live++;
+  ok(nacre_iter_status(it));
+  nacre_iter_close(it);
+  for (uint64_t n = 0; n < 30; n++) cr_assert((kept >> n & 1) == 0 || has(n, 1, SIZE, NULL));
+  cr_assert_eq(files(), live);
+  ok(nacre_verify(t, NULL, NULL));
 }

@@ -260,15 +260,16 @@ static void long_keys(run *r, nacre_table *table, const uint8_t *bytes) {
   nacre_batch_destroy(batch);
 }
 
+/* Values over 1 MiB are kept beside a batch and do not count: it is filled with smaller ones. */
 static void long_batches(run *r, nacre_table *table, const uint8_t *bytes) {
-  nacre_slice key = {"k", 1}, half = {bytes, NACRE_BATCH_BYTES_MAX / 2};
+  nacre_slice key = {"k", 1}, piece = {bytes, 1 << 20};
   nacre_batch *batch;
   nacre_value value;
   if (nacre_batch_create(&batch) != NACRE_OK) test_die("no batch");
-  call_must_work(r, "half a batch", nacre_batch_put(batch, key, half));
-  call_must_be(r, "more than a batch", nacre_batch_put(batch, key, half), NC_E_BATCH_TOO_LARGE);
+  for (int i = 0; i < 14; i++) call_must_work(r, "a piece of a batch", nacre_batch_put(batch, key, piece));
+  call_must_be(r, "more than a batch", nacre_batch_put(batch, key, piece), NC_E_BATCH_TOO_LARGE);
   size_t rest = NACRE_BATCH_BYTES_MAX - nacre_batch_bytes(batch);
-  nacre_slice fill = {bytes, rest - 1 - 1 - 1 - 4}; /* kind, size of the key, key, size of the value */
+  nacre_slice fill = {bytes, rest - 1 - 1 - 1 - 3}; /* kind, size of the key, key, size of the value */
   nacre_slice one_more = {bytes, fill.size + 1};
   call_must_be(r, "one byte over", nacre_batch_put(batch, key, one_more), NC_E_BATCH_TOO_LARGE);
   call_must_work(r, "to the last byte", nacre_batch_put(batch, key, fill));
@@ -278,9 +279,9 @@ static void long_batches(run *r, nacre_table *table, const uint8_t *bytes) {
   (void)CHECK(value.size == fill.size, "%zu bytes came back", value.size);
   nacre_value_release(&value);
   nacre_batch_destroy(batch);
-  call_must_be(r, "a value beyond a batch",
-               nacre_put(table, key, (nacre_slice){bytes, NACRE_BATCH_BYTES_MAX}, NULL),
-               NC_E_BATCH_TOO_LARGE);
+  call_must_be(r, "a value beyond all",
+               nacre_put(table, key, (nacre_slice){bytes, NACRE_VALUE_BYTES_MAX + 1}, NULL),
+               NC_E_VALUE_TOO_LARGE);
 }
 
 static void long_names(run *r, nacre_store *store) {

@@ -159,7 +159,7 @@ class Basics(Case):
             self.assertIn("value end", self.text("dump", file))
         exported = self.out("export", self.store, "t", "--format", "jsonl")
         self.run_nacre("table", "create", self.store, "u", "--large-value-bytes", "0")
-        self.run_nacre("import", self.store, "u", "-", "--format", "jsonl", "--key-field", "key", stdin=exported)
+        self.run_nacre("import", self.store, "u", "-", "--format", "jsonl", stdin=exported)
         self.assertEqual(self.out("get", self.store, "u", "b"), larger)
         self.run_nacre("table", "create", self.store, "v", "--large-value-bytes", "100", status=USAGE)
 
