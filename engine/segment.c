@@ -173,6 +173,8 @@ nacre_status nc_segment_file_block(nc_segment *s, nc_segment_file *f, nc_handle 
   status = frame == NULL ? nc_fail(err, NC_E_NO_MEMORY, "%u bytes for a block", handle.size)
                          : read_through(s, f, unpacker, frame, handle, type, ret_block, err);
   if (large) nc_heap_free(shared->env->heap, frame, handle.size);
+  /* The workspace outlives the table, whose plaintext must not. */
+  if (!large) nc_wipe(frame, handle.size);
   nc_unpacker_give(shared, unpacker);
   return status;
 }
