@@ -61,12 +61,16 @@ static nacre_status copy_key(nacre_iter *it, key_copy *to, nacre_slice key, nacr
 
 static nacre_status open_children(nacre_iter *it, bool no_cache_fill, nc_cursor **children, size_t *count,
                                   nacre_error *err) {
+  static const nacre_slice none = {NULL, 0};
   for (size_t i = 0; i < it->view->memtable_count; i++) {
     NC_TRY(nc_memtable_cursor(it->view->memtables[i], &children[*count], err));
     (*count)++;
   }
   for (size_t i = 0; i < it->view->version->run_count; i++) {
-    NC_TRY(nc_run_cursor(&it->view->version->runs[i], no_cache_fill, &children[*count], err));
+    nc_run run = nc_run_within(&it->view->version->runs[i], it->has_lower ? slice_of(&it->lower) : none,
+                               it->has_upper ? slice_of(&it->upper) : none);
+    if (run.count == 0) continue; /* its files need not be opened */
+    NC_TRY(nc_run_cursor(&run, no_cache_fill, &children[*count], err));
     (*count)++;
   }
   return NACRE_OK;

@@ -207,7 +207,7 @@ nc_segment *nc_run_find(const nc_run *run, nacre_slice key) {
 
 typedef struct run_cursor {
   nc_cursor base;
-  const nc_run *run;
+  nc_run run; /* or a part of it */
   bool no_cache_fill;
   size_t at;
   nc_cursor *inside; /* in segments[at]; NULL before the first move */
@@ -229,12 +229,12 @@ static nacre_status enter(run_cursor *c, size_t at, nacre_error *err) {
   if (c->inside != NULL && c->at == at) return NACRE_OK;
   leave(c);
   c->at = at;
-  return nc_segment_cursor(c->run->segments[at], c->no_cache_fill, &c->inside, err);
+  return nc_segment_cursor(c->run.segments[at], c->no_cache_fill, &c->inside, err);
 }
 
 /* A segment that holds nothing but range deletes has no entries: it is passed. */
 static nacre_status first_from(run_cursor *c, nacre_error *err) {
-  while (!c->inside->valid && c->at + 1 < c->run->count) {
+  while (!c->inside->valid && c->at + 1 < c->run.count) {
     NC_TRY(enter(c, c->at + 1, err));
     NC_TRY(nc_cursor_first(c->inside, err));
   }
@@ -256,7 +256,7 @@ static nacre_status move_first(run_cursor *c, nacre_error *err) {
 }
 
 static nacre_status move_last(run_cursor *c, nacre_error *err) {
-  NC_TRY(enter(c, c->run->count - 1, err));
+  NC_TRY(enter(c, c->run.count - 1, err));
   NC_TRY(nc_cursor_last(c->inside, err));
   return last_from(c, err);
 }
@@ -272,8 +272,8 @@ static nacre_status move_prev(run_cursor *c, nacre_error *err) {
 }
 
 static nacre_status move_seek(run_cursor *c, nacre_slice key, uint64_t sequence, nacre_error *err) {
-  size_t at = first_reaching(c->run, key);
-  if (at == c->run->count) {
+  size_t at = first_reaching(&c->run, key);
+  if (at == c->run.count) {
     leave(c);
     return NACRE_OK;
   }
@@ -312,11 +312,27 @@ static void cursor_close(nc_cursor *base) {
 static const nc_cursor_ops run_cursor_ops = {cursor_first, cursor_last, cursor_seek,
                                              cursor_next,  cursor_prev, cursor_close};
 
+nc_run nc_run_within(const nc_run *run, nacre_slice lower, nacre_slice upper_excluded) {
+  size_t first = lower.data == NULL ? 0 : first_reaching(run, lower), end = run->count;
+  for (size_t low = first; upper_excluded.data != NULL && low < end;) { /* the first that begins too high */
+    size_t middle = low + (end - low) / 2;
+    if (nc_slice_compare(nc_segment_describe(run->segments[middle])->smallest, upper_excluded) < 0) {
+      low = middle + 1;
+    } else {
+      end = middle;
+    }
+  }
+  nc_run part = *run;
+  part.segments += first;
+  part.count = end > first ? end - first : 0;
+  return part;
+}
+
 nacre_status nc_run_cursor(const nc_run *run, bool no_cache_fill, nc_cursor **ret_cursor, nacre_error *err) {
   run_cursor *c = calloc(1, sizeof *c);
   if (c == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   c->base.ops = &run_cursor_ops;
-  c->run = run;
+  c->run = *run;
   c->no_cache_fill = no_cache_fill;
   *ret_cursor = &c->base;
   return NACRE_OK;

@@ -50,7 +50,10 @@ void nc_version_unref(nc_version *v);
 
 /* The segment of a run that may hold `key`; NULL when none does. */
 nc_segment *nc_run_find(const nc_run *run, nacre_slice key);
-/* A cursor along a run; borrows the version, which must outlive it. */
+/* The part of a run whose segments may hold keys of [lower, upper_excluded); NULL data: no bound. Its count may be
+ * 0, its bytes are those of the whole. */
+nc_run nc_run_within(const nc_run *run, nacre_slice lower, nacre_slice upper_excluded);
+/* A cursor along a run, or a part of one that is not empty; borrows the version, which must outlive it. */
 NC_MUST_CHECK nacre_status nc_run_cursor(const nc_run *run, bool no_cache_fill, nc_cursor **ret_cursor,
                                          nacre_error *err);
 

@@ -373,6 +373,16 @@ static nacre_status restart_for(const nc_block *block, nacre_slice key, uint64_t
   return NACRE_OK;
 }
 
+/* Where an entry ends is known only when it is read, so a walk waits for memory at every one of them; asked for
+ * together, the lines of the stretch from one restart point to the next come together. */
+static void prefetch_stretch(const nc_block *block, uint32_t restart) {
+  enum { LINE_BYTES = 64, STRETCH_BYTES_MAX = 4096 };
+  size_t from = restart_at(block, restart);
+  size_t to = restart + 1 < block->restarts ? restart_at(block, restart + 1) : block->entries_size;
+  if (to - from > STRETCH_BYTES_MAX) to = from + STRETCH_BYTES_MAX;
+  for (size_t at = from; at < to; at += LINE_BYTES) __builtin_prefetch(block->data + at);
+}
+
 /* Suffixes are short: a call would cost more than the comparison. */
 static inline size_t common_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size) {
   size_t limit = a_size < b_size ? a_size : b_size, n = 0;
@@ -398,6 +408,7 @@ nacre_status nc_block_seek(nc_block_cursor *c, nacre_slice key, uint64_t sequenc
   if (block->restarts == 0) return NACRE_OK;
   uint32_t restart = 0;
   NC_TRY(restart_for(block, key, sequence, &restart, err));
+  prefetch_stretch(block, restart);
   size_t matched = 0, key_size = 0; /* of the last entry passed */
   raw_entry e;
   for (size_t at = restart_at(block, restart); at < block->entries_size; at = e.next) {

@@ -268,3 +268,42 @@ Test(version, a_run_cursor_passes_the_borders_of_segments) {
   nc_version_unref(v);
   list_free(&list);
 }
+
+/* The part of a run within bounds holds all entries within them, and opens no segment outside. */
+Test(version, a_part_of_a_run_leaves_out_what_lies_outside) {
+  test_random random = {test_seed("version", 62)};
+  entry_list list = {0};
+  list_random(&list, &random, 600, 300, 20);
+  nc_version *v = cut(&list);
+  const nc_run *run = &v->runs[0];
+  cr_assert_gt(run->count, 3);
+  for (int i = 0; i < 200; i++) {
+    nacre_slice lower = list.entries[test_random_below(&random, list.count)].key;
+    nacre_slice upper = list.entries[test_random_below(&random, list.count)].key;
+    if (test_random_chance(&random, 5)) lower.data = NULL;
+    if (test_random_chance(&random, 5)) upper.data = NULL;
+    nc_run part = nc_run_within(run, lower, upper);
+    size_t needed = 0;
+    for (size_t s = 0; s < run->count; s++) {
+      const nc_segment_record *record = nc_segment_describe(run->segments[s]);
+      bool outside = (lower.data != NULL && nc_slice_compare(record->largest, lower) < 0) ||
+                     (upper.data != NULL && nc_slice_compare(record->smallest, upper) >= 0);
+      if (outside) continue;
+      cr_assert(run->segments[s] == part.segments[needed], "segment %zu", s);
+      needed++;
+    }
+    cr_assert_eq(part.count, needed);
+    if (part.count == 0) continue;
+    nc_open_segments_close_idle(&f.shared.open_segments);
+    nc_cursor *c;
+    must(nc_run_cursor(&part, false, &c, &err));
+    size_t seen = 0, wanted = 0;
+    for (must(nc_cursor_first(c, &err)); c->valid; seen++) must(nc_cursor_next(c, &err));
+    for (size_t s = 0; s < part.count; s++) wanted += nc_segment_describe(part.segments[s])->entries;
+    cr_assert_eq(seen, wanted);
+    cr_assert(nc_open_segments_count(&f.shared.open_segments) <= part.count);
+    nc_cursor_close(c);
+  }
+  nc_version_unref(v);
+  list_free(&list);
+}
