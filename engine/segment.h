@@ -50,6 +50,9 @@ void nc_segment_clear_obsolete(nc_segment *s);
 /* These files, too; adds a count. Once at most. */
 void nc_segment_bury(nc_segment *s, nc_value_grave *grave);
 
+/* Frees the cursors that are kept for reuse. */
+void nc_segment_cursors_drop(nc_shared *shared);
+
 /* Opens it if it is not, and keeps it open until it is let go, once for each hold. `ret_file` may be NULL. */
 NC_MUST_CHECK nacre_status nc_segment_hold(nc_segment *s, nc_segment_file **ret_file, nacre_error *err);
 void nc_segment_let(nc_segment *s);

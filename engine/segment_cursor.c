@@ -81,6 +81,20 @@ static nacre_status named(const walk *w, const stand *s, nacre_status status, na
                     s->block == NULL ? 0 : s->block->frame_offset);
 }
 
+/* Before anything else, of memory that may hold anything. */
+static void stand_clear(stand *s) {
+  s->block = NULL;
+  s->cursor.valid = false;
+  s->key = NULL;
+  s->key_capacity = 0;
+}
+static void walk_clear(walk *w) {
+  w->segment = NULL;
+  stand_clear(&w->root);
+  stand_clear(&w->leaf);
+  stand_clear(&w->data);
+}
+
 static nacre_status walk_begin(walk *w, nc_segment *segment, bool no_cache_fill, nacre_error *err) {
   w->no_cache_fill = no_cache_fill;
   NC_TRY(nc_segment_hold(segment, &w->file, err));
@@ -210,7 +224,8 @@ nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence, b
                             bool *ret_found, nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
   *ret_found = false;
   if (all_newer(s, sequence)) return NACRE_OK;
-  walk w = {0};
+  walk w;
+  walk_clear(&w);
   bool admits = false;
   nacre_status status = walk_begin(&w, s, no_cache_fill, err);
   if (status == NACRE_OK) status = nc_segment_filter_admits(s, w.file, key, &admits, err);
@@ -281,12 +296,51 @@ static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
   if (base->window != NULL) nc_block_stand_at(&c->walk.data.cursor, c->offsets[base->window - c->window]);
   return publish_anew(c, walk_step(&c->walk, MOVE_PREV, err));
 }
+/* ---- reuse --------------------------------------------------------------------------------------------- */
+
+/* Many iterators live for one seek. A few cursors are kept between them, linked by their first bytes, without
+ * what they held. */
+enum { IDLE_CURSORS_MAX = 32 };
+
+static segment_cursor *take_cursor(nc_shared *shared) {
+  pthread_mutex_lock(&shared->cursors_lock);
+  void **idle = shared->idle_cursors;
+  if (idle != NULL) {
+    shared->idle_cursors = *idle;
+    shared->idle_cursor_count--;
+  }
+  pthread_mutex_unlock(&shared->cursors_lock);
+  return idle != NULL ? (segment_cursor *)(void *)idle
+                      : nc_heap_alloc(shared->env->heap, sizeof(segment_cursor));
+}
+
+static void give_cursor(nc_shared *shared, segment_cursor *c) {
+  nc_wipe(c->keys, sizeof c->keys);
+  pthread_mutex_lock(&shared->cursors_lock);
+  bool kept = shared->idle_cursor_count < IDLE_CURSORS_MAX;
+  if (kept) {
+    *(void **)(void *)c = shared->idle_cursors;
+    shared->idle_cursors = c;
+    shared->idle_cursor_count++;
+  }
+  pthread_mutex_unlock(&shared->cursors_lock);
+  if (!kept) nc_heap_free(shared->env->heap, c, sizeof *c);
+}
+
+void nc_segment_cursors_drop(nc_shared *shared) {
+  for (void **idle = shared->idle_cursors, **next; idle != NULL; idle = next) {
+    next = *idle;
+    nc_heap_free(shared->env->heap, idle, sizeof(segment_cursor));
+  }
+  shared->idle_cursors = NULL;
+  shared->idle_cursor_count = 0;
+}
+
 static void cursor_close(nc_cursor *base) {
   segment_cursor *c = (segment_cursor *)base;
   nc_segment *segment = c->walk.segment;
-  nc_heap *heap = heap_of(&c->walk);
   walk_end(&c->walk);
-  nc_heap_free(heap, c, sizeof *c);
+  give_cursor(segment->home->shared, c);
   nc_segment_unref(segment);
 }
 
@@ -294,14 +348,15 @@ static const nc_cursor_ops segment_cursor_ops = {cursor_first, cursor_last, curs
                                                  cursor_next,  cursor_prev, cursor_close};
 
 nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor, nacre_error *err) {
-  nc_heap *heap = s->home->shared->env->heap;
-  segment_cursor *c = nc_heap_alloc(heap, sizeof *c);
+  nc_shared *shared = s->home->shared;
+  segment_cursor *c = take_cursor(shared);
   if (c == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  c->base.ops = &segment_cursor_ops;
+  c->base = (nc_cursor){.ops = &segment_cursor_ops};
+  walk_clear(&c->walk);
   nacre_status status = walk_begin(&c->walk, s, no_cache_fill, err);
   if (status != NACRE_OK) {
     walk_end(&c->walk);
-    nc_heap_free(heap, c, sizeof *c);
+    give_cursor(shared, c);
     return status;
   }
   nc_segment_ref(s);

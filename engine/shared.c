@@ -5,6 +5,7 @@
 #include "shared.h"
 
 #include "passphrase.h"
+#include "segment.h"
 
 enum { WORKERS_DEFAULT = 2, WORKERS_MAX = 64, KMS_DEADLINE_MS_DEFAULT = 10000 };
 enum { OPEN_FILES_DEFAULT = 512, OPEN_FILES_MIN = 16 };
@@ -34,6 +35,7 @@ static nacre_status check_sizes(const nc_shared *s, uint32_t workers, nacre_erro
 nacre_status nc_shared_init(nc_shared *s, const nacre_store_options *options, nacre_error *err) {
   *s = (nc_shared){0};
   pthread_mutex_init(&s->unpackers_lock, NULL);
+  pthread_mutex_init(&s->cursors_lock, NULL);
   pthread_mutex_init(&s->tables_lock, NULL);
   nc_open_segments_init(&s->open_segments, (size_t)or_default(options->open_files_max, OPEN_FILES_DEFAULT));
   s->memtable_bytes = or_default(options->memtable_bytes, MEMTABLE_BYTES_DEFAULT);
@@ -64,6 +66,8 @@ nc_env *nc_shared_give_env(nc_shared *s) {
     next = u->next;
     nc_heap_free(s->env->heap, u, u->size);
   }
+  nc_segment_cursors_drop(s);
+  pthread_mutex_destroy(&s->cursors_lock);
   pthread_mutex_destroy(&s->unpackers_lock);
   pthread_mutex_destroy(&s->tables_lock);
   nc_open_segments_deinit(&s->open_segments);

@@ -37,6 +37,9 @@ typedef struct nc_shared {
   void *event_arg;
   pthread_mutex_t unpackers_lock;
   nc_unpacker *unpackers; /* idle ones */
+  pthread_mutex_t cursors_lock;
+  void *idle_cursors; /* of segments, for iterators to come: segment_cursor.c */
+  size_t idle_cursor_count;
   pthread_mutex_t tables_lock;
   nacre_table *tables; /* loaded ones, by next_shared */
 } nc_shared;
