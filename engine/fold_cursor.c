@@ -4,6 +4,8 @@
  */
 #include "fold_cursor.h"
 
+#include "expiry.h"
+
 nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint64_t *snapshots, size_t snapshot_count,
                            bool bottom, nc_heap *heap, nacre_error *err) {
   *f = (nc_fold){
@@ -40,6 +42,15 @@ static nacre_status remember_key(nc_fold *f, nacre_slice key, nacre_error *err) 
   return NACRE_OK;
 }
 
+/* An older version, which may lie beneath, must not come to light. What the cursor presents is its own copy of an
+ * entry's head. */
+static nacre_status make_delete(nc_fold *f, nacre_error *err) {
+  if (!f->again) NC_TRY(nc_value_changes_drop(f->values, &f->from->entry, err));
+  f->from->entry.kind = NC_KIND_DELETE;
+  f->from->entry.value = nc_slice("", 0);
+  return NACRE_OK;
+}
+
 /* Whether anybody can still see the entry that `from` stands at. */
 static nacre_status keep(nc_fold *f, bool *ret_keep, bool *ret_new_key, nacre_error *err) {
   const nc_entry *entry = &f->from->entry;
@@ -55,6 +66,7 @@ static nacre_status keep(nc_fold *f, bool *ret_keep, bool *ret_new_key, nacre_er
   if (same && stretch == f->stretch) return NACRE_OK; /* a newer version hides it from everybody */
   if (!same) NC_TRY(remember_key(f, entry->key, err));
   f->stretch = stretch;
+  if (nc_entry_expired(entry, f->expiry_moment_ms)) NC_TRY(make_delete(f, err));
   bool nothing_to_hide = f->bottom && stretch == 0 && entry->kind == NC_KIND_DELETE;
   if (nothing_to_hide || deleted(f, entry, stretch)) return NACRE_OK;
   *ret_keep = true;

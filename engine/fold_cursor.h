@@ -3,7 +3,7 @@
  * fold_cursor: of a sorted sequence of entries, those that anybody can still see.
  *
  * Snapshots cut time into stretches; of each key, the newest version in each stretch stays. At the bottom,
- * where nothing older lies beneath, a delete in the oldest stretch has nothing left to hide and goes too. What a
+ * what has expired becomes a delete, and where nothing older lies beneath, a delete in the oldest stretch has nothing left to hide and goes too. What a
  * range delete of the same stretch covers goes as well.
  */
 #ifndef NC_FOLD_CURSOR_H
@@ -20,8 +20,9 @@ typedef struct nc_fold {
   size_t snapshot_count;
   bool bottom;
   const nc_range_set *ranges; /* to be set once it has begun; borrowed, NULL: none */
-  nc_value_changes *values; /* takes what is dropped of large puts; NULL: not wanted */
-  bool again;               /* the entry stands in two places: one of them is dropped for it */
+  nc_value_changes *values;   /* takes what is dropped of large puts; NULL: not wanted */
+  bool again;                 /* the entry stands in two places: one of them is dropped for it */
+  uint64_t expiry_moment_ms;  /* to be set; what expires by then is a delete. 0: nothing expires */
   nc_heap *heap;
   uint8_t *key; /* the key last looked at */
   size_t key_size, key_capacity;
@@ -32,7 +33,8 @@ typedef struct nc_fold {
 
 NC_MUST_CHECK nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint64_t *snapshots,
                                          size_t snapshot_count, bool bottom, nc_heap *heap, nacre_error *err);
-/* Moves `from` to the next entry to keep, from where it stands; from->valid false at the end. `*ret_new_key`:
+/* Moves `from` to the next entry to keep, from where it stands, and makes a delete of what it presents when that has
+ * expired; from->valid false at the end. `*ret_new_key`:
  * it is the first version kept of its key. Afterwards the caller moves `from` on by one. */
 NC_MUST_CHECK nacre_status nc_fold_settle(nc_fold *f, bool *ret_new_key, nacre_error *err);
 void nc_fold_end(nc_fold *f);

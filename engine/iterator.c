@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "expiry.h"
 #include "large_read.h"
 #include "last_error.h"
 #include "memory.h"
@@ -24,6 +25,7 @@ struct nacre_iter {
   nacre_table *table;
   nc_view *view;
   uint64_t sequence;
+  uint64_t opened_ms; /* what has expired by then is not shown */
   nc_cursor *merge;
   bool has_lower, has_upper;
   key_copy lower, upper, sought, key;
@@ -110,6 +112,7 @@ nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *optio
   nc_memory_settle(table->shared);
   it->keys_only = options != NULL && options->keys_only;
   nacre_status status = nc_read_moment(table, options, &it->view, &it->sequence, err);
+  it->opened_ms = nc_read_wall_ms(table, options);
   if (status == NACRE_OK) status = open_bounds(it, options, err);
   if (status == NACRE_OK) status = open_merge(it, options != NULL && options->no_cache_fill, err);
   if (status != NACRE_OK) {
@@ -167,6 +170,11 @@ static inline bool hidden(const nacre_iter *it, const nc_entry *entry, bool has_
   return entry->sequence > it->sequence || (has_passed && same_key(it->at, entry->key));
 }
 
+/* A put that has not expired. */
+static inline bool is_seen(const nacre_iter *it, const nc_entry *entry) {
+  return entry->kind != NC_KIND_DELETE && !nc_entry_expired(entry, it->opened_ms);
+}
+
 /* Whether a range delete hides the entry. */
 static nacre_status deleted(nacre_iter *it, const nc_entry *entry, bool *ret_deleted, nacre_error *err) {
   if (!it->has_span || !nc_range_span_holds(&it->span, entry->key)) {
@@ -192,8 +200,8 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
       has_passed = true;
       bool gone;
       NC_TRY(deleted(it, entry, &gone, err));
-      if (entry->kind != NC_KIND_DELETE && !gone) {
-        it->value = entry->value;
+      if (!gone && is_seen(it, entry)) {
+        it->value = nc_entry_payload(entry);
         it->large = entry->kind == NC_KIND_LARGE;
         it->valid = true;
         return NACRE_OK;
@@ -213,8 +221,8 @@ static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin
   it->at = slice_of(&it->key);
   drop_value(it);
   NC_TRY(deleted(it, entry, &gone, err));
-  if (entry->kind == NC_KIND_DELETE || gone) return NACRE_OK;
-  it->value = entry->value;
+  if (gone || !is_seen(it, entry)) return NACRE_OK;
+  it->value = nc_entry_payload(entry);
   it->large = entry->kind == NC_KIND_LARGE;
   it->value_pin = pin;
   nc_pin_ref(pin);
@@ -365,8 +373,8 @@ static size_t read_window(nacre_iter *it, nacre_entry *entries, size_t capacity)
     if (!it->has_span || !nc_range_span_holds(&it->span, entry->key)) break; /* the next move asks again */
     if (entry->kind == NC_KIND_LARGE && !it->keys_only) break;               /* and loads what it comes to */
     passed = entry->key;
-    if (entry->kind == NC_KIND_DELETE || entry->sequence < it->span.hidden) continue;
-    entries[count++] = (nacre_entry){entry->key, it->keys_only ? nothing : entry->value};
+    if (!is_seen(it, entry) || entry->sequence < it->span.hidden) continue;
+    entries[count++] = (nacre_entry){entry->key, it->keys_only ? nothing : nc_entry_payload(entry)};
     last = i;
   }
   if (count == 0) return 0;
@@ -374,7 +382,7 @@ static size_t read_window(nacre_iter *it, nacre_entry *entries, size_t capacity)
   m->ahead -= last;
   m->entry = *m->window;
   it->at = m->entry.key;
-  it->value = m->entry.value;
+  it->value = nc_entry_payload(&m->entry);
   it->large = false;
   return count;
 }

@@ -89,7 +89,7 @@ static nacre_status write_file(nc_large_write *w, nacre_slice value, nc_value_na
   return nc_value_write(&t->dir, &params, nc_table_keys_active(w->writer.keys), value, ret_name, err);
 }
 
-nacre_status nc_large_write_value(nc_large_write *w, nacre_slice value,
+nacre_status nc_large_write_value(nc_large_write *w, nacre_slice value, uint64_t expires_ms,
                                   uint8_t ret_reference[NC_VALUE_REFERENCE_BYTES_MAX], size_t *ret_size,
                                   nacre_error *err) {
   if (value.size > NACRE_VALUE_BYTES_MAX) return nc_fail(err, NC_E_VALUE_TOO_LARGE, "%zu bytes", value.size);
@@ -102,7 +102,7 @@ nacre_status nc_large_write_value(nc_large_write *w, nacre_slice value,
   }
   NC_TRY(begin(w, err));
   NC_TRY(write_file(w, value, &w->made[w->count], err));
-  nc_value_reference reference = {.name = w->made[w->count++]};
+  nc_value_reference reference = {.expires_ms = expires_ms, .name = w->made[w->count++]};
   *ret_size = nc_value_reference_encode(&reference, ret_reference);
   return NACRE_OK;
 }

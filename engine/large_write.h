@@ -30,8 +30,8 @@ typedef struct nc_large_write {
 /* Whether a put has a file of its own in this table. */
 bool nc_value_is_large(const nacre_table *t, size_t key_size, size_t value_size);
 void nc_large_write_init(nc_large_write *w, nacre_table *t);
-/* Writes a value's file; the reference takes the value's place. */
-NC_MUST_CHECK nacre_status nc_large_write_value(nc_large_write *w, nacre_slice value,
+/* Writes a value's file; the reference takes the value's place. `expires_ms` 0: never. */
+NC_MUST_CHECK nacre_status nc_large_write_value(nc_large_write *w, nacre_slice value, uint64_t expires_ms,
                                                 uint8_t ret_reference[NC_VALUE_REFERENCE_BYTES_MAX],
                                                 size_t *ret_size, nacre_error *err);
 /* Makes the names durable and the files part of the table: from here on they may be referred to. */

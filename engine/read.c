@@ -3,6 +3,7 @@
  * read: point reads: memtables from new to old, then runs from new to old, until a version of the key
  * answers.
  */
+#include "expiry.h"
 #include "large_read.h"
 #include "last_error.h"
 #include "range_read.h"
@@ -33,17 +34,17 @@ static nacre_status find(const nc_view *view, nacre_slice key, uint64_t sequence
   return NACRE_OK;
 }
 
-nacre_status nc_view_key_state(const nc_view *view, nacre_slice key, uint64_t sequence, uint64_t *ret_changed,
-                               bool *ret_exists, nacre_error *err) {
+nacre_status nc_view_key_state(const nc_view *view, nacre_slice key, uint64_t sequence, uint64_t moment_ms,
+                               uint64_t *ret_changed, bool *ret_exists, nacre_error *err) {
   bool found;
   nc_entry entry;
   nc_pin *pin = NULL;
   uint64_t hidden;
   NC_TRY(nc_view_hidden(view, key, sequence, &hidden, err));
   NC_TRY(find(view, key, sequence, hidden, false, &found, &entry, &pin, err));
-  nc_pin_unref(pin);
   *ret_changed = found ? entry.sequence : hidden;
-  *ret_exists = found && entry.kind != NC_KIND_DELETE;
+  *ret_exists = found && entry.kind != NC_KIND_DELETE && !nc_entry_expired(&entry, moment_ms);
+  nc_pin_unref(pin);
   return NACRE_OK;
 }
 
@@ -54,25 +55,33 @@ static nacre_status not_found(nacre_error *err) {
 }
 
 /* The put that is seen; `*ret_pin` keeps its value. */
-static nacre_status find_put(const nc_view *view, nacre_slice key, uint64_t sequence, bool no_cache_fill,
-                             nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
+static nacre_status find_put(nacre_table *t, const nc_view *view, nacre_slice key, uint64_t sequence,
+                             const nacre_read_options *options, nc_entry *ret_entry, nc_pin **ret_pin,
+                             nacre_error *err) {
   if (key.data == NULL) return nc_fail(err, NC_E_ARGUMENT, "the key is NULL");
   bool found;
   uint64_t hidden; /* what is older is deleted */
   *ret_pin = NULL;
   NC_TRY(nc_view_hidden(view, key, sequence, &hidden, err));
+  bool no_cache_fill = options != NULL && options->no_cache_fill;
   NC_TRY(find(view, key, sequence, hidden, no_cache_fill, &found, ret_entry, ret_pin, err));
-  if (found && ret_entry->kind != NC_KIND_DELETE) return NACRE_OK;
+  bool seen = found && ret_entry->kind != NC_KIND_DELETE;
+  if (seen && nc_entry_expires_ms(ret_entry) != 0) /* the clock is asked only where something may expire */
+    seen = !nc_entry_expired(ret_entry, nc_read_wall_ms(t, options));
+  if (seen) {
+    ret_entry->value = nc_entry_payload(ret_entry);
+    return NACRE_OK;
+  }
   nc_pin_unref(*ret_pin);
   return not_found(err);
 }
 
 /* Lends the value to the caller. */
 static nacre_status get_at(nacre_table *t, const nc_view *view, nacre_slice key, uint64_t sequence,
-                           bool no_cache_fill, nacre_value *ret_value, nacre_error *err) {
+                           const nacre_read_options *options, nacre_value *ret_value, nacre_error *err) {
   nc_entry entry;
   nc_pin *pin;
-  NC_TRY(find_put(view, key, sequence, no_cache_fill, &entry, &pin, err));
+  NC_TRY(find_put(t, view, key, sequence, options, &entry, &pin, err));
   if (entry.kind == NC_KIND_LARGE) {
     nc_pin *held = pin;
     nacre_status status = nc_large_load(t, entry.value, &entry.value, &pin, err);
@@ -93,8 +102,7 @@ nacre_status nacre_get(nacre_table *table, nacre_slice key, const nacre_read_opt
   uint64_t began = nc_meter_begin(table, NC_METER_READ);
   nc_reading reading;
   NC_TRY(nc_reading_begin(table, options, &reading, err));
-  nacre_status status = get_at(table, reading.view, key, reading.sequence,
-                               options != NULL && options->no_cache_fill, ret_value, err);
+  nacre_status status = get_at(table, reading.view, key, reading.sequence, options, ret_value, err);
   nc_reading_end(&reading);
   nc_meter_end(table, NC_METER_READ, began);
   return status;
@@ -144,8 +152,7 @@ static nacre_status read_piece(nacre_table *t, nacre_slice key, const nacre_read
   NC_TRY(nc_table_check(t, err));
   uint64_t began = nc_meter_begin(t, NC_METER_READ);
   NC_TRY(nc_reading_begin(t, options, &reading, err));
-  nacre_status status = find_put(reading.view, key, reading.sequence,
-                                 options != NULL && options->no_cache_fill, &entry, &pin, err);
+  nacre_status status = find_put(t, reading.view, key, reading.sequence, options, &entry, &pin, err);
   if (status == NACRE_OK) {
     status = copy_piece(t, &entry, p, ret_copied, ret_value_size, err);
     nc_pin_unref(pin);
@@ -196,8 +203,7 @@ nacre_status nacre_multi_get(nacre_table *table, size_t count, const nacre_slice
   nacre_status status = NACRE_OK;
   nacre_error first;
   for (size_t i = 0; i < count; i++) {
-    ret_statuses[i] = get_at(table, reading.view, keys[i], reading.sequence,
-                             options != NULL && options->no_cache_fill, &ret_values[i], err);
+    ret_statuses[i] = get_at(table, reading.view, keys[i], reading.sequence, options, &ret_values[i], err);
     if (status == NACRE_OK && ret_statuses[i] != NACRE_OK && ret_statuses[i] != NACRE_NOT_FOUND) {
       status = ret_statuses[i];
       first = *err;

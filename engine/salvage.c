@@ -2,6 +2,7 @@
  *
  * salvage: the call; see salvage.h.
  */
+#include "expiry.h"
 #include "salvage.h"
 
 #include <stdio.h>
@@ -52,9 +53,10 @@ static nacre_status copy_all(nc_salvage *s, nc_salvage_table *t, const nc_salvag
   nc_salvage_buffer buffer = {0};
   while (more && status == NACRE_OK) {
     bool whole = false;
+    uint64_t expires_ms = nc_entry_expires_ms(&entry);
     status = nc_salvage_value(t, &entry, &buffer, &whole, err);
     if (status == NACRE_OK && whole) {
-      status = nc_salvage_target_put(&target, &entry, err);
+      status = nc_salvage_target_put(&target, &entry, expires_ms, err);
       s->report.keys++;
       s->report.value_bytes += entry.value.size;
     }

@@ -171,7 +171,7 @@ typedef struct nc_salvage_target {
 NC_MUST_CHECK nacre_status nc_salvage_target_open(nc_salvage *s, const nc_salvage_found *found,
                                                   nc_salvage_target *ret_target, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_salvage_target_put(nc_salvage_target *target, const nc_entry *entry,
-                                                 nacre_error *err);
+                                                 uint64_t expires_ms, nacre_error *err);
 /* Makes it durable and gives the table its name; closes. */
 NC_MUST_CHECK nacre_status nc_salvage_target_finish(nc_salvage_target *target, const char *name,
                                                     nacre_error *err);

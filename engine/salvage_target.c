@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "expiry.h"
 #include "outside.h"
 #include "salvage.h"
 
@@ -60,13 +61,17 @@ static nacre_status write_batch(nc_salvage_target *target) {
   return status;
 }
 
-nacre_status nc_salvage_target_put(nc_salvage_target *target, const nc_entry *entry, nacre_error *err) {
-  (void)err; /* told to the thread */
-  if (entry->kind == NC_KIND_LARGE) return nacre_put(target->table, entry->key, entry->value, NULL); /* no copy */
+nacre_status nc_salvage_target_put(nc_salvage_target *target, const nc_entry *entry, uint64_t expires_ms,
+                                   nacre_error *err) {
+  (void)err;                          /* told to the thread */
+  if (entry->kind == NC_KIND_LARGE) { /* no copy */
+    nacre_write_options options = {.expire_at_ms = expires_ms};
+    return nacre_put(target->table, entry->key, entry->value, &options);
+  }
   size_t bytes = nacre_batch_bytes(target->batch);
   size_t more = entry->key.size + entry->value.size + OPERATION_HEAD_BYTES;
   if (bytes > 0 && bytes + more > BATCH_BYTES) NC_TRY(write_batch(target));
-  return nacre_batch_put(target->batch, entry->key, entry->value);
+  return nacre_batch_put_expiring(target->batch, entry->key, nc_entry_payload(entry), expires_ms);
 }
 
 static nacre_status close_all(nc_salvage_target *target) {

@@ -162,6 +162,7 @@ static nacre_status fold_and_build(nc_builder *b, nc_cursor *from, const nc_rang
       nc_fold_begin(&fold, from, how->snapshots, how->snapshot_count, how->bottom, heap, err);
   fold.ranges = b->build->ranges;
   fold.values = b->build->values;
+  fold.expiry_moment_ms = nc_table_expiry_moment(b->table);
   b->ranges = ranges;
   if (status == NACRE_OK) status = build_all(b, &fold, err);
   nc_builder_drop(b);

@@ -86,6 +86,7 @@ typedef struct nc_trouble {
 struct nacre_snapshot {
   nacre_table *table;
   uint64_t sequence;
+  uint64_t taken_ms; /* by the wall clock: what has expired since is still there for it */
   nacre_snapshot *next;
 };
 
@@ -205,6 +206,10 @@ void nc_view_unref(nc_view *v);
 NC_MUST_CHECK nacre_status nc_view_create(nc_memtable *active, const nc_immutable *immutables,
                                           size_t immutable_count, nc_version *version, nc_view **ret_view,
                                           nacre_error *err);
+/* The moment by which a read with these options judges what has expired. */
+uint64_t nc_read_wall_ms(const nacre_table *t, const nacre_read_options *options);
+/* What had expired at this moment is seen by nobody any more: now, or when the oldest live snapshot was taken. */
+uint64_t nc_table_expiry_moment(nacre_table *t);
 /* The sequences of live snapshots, ascending; the caller frees the list. */
 NC_MUST_CHECK nacre_status nc_table_snapshots(nacre_table *t, uint64_t **ret_list, size_t *ret_count,
                                               nacre_error *err);
@@ -246,7 +251,7 @@ bool nc_snapshot_lives(nacre_table *t, uint64_t sequence);
 
 /* The newest change of a key at or before `sequence`, a delete or whatever else hides older versions included (0:
  * none is known), and whether a read finds the key after it. */
-NC_MUST_CHECK nacre_status nc_view_key_state(const nc_view *view, nacre_slice key, uint64_t sequence,
+NC_MUST_CHECK nacre_status nc_view_key_state(const nc_view *view, nacre_slice key, uint64_t sequence, uint64_t moment_ms,
                                              uint64_t *ret_changed, bool *ret_exists, nacre_error *err);
 
 /* ---- table_commit.c: the manifest and the list of logs ------------------------------------------------- */

@@ -153,6 +153,7 @@ nacre_status nacre_snapshot_take(nacre_table *table, nacre_snapshot **ret_snapsh
   nacre_snapshot *s = calloc(1, sizeof *s);
   if (s == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   s->table = table;
+  s->taken_ms = nc_wall_ms(table->shared->env);
   nc_table_lend(table);
   pthread_mutex_lock(&table->state_lock);
   s->sequence = atomic_load_explicit(&table->visible, memory_order_acquire);
@@ -210,4 +211,19 @@ nacre_status nc_table_snapshots(nacre_table *t, uint64_t **ret_list, size_t *ret
   *ret_list = list;
   *ret_count = count;
   return NACRE_OK;
+}
+
+uint64_t nc_read_wall_ms(const nacre_table *t, const nacre_read_options *options) {
+  return options != NULL && options->snapshot != NULL ? options->snapshot->taken_ms
+                                                      : nc_wall_ms(t->shared->env);
+}
+
+uint64_t nc_table_expiry_moment(nacre_table *t) {
+  uint64_t moment_ms = nc_wall_ms(t->shared->env);
+  pthread_mutex_lock(&t->state_lock);
+  for (const nacre_snapshot *s = t->snapshots; s != NULL; s = s->next) {
+    if (s->taken_ms < moment_ms) moment_ms = s->taken_ms;
+  }
+  pthread_mutex_unlock(&t->state_lock);
+  return moment_ms;
 }

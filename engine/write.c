@@ -89,14 +89,16 @@ static nacre_status write_single(nacre_table *t, const nc_entry *entry, bool syn
 }
 
 /* The value's file comes first, whole and durable; then its reference is written like any value. */
-static nacre_status write_large(nacre_table *t, nacre_slice key, nacre_slice value, bool sync, nacre_error *err) {
+static nacre_status write_large(nacre_table *t, nacre_slice key, nacre_slice value, uint64_t expires_ms,
+                                bool sync, nacre_error *err) {
   uint8_t reference[NC_VALUE_REFERENCE_BYTES_MAX];
   nc_entry entry = {.key = key, .kind = NC_KIND_LARGE, .value = {reference, sizeof reference}};
   nc_write w = {.single = &entry, .count = 1, .err = err};
   nc_large_write large;
-  NC_TRY(nc_operation_size(entry.kind, key, entry.value, &w.bytes, err)); /* before a file is written for it */
+  NC_TRY(
+      nc_operation_size(entry.kind, key, entry.value, &w.bytes, err)); /* before a file is written for it */
   nc_large_write_init(&large, t);
-  nacre_status status = nc_large_write_value(&large, value, reference, &entry.value.size, err);
+  nacre_status status = nc_large_write_value(&large, value, expires_ms, reference, &entry.value.size, err);
   if (status == NACRE_OK) status = nc_large_write_settle(&large, err);
   if (status == NACRE_OK) status = nc_operation_size(entry.kind, key, entry.value, &w.bytes, err);
   if (status == NACRE_OK) status = submit(t, &w, sync);
@@ -124,7 +126,7 @@ static nacre_status write_large_batch(nacre_table *t, const nacre_batch *batch, 
 }
 
 nacre_status nc_table_put(nacre_table *t, nacre_slice key, nacre_slice value, bool sync, nacre_error *err) {
-  if (nc_value_is_large(t, key.size, value.size)) return write_large(t, key, value, sync, err);
+  if (nc_value_is_large(t, key.size, value.size)) return write_large(t, key, value, 0, sync, err);
   nc_entry entry = {.key = key, .kind = NC_KIND_PUT, .value = value};
   return write_single(t, &entry, sync, err);
 }
@@ -134,9 +136,34 @@ nacre_status nc_table_delete(nacre_table *t, nacre_slice key, bool sync, nacre_e
   return write_single(t, &entry, sync, err);
 }
 
+/* As one operation of a batch. */
+static nacre_status put_expiring(nacre_table *t, nacre_slice key, nacre_slice value,
+                                 const nacre_write_options *options, nacre_error *err) {
+  if (nc_value_is_large(t, key.size, value.size))
+    return write_large(t, key, value, options->expire_at_ms, options->sync, err);
+  nc_heap *heap = t->shared->env->heap;
+  size_t size;
+  NC_TRY(nc_operation_size(NC_KIND_EXPIRING, key, nc_slice(value.data, NC_EXPIRY_BYTES + value.size), &size,
+                           err));
+  uint8_t *operation = nc_heap_alloc(heap, size);
+  if (operation == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for a value that expires", size);
+  nc_operation_encode_expiring(key, value, options->expire_at_ms, operation);
+  nc_write w = {.operations = nc_slice(operation, size), .count = 1, .bytes = size, .err = err};
+  nacre_status status = submit(t, &w, options->sync);
+  nc_heap_free(heap, operation, size);
+  return status;
+}
+
 static nacre_status check_write(nacre_table *t, const nacre_write_options *options, nacre_error *err) {
   NC_TRY(nc_table_check_writable(t, err));
   return options == NULL ? NACRE_OK : nc_check_reserved(options->reserved, err);
+}
+
+/* Of the calls that put nothing, or say in the batch what expires. */
+static nacre_status check_other(nacre_table *t, const nacre_write_options *options, nacre_error *err) {
+  NC_TRY(check_write(t, options, err));
+  if (options == NULL || options->expire_at_ms == 0) return NACRE_OK;
+  return nc_fail(err, NC_E_ARGUMENT, "expire_at_ms is for nacre_put alone");
 }
 
 static nacre_status check_key(nacre_slice key, nacre_error *err) {
@@ -149,12 +176,13 @@ nacre_status nacre_put(nacre_table *table, nacre_slice key, nacre_slice value,
   NC_TRY(check_write(table, options, err));
   NC_TRY(check_key(key, err));
   if (value.data == NULL && value.size != 0) return nc_fail(err, NC_E_ARGUMENT, "the value is NULL");
+  if (options != NULL && options->expire_at_ms != 0) return put_expiring(table, key, value, options, err);
   return nc_table_put(table, key, value, options != NULL && options->sync, err);
 }
 
 nacre_status nacre_delete(nacre_table *table, nacre_slice key, const nacre_write_options *options) {
   nacre_error *err = nc_thread_error();
-  NC_TRY(check_write(table, options, err));
+  NC_TRY(check_other(table, options, err));
   NC_TRY(check_key(key, err));
   return nc_table_delete(table, key, options != NULL && options->sync, err);
 }
@@ -162,7 +190,7 @@ nacre_status nacre_delete(nacre_table *table, nacre_slice key, const nacre_write
 nacre_status nacre_delete_range(nacre_table *table, nacre_slice from, nacre_slice to_excluded,
                                 const nacre_write_options *options) {
   nacre_error *err = nc_thread_error();
-  NC_TRY(check_write(table, options, err));
+  NC_TRY(check_other(table, options, err));
   NC_TRY(nc_check_range(from, to_excluded, err));
   bool sync = options != NULL && options->sync;
   if (nc_slice_compare(from, to_excluded) >= 0) return sync ? nc_table_sync(table, err) : NACRE_OK;
@@ -178,7 +206,7 @@ static nacre_status write_nothing(nacre_table *t, nc_write *w, bool sync, nacre_
 
 nacre_status nacre_write(nacre_table *table, const nacre_batch *batch, const nacre_write_options *options) {
   nacre_error *err = nc_thread_error();
-  NC_TRY(check_write(table, options, err));
+  NC_TRY(check_other(table, options, err));
   if (batch == NULL) return nc_fail(err, NC_E_ARGUMENT, "the batch is NULL");
   if (nc_batch_forked(batch)) return nc_fail(err, NC_E_FORKED, "the batch");
   bool sync = options != NULL && options->sync;
@@ -192,7 +220,8 @@ nacre_status nacre_write(nacre_table *table, const nacre_batch *batch, const nac
     NC_TRY(nc_expects_validate(table, w.expects, err));
     NC_TRY(nc_expects_check(table, w.expects, err));
   }
-  if (w.count > 0 && nc_batch_needs_files(batch, table)) return write_large_batch(table, batch, &w, sync, err);
+  if (w.count > 0 && nc_batch_needs_files(batch, table))
+    return write_large_batch(table, batch, &w, sync, err);
   return w.count == 0 ? write_nothing(table, &w, sync, err) : submit(table, &w, sync);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "batch.h"
+#include "expiry.h"
 #include "last_error.h"
 #include "private_memory.h"
 #include "table.h"
@@ -16,7 +17,8 @@ enum { FIRST_BYTES = 4096, ASIDE_BYTES = 1 << 20 };
 /* A put whose value is kept beside the operations. */
 typedef struct aside {
   struct aside *next;
-  size_t at; /* of the operations before which it stands */
+  uint64_t expires_ms; /* 0: never */
+  size_t at;           /* of the operations before which it stands */
   size_t key_size, value_size;
   uint8_t bytes[]; /* key, value */
 } aside;
@@ -27,9 +29,9 @@ struct nacre_batch {
   size_t size, capacity, count, ranges;
   uint8_t *expects; /* one after the other: an nc_expect without its key's address, and the key */
   size_t expects_size, expects_capacity;
-  aside *asides, *last_aside;       /* in their order */
-  size_t aside_bytes, aside_heads;  /* their values; what their operations take without them */
-  size_t longest_value;             /* of those that are not beside */
+  aside *asides, *last_aside;      /* in their order */
+  size_t aside_bytes, aside_heads; /* their values; what their operations take without them */
+  size_t longest_value;            /* of those that are not beside */
 };
 
 nacre_status nacre_batch_create(nacre_batch **ret_batch) {
@@ -75,7 +77,9 @@ void nacre_batch_destroy(nacre_batch *b) {
 }
 
 size_t nacre_batch_count(const nacre_batch *b) { return b == NULL ? 0 : b->count; }
-size_t nacre_batch_bytes(const nacre_batch *b) { return b == NULL ? 0 : b->size + b->aside_heads + b->aside_bytes; }
+size_t nacre_batch_bytes(const nacre_batch *b) {
+  return b == NULL ? 0 : b->size + b->aside_heads + b->aside_bytes;
+}
 nacre_slice nc_batch_operations(const nacre_batch *b) { return (nacre_slice){b->data, b->size}; }
 
 bool nc_batch_holds_ranges(const nacre_batch *b) { return b->ranges > 0; }
@@ -121,7 +125,7 @@ static nacre_status head_size(nacre_slice key, size_t *ret_size, nacre_error *er
   return nc_operation_size(NC_KIND_LARGE, key, nc_slice(reference, sizeof reference), ret_size, err);
 }
 
-static nacre_status put_aside(nacre_batch *b, nacre_slice key, nacre_slice value) {
+static nacre_status put_aside(nacre_batch *b, nacre_slice key, nacre_slice value, uint64_t expires_ms) {
   nacre_error *err = nc_thread_error();
   size_t head, size = sizeof(aside) + key.size + value.size;
   if (value.size > NACRE_VALUE_BYTES_MAX) return nc_fail(err, NC_E_VALUE_TOO_LARGE, "%zu bytes", value.size);
@@ -131,7 +135,7 @@ static nacre_status put_aside(nacre_batch *b, nacre_slice key, nacre_slice value
   if (head > room_of(b)) return nc_fail(err, NC_E_BATCH_TOO_LARGE, NULL);
   aside *a = nc_heap_alloc(b->heap, size);
   if (a == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for a value", size);
-  *a = (aside){.at = b->size, .key_size = key.size, .value_size = value.size};
+  *a = (aside){.at = b->size, .expires_ms = expires_ms, .key_size = key.size, .value_size = value.size};
   if (key.size > 0) memcpy(a->bytes, key.data, key.size);
   memcpy(a->bytes + key.size, value.data, value.size);
   if (b->last_aside != NULL) b->last_aside->next = a;
@@ -143,10 +147,34 @@ static nacre_status put_aside(nacre_batch *b, nacre_slice key, nacre_slice value
   return NACRE_OK;
 }
 
+static bool goes_beside(const nacre_batch *b, nacre_slice key, nacre_slice value) {
+  return b != NULL && key.data != NULL && value.data != NULL && value.size > ASIDE_BYTES &&
+         !nc_heap_forked(b->heap);
+}
+
 nacre_status nacre_batch_put(nacre_batch *batch, nacre_slice key, nacre_slice value) {
-  bool beside = batch != NULL && key.data != NULL && value.data != NULL && value.size > ASIDE_BYTES;
-  return beside && !nc_heap_forked(batch->heap) ? put_aside(batch, key, value)
-                                                : add(batch, NC_KIND_PUT, key, value);
+  return goes_beside(batch, key, value) ? put_aside(batch, key, value, 0)
+                                        : add(batch, NC_KIND_PUT, key, value);
+}
+
+nacre_status nacre_batch_put_expiring(nacre_batch *b, nacre_slice key, nacre_slice value,
+                                      uint64_t expire_at_ms) {
+  nacre_error *err = nc_thread_error();
+  if (expire_at_ms == 0) return nacre_batch_put(b, key, value);
+  if (goes_beside(b, key, value)) return put_aside(b, key, value, expire_at_ms);
+  if (b == NULL || key.data == NULL || (value.data == NULL && value.size != 0)) {
+    return nc_fail(err, NC_E_ARGUMENT, "the batch, the key or the value is NULL");
+  }
+  if (nc_heap_forked(b->heap)) return nc_fail(err, NC_E_FORKED, "the batch");
+  size_t size;
+  NC_TRY(nc_operation_size(NC_KIND_EXPIRING, key, nc_slice(value.data, NC_EXPIRY_BYTES + value.size), &size,
+                           err));
+  if (size > room_of(b)) return nc_fail(err, NC_E_BATCH_TOO_LARGE, NULL);
+  if (value.size > b->longest_value) b->longest_value = value.size;
+  NC_TRY(reserve(b, &b->data, b->size, &b->capacity, size, err));
+  b->size += nc_operation_encode_expiring(key, value, expire_at_ms, b->data + b->size);
+  b->count++;
+  return NACRE_OK;
 }
 
 nacre_status nacre_batch_delete(nacre_batch *batch, nacre_slice key) {
@@ -225,31 +253,38 @@ typedef struct placing {
   size_t size;
 } placing;
 
-static nacre_status place_large(placing *p, nacre_slice key, nacre_slice value, nacre_error *err) {
+static nacre_status place_large(placing *p, nacre_slice key, nacre_slice value, uint64_t expires_ms,
+                                nacre_error *err) {
   uint8_t reference[NC_VALUE_REFERENCE_BYTES_MAX];
   size_t size;
-  NC_TRY(nc_large_write_value(p->large, value, reference, &size, err));
+  NC_TRY(nc_large_write_value(p->large, value, expires_ms, reference, &size, err));
   p->size += nc_operation_encode(NC_KIND_LARGE, key, nc_slice(reference, size), p->to + p->size);
   return NACRE_OK;
 }
 
-static nacre_status place_asides(placing *p, const aside **next, size_t before, size_t *room, nacre_error *err) {
+static nacre_status place_asides(placing *p, const aside **next, size_t before, size_t *room,
+                                 nacre_error *err) {
   for (; *next != NULL && (*next)->at <= before; *next = (*next)->next) {
     const aside *a = *next;
-    nacre_slice key = nc_slice(a->bytes, a->key_size), value = nc_slice(a->bytes + a->key_size, a->value_size);
+    nacre_slice key = nc_slice(a->bytes, a->key_size),
+                value = nc_slice(a->bytes + a->key_size, a->value_size);
     if (fits(p->large->table, a->value_size, *room)) {
       *room -= a->value_size;
-      p->size += nc_operation_encode(NC_KIND_PUT, key, value, p->to + p->size);
+      p->size += a->expires_ms == 0
+                     ? nc_operation_encode(NC_KIND_PUT, key, value, p->to + p->size)
+                     : nc_operation_encode_expiring(key, value, a->expires_ms, p->to + p->size);
     } else {
-      NC_TRY(place_large(p, key, value, err));
+      NC_TRY(place_large(p, key, value, a->expires_ms, err));
     }
   }
   return NACRE_OK;
 }
 
 static nacre_status place_entry(placing *p, const nc_entry *entry, nacre_error *err) {
-  if (entry->kind == NC_KIND_PUT && entry->value.size > p->large->table->settings.large_value_bytes)
-    return place_large(p, entry->key, entry->value, err);
+  nacre_slice value = nc_entry_payload(entry);
+  bool puts = entry->kind == NC_KIND_PUT || entry->kind == NC_KIND_EXPIRING;
+  if (puts && value.size > p->large->table->settings.large_value_bytes)
+    return place_large(p, entry->key, value, nc_entry_expires_ms(entry), err);
   p->size += nc_operation_encode(entry->kind, entry->key, entry->value, p->to + p->size);
   return NACRE_OK;
 }

@@ -10,11 +10,11 @@
 
 #include "write_batch.h"
 
-static nacre_status check_one(const nc_view *view, uint64_t moment, const nc_expect *expect, uint64_t index,
-                              nacre_error *err) {
+static nacre_status check_one(const nc_view *view, uint64_t moment, uint64_t moment_ms,
+                              const nc_expect *expect, uint64_t index, nacre_error *err) {
   uint64_t changed;
   bool exists;
-  NC_TRY(nc_view_key_state(view, expect->key, moment, &changed, &exists, err));
+  NC_TRY(nc_view_key_state(view, expect->key, moment, moment_ms, &changed, &exists, err));
   bool holds = expect->table == NULL ? !exists : changed <= expect->sequence;
   return holds ? NACRE_OK : nc_fail(err, NC_E_EXPECT_CHANGED, "expectation %llu", (unsigned long long)index);
 }
@@ -23,9 +23,10 @@ nacre_status nc_expects_check(nacre_table *t, nacre_slice expects, nacre_error *
   uint64_t moment, index = 0;
   nc_expect expect;
   nacre_status status = NACRE_OK;
+  uint64_t moment_ms = nc_wall_ms(t->shared->env); /* one that has expired is not there any more */
   nc_view *view = nc_table_view(t, &moment);
   while (status == NACRE_OK && nc_expect_next(&expects, &expect))
-    status = check_one(view, moment, &expect, index++, err);
+    status = check_one(view, moment, moment_ms, &expect, index++, err);
   nc_view_unref(view);
   return status;
 }

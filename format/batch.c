@@ -8,9 +8,7 @@
 
 #include "value_file.h"
 
-static bool kind_known(uint8_t kind) {
-  return (kind >= NC_KIND_PUT && kind <= NC_KIND_RANGE_DELETE) || kind == NC_KIND_LARGE;
-}
+static bool kind_known(uint8_t kind) { return kind >= NC_KIND_PUT && kind <= NC_KIND_LARGE; }
 static bool has_value(uint8_t kind) { return kind != NC_KIND_DELETE; }
 
 /* The end of a range is a key, and behind its beginning. [L3, P5] */
@@ -36,6 +34,19 @@ nacre_status nc_operation_size(nc_kind kind, nacre_slice key, nacre_slice value,
     return nc_fail(err, NC_E_BATCH_TOO_LARGE, "an operation of %zu bytes", size);
   *ret_size = size;
   return NACRE_OK;
+}
+
+size_t nc_operation_encode_expiring(nacre_slice key, nacre_slice value, uint64_t expires_ms, uint8_t *out) {
+  size_t n = 0;
+  out[n++] = NC_KIND_EXPIRING;
+  n += nc_put_varint(out + n, key.size);
+  n += nc_put_varint(out + n, NC_EXPIRY_BYTES + value.size);
+  if (key.size != 0) memcpy(out + n, key.data, key.size);
+  n += key.size;
+  nc_put_u64(out + n, expires_ms);
+  n += NC_EXPIRY_BYTES;
+  if (value.size != 0) memcpy(out + n, value.data, value.size);
+  return n + value.size;
 }
 
 size_t nc_operation_encode(nc_kind kind, nacre_slice key, nacre_slice value, uint8_t *out) {
@@ -69,7 +80,8 @@ nacre_status nc_batch_read(nc_batch_reader *r, nc_entry *ret_entry, bool *ret_mo
   nc_entry entry = {.kind = (nc_kind)kind};
   entry.key = nc_read_bytes(bytes, (size_t)key_size);
   entry.value = nc_read_bytes(bytes, (size_t)value_size);
-  if (bytes->failed || !range_sound(&entry)) return nc_fail_at(err, NC_E_BATCH_SHAPE, at, NULL);
+  bool sound = range_sound(&entry) && (kind != NC_KIND_EXPIRING || nc_expiry_sound(entry.value));
+  if (bytes->failed || !sound) return nc_fail_at(err, NC_E_BATCH_SHAPE, at, NULL);
   nc_value_reference reference;
   if (kind == NC_KIND_LARGE) NC_TRY(nc_value_reference_decode(entry.value, &reference, err));
   r->seen++;

@@ -16,6 +16,8 @@ NC_MUST_CHECK nacre_status nc_operation_size(nc_kind kind, nacre_slice key, nacr
                                              size_t *ret_size, nacre_error *err);
 /* Writes one operation into nc_operation_size bytes; returns how many. */
 size_t nc_operation_encode(nc_kind kind, nacre_slice key, nacre_slice value, uint8_t *out);
+/* The same of an expiring put, whose size is that of its value and NC_EXPIRY_BYTES. */
+size_t nc_operation_encode_expiring(nacre_slice key, nacre_slice value, uint64_t expires_ms, uint8_t *out);
 
 /* Walks encoded operations. */
 typedef struct nc_batch_reader {

@@ -172,6 +172,8 @@ static inline bool take_long_varint(const uint8_t **p, const uint8_t *end, uint6
   return true;
 }
 
+enum { KINDS_KNOWN = 1 << NC_KIND_PUT | 1 << NC_KIND_DELETE | 1 << NC_KIND_EXPIRING | 1 << NC_KIND_LARGE };
+
 /* Parses the entry at `at` < entries_size and checks all but its order; NC_E_NONE, or what is wrong with
  * it. */
 static inline nc_error_id parse_entry(const nc_block *block, size_t at, raw_entry *e) {
@@ -184,8 +186,11 @@ static inline nc_error_id parse_entry(const nc_block *block, size_t at, raw_entr
   size_t left = (size_t)(end - p);
   if (suffix_size > left || value_size > left - suffix_size) return NC_E_BLOCK_ENTRY; /* [B3] */
   uint64_t kind = tagged & KIND_MASK;
-  if (kind != NC_KIND_PUT && kind != NC_KIND_DELETE && kind != NC_KIND_LARGE) return NC_E_BLOCK_KIND; /* [B5] */
+  if (((1u << kind) & KINDS_KNOWN) == 0) return NC_E_BLOCK_KIND;                            /* [B5] */
   if (tagged >> KIND_BITS > NC_SEQUENCE_MAX || (kind == NC_KIND_DELETE && value_size != 0)) /* [P6] */
+    return NC_E_BLOCK_ENTRY;
+  if (kind >= NC_KIND_EXPIRING && value_size < NC_EXPIRY_BYTES) return NC_E_BLOCK_ENTRY; /* [B3] */
+  if (kind == NC_KIND_EXPIRING && !nc_expiry_sound(nc_slice(p + suffix_size, (size_t)value_size)))
     return NC_E_BLOCK_ENTRY;
   e->shared = (size_t)shared;
   e->suffix_size = (size_t)suffix_size;

@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     FUZZ_REQUIRE(entry.sequence == 0 && entry.key.size <= NACRE_KEY_BYTES_MAX);
     FUZZ_REQUIRE(entry.kind != NC_KIND_DELETE || entry.value.size == 0);
     FUZZ_REQUIRE(entry.kind != NC_KIND_RANGE_DELETE || nc_slice_compare(entry.key, entry.value) < 0);
-    FUZZ_REQUIRE((entry.kind >= NC_KIND_PUT && entry.kind <= NC_KIND_RANGE_DELETE) || entry.kind == NC_KIND_LARGE);
+    FUZZ_REQUIRE(entry.kind != NC_KIND_EXPIRING || nc_expiry_sound(entry.value));
+    FUZZ_REQUIRE(entry.kind >= NC_KIND_PUT && entry.kind <= NC_KIND_LARGE);
     encode_again(&entry, data + at, r.reader.at - at);
   }
   FUZZ_REQUIRE(!more || status != NACRE_OK);

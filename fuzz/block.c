@@ -133,6 +133,7 @@ static void require_sound(const nc_block_cursor *c) {
   const uint8_t *value = entry->value.data;
   FUZZ_REQUIRE(value > block->data + c->at && value + entry->value.size == block->data + c->next);
   FUZZ_REQUIRE(entry->kind == NC_KIND_PUT || entry->kind == NC_KIND_LARGE ||
+               (entry->kind == NC_KIND_EXPIRING && nc_expiry_sound(entry->value)) ||
                (entry->kind == NC_KIND_DELETE && entry->value.size == 0));
   FUZZ_REQUIRE(entry->sequence <= NC_SEQUENCE_MAX);
   require_key_of_bytes(c);

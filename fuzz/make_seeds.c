@@ -313,7 +313,8 @@ static void make_value_file(seed_place *place) {
                       .manifest_sequence = 9};
   bytes[0] = 0;
   nc_put_u64(bytes + 1, 0);
-  seed(place, "value_file", "reference", nc_slice(bytes, 9 + nc_value_reference_encode(&reference, bytes + 9)));
+  seed(place, "value_file", "reference",
+       nc_slice(bytes, 9 + nc_value_reference_encode(&reference, bytes + 9)));
   bytes[0] = 1;
   nc_put_u64(bytes + 1, end.file_size);
   nc_value_end_encode(&end, bytes + 9);
@@ -361,6 +362,8 @@ static void make_log(seed_place *place) {
   size += nc_operation_encode(NC_KIND_PUT, text("key"), text("value"), bytes + size);
   seed(place, "log_record", "last_group", nc_slice(bytes, size));
   seed(place, "batch", "three", nc_slice(bytes, put_operations(bytes)));
+  seed(place, "batch", "expiring",
+       nc_slice(bytes, nc_operation_encode_expiring(text("key"), text("value"), 1700000000000, bytes)));
   seed(place, "batch", "range",
        nc_slice(bytes, nc_operation_encode(NC_KIND_RANGE_DELETE, text("from"), text("to"), bytes)));
 }
@@ -520,8 +523,8 @@ static void make_keyring(seed_place *place) {
 int main(int argc, char **argv) {
   seed_place place = seed_begin(argc, argv);
   static void (*const makers[])(seed_place *) = {
-      make_coding,  make_compress, make_header,     make_frame,  make_block, make_index,
-      make_filter,  make_footer,   make_properties, make_ranges, make_log,   make_manifest,
+      make_coding,  make_compress, make_header,     make_frame,   make_block,     make_index,
+      make_filter,  make_footer,   make_properties, make_ranges,  make_log,       make_manifest,
       make_current, make_key_file, make_catalogue,  make_keyring, make_value_file};
   for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) makers[i](&place);
   return seed_end(&place);

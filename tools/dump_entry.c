@@ -18,6 +18,8 @@ static const char *kind_name(nc_kind kind) {
       return "put";
     case NC_KIND_DELETE:
       return "delete";
+    case NC_KIND_EXPIRING:
+      return "expiring put";
     case NC_KIND_RANGE_DELETE:
       return "range delete";
     case NC_KIND_LARGE:
@@ -74,6 +76,12 @@ void tool_dump_entry(dump *d, const nc_entry *entry) {
   if (!d->catalogue || !show_catalogue_record(&d->emit, entry)) {
     tool_emit_bytes(&d->emit, "key", entry->key);
     if (entry->kind == NC_KIND_PUT) tool_emit_bytes(&d->emit, "value", entry->value);
+    if (entry->kind == NC_KIND_EXPIRING) {
+      const uint8_t *value = entry->value.data;
+      tool_emit_number(&d->emit, "expires_unix_ms", nc_get_u64(value));
+      tool_emit_bytes(&d->emit, "value",
+                      nc_slice(value + NC_EXPIRY_BYTES, entry->value.size - NC_EXPIRY_BYTES));
+    }
     if (entry->kind == NC_KIND_RANGE_DELETE) tool_emit_bytes(&d->emit, "to_excluded", entry->value);
     if (entry->kind == NC_KIND_LARGE) show_reference(&d->emit, entry->value);
   }

@@ -3,7 +3,7 @@
 
 from collections import namedtuple
 
-from primitives import DELETE, KEY_MAX, LARGE, PUT, SEQUENCE_MAX, Cursor
+from primitives import DELETE, EXPIRING, EXPIRY_BYTES, KEY_MAX, LARGE, PUT, SEQUENCE_MAX, Cursor
 from refusal import demand
 from sealed import START
 
@@ -44,8 +44,14 @@ def decode_block(data, where, is_index):
     return entries
 
 
+def expiry(entry):
+    """The moment of an expiring put; 0 when it has none."""
+    return int.from_bytes(entry.value[:EXPIRY_BYTES], 'little') if len(entry.value) >= EXPIRY_BYTES else 0
+
+
 def check_entry(entry, where, is_index):
-    demand(entry.kind in (PUT, DELETE, LARGE), where, 'unknown kind of entry')
+    demand(entry.kind in (PUT, DELETE, EXPIRING, LARGE), where, 'unknown kind of entry')
+    demand(entry.kind != EXPIRING or expiry(entry), where, 'an expiring put without its moment')
     demand(entry.sequence <= SEQUENCE_MAX, where, 'a sequence is over 2^56')
     demand(entry.kind != DELETE or not entry.value, where, 'a delete has a value')
     demand(entry.kind != DELETE or entry.sequence != 0, where, 'a delete of sequence 0')

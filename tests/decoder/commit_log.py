@@ -4,8 +4,8 @@
 from collections import namedtuple
 
 import sealed
-from blocks import Entry
-from primitives import DELETE, KEY_MAX, LARGE, PUT, RANGE_DELETE, SEQUENCE_MAX, Cursor
+from blocks import Entry, expiry
+from primitives import DELETE, EXPIRING, KEY_MAX, LARGE, PUT, RANGE_DELETE, SEQUENCE_MAX, Cursor
 from refusal import Refused, corrupt, demand
 
 START, GROUP, MARK, FINAL = 1, 2, 3, 4
@@ -19,7 +19,7 @@ def decode_operations(cursor, first, count):
     entries = []
     while cursor.left():
         kind = cursor.u8()
-        demand(kind in (PUT, DELETE, RANGE_DELETE, LARGE), cursor.where, 'unknown kind of operation')
+        demand(kind in (PUT, DELETE, RANGE_DELETE, EXPIRING, LARGE), cursor.where, 'unknown kind of operation')
         key_size = cursor.varint()
         demand(key_size <= KEY_MAX, cursor.where, 'a key is too long')
         value_size = cursor.varint() if kind != DELETE else 0
@@ -27,6 +27,7 @@ def decode_operations(cursor, first, count):
         if kind == RANGE_DELETE:
             demand(entry.key < entry.value, cursor.where, 'a range delete of nothing')
             demand(len(entry.value) <= KEY_MAX, cursor.where, 'a key is too long')
+        demand(kind != EXPIRING or expiry(entry), cursor.where, 'an expiring put without its moment')
         entries.append(entry)
     demand(len(entries) == count, cursor.where, 'operations are not as many as the group says')
     return entries

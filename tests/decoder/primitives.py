@@ -14,7 +14,8 @@ from refusal import corrupt, demand
 
 KEY_MAX = 65536
 SEQUENCE_MAX = 1 << 56
-PUT, DELETE, RANGE_DELETE, LARGE = 1, 2, 3, 5
+PUT, DELETE, RANGE_DELETE, EXPIRING, LARGE = 1, 2, 3, 4, 5
+EXPIRY_BYTES = 8
 
 
 def _crc_table():

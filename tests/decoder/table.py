@@ -3,14 +3,15 @@
 
 import os
 import re
+import time
 
 import sealed
 import segment
 import value_file
-from blocks import order
+from blocks import expiry, order
 from commit_log import History, Log
 from manifest import HOLDS_RANGES, LARGEST_EXCLUDED, ONE_SEQUENCE, Manifest, read_current
-from primitives import LARGE, PUT, RANGE_DELETE
+from primitives import EXPIRING, EXPIRY_BYTES, LARGE, PUT, RANGE_DELETE
 from refusal import Refused, corrupt, demand
 
 UNNAMED = re.compile(r'([0-9]{20})\.(man|log|seg|val)$')
@@ -168,12 +169,17 @@ class Table:
                 self.values[named.number] = self._read_value(named)
 
     def visible(self):
-        """(key, value) of each key whose newest version is a put that no newer range delete covers."""
-        last = None
+        """(key, value) of each key whose newest version is a put that has not expired, and that no newer range
+        delete covers."""
+        last, now = None, time.time() * 1000
         for entry in self.entries:
             if entry.key != last and entry.kind == PUT and not self._covered(entry):
                 yield entry.key, entry.value
             elif entry.key != last and entry.kind == LARGE and not self._covered(entry):
-                _, named = value_file.decode_reference(entry.value, self.name)
-                yield entry.key, self.values[named.number]
+                expires, named = value_file.decode_reference(entry.value, self.name)
+                if not 0 < expires <= now:
+                    yield entry.key, self.values[named.number]
+            elif entry.key != last and entry.kind == EXPIRING and not self._covered(entry):
+                if expiry(entry) > now:
+                    yield entry.key, entry.value[EXPIRY_BYTES:]
             last = entry.key

@@ -174,6 +174,27 @@ Test(batch, names_each_refusal) {
                  NC_E_BATCH_SHAPE); /* a key over the limit */
 }
 
+static bool checks_one(nacre_slice bytes);
+
+Test(batch, expiring_puts_come_back_and_have_a_moment) { /* [L3] */
+  uint8_t bytes[64];
+  nc_entry entry;
+  bool more;
+  nc_batch_reader r;
+  size_t expected, size = nc_operation_encode_expiring(text("key"), text("value"), 1, bytes);
+  assert_ok(nc_operation_size(NC_KIND_EXPIRING, text("key"), text("12345678value"), &expected, NULL));
+  cr_assert_eq(size, expected);
+  nc_batch_read_begin(&r, nc_slice(bytes, size));
+  assert_ok(nc_batch_read(&r, &entry, &more, NULL));
+  cr_assert(more && entry.kind == NC_KIND_EXPIRING &&
+            nc_slice_equal(entry.value, nc_slice("\1\0\0\0\0\0\0\0value", 13)));
+  refuses_every_other_length(nc_slice(bytes, size), checks_one);
+  size = nc_operation_encode_expiring(text("key"), text("value"), 0, bytes);
+  cr_assert(!checks_one(nc_slice(bytes, size)));
+  size = nc_operation_encode(NC_KIND_EXPIRING, text("key"), text("1234567"), bytes);
+  cr_assert(!checks_one(nc_slice(bytes, size)));
+}
+
 static bool checks_one(nacre_slice bytes) { return nc_batch_check(bytes, 1, NULL) == NACRE_OK; }
 
 Test(batch, ranges_come_back_and_must_hold_something) { /* [L3] */

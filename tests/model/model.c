@@ -37,15 +37,30 @@ typedef struct session {
   nacre_table *table;
   map_keys keys;
   map_state now;
-  uint32_t version; /* of the newest write */
+  uint64_t expires_ms[MAP_KEYS]; /* of what is there now; 0: never */
+  uint32_t version;              /* of the newest write */
   view views[VIEWS_MAX];
   walk walks[WALKS_MAX];
-  nacre_load *load;        /* NULL: none under way */
-  map_state loaded;        /* what it holds: 0 where it has nothing */
-  size_t load_next;        /* the first key that it may take */
+  nacre_load *load; /* NULL: none under way */
+  map_state loaded; /* what it holds: 0 where it has nothing */
+  size_t load_next; /* the first key that it may take */
   uint8_t *value, *expected;
   uint64_t operation; /* for messages */
 } session;
+
+/* The wall clock of all stores. It only goes forward, so what has expired is forgotten for good. */
+static uint64_t clock_ms = 1000000;
+
+static uint64_t model_wall_ms(void *context) {
+  (void)context;
+  return clock_ms;
+}
+
+static void forget_expired(session *s) {
+  for (size_t i = 0; i < MAP_KEYS; i++) {
+    if (s->expires_ms[i] != 0 && s->expires_ms[i] <= clock_ms) s->now.versions[i] = 0;
+  }
+}
 
 static bool expect_status(const session *s, nacre_status status, nacre_status expected, const char *what) {
   nacre_error error = {0};
@@ -63,7 +78,11 @@ static void open_store(session *s, bool create, bool read_only) {
   static const uint64_t memtables[] = {64 * 1024, 64 * 1024, 300 * 1024},
                         caches[] = {NACRE_NONE, 16 * 1024, 0};
   static const uint32_t workers[] = {UINT32_MAX, 0, 1};
+  static nacre_io io;
+  io = *nacre_io_posix();
+  io.wall_ms = model_wall_ms;
   nacre_store_options options = {
+      .io = &io,
       .create = create,
       .read_only = read_only,
       .default_key = {.uri = s->key_uri},
@@ -112,7 +131,9 @@ static void end_load(session *s, bool commit) {
     nacre_load_abort(s->load);
   } else if (expect_status(s, nacre_load_commit(s->load), NACRE_OK, "commit a load")) {
     for (size_t i = 0; i < MAP_KEYS; i++) {
-      if (s->loaded.versions[i] != 0) s->now.versions[i] = s->loaded.versions[i];
+      if (s->loaded.versions[i] == 0) continue;
+      s->now.versions[i] = s->loaded.versions[i];
+      s->expires_ms[i] = 0;
     }
   }
   s->load = NULL;
@@ -166,12 +187,20 @@ static size_t draw_index(session *s) {
   return draw(s, test_random_chance(&s->random, 2) ? MAP_KEYS / 20 : MAP_KEYS);
 }
 
+/* Some puts have expired when they are made. */
+static uint64_t draw_expiry(session *s) {
+  return test_random_chance(&s->random, 6) ? clock_ms + draw(s, 60) : 0;
+}
+
 static void put(session *s) {
   size_t i = draw_index(s);
   nacre_write_options options = draw_write_options(s);
+  options.expire_at_ms = draw_expiry(s);
   nacre_slice value = {s->value, map_value(&s->keys, i, ++s->version, s->value)};
   if (expect_status(s, nacre_put(s->table, s->keys.keys[i], value, &options), NACRE_OK, "put"))
     s->now.versions[i] = s->version;
+  s->expires_ms[i] = options.expire_at_ms;
+  forget_expired(s);
 }
 
 static void delete (session *s) {
@@ -217,21 +246,28 @@ static void add_range(session *s, nacre_batch *batch, map_state *after) {
 static void write_batch(session *s) {
   nacre_batch *batch = NULL;
   map_state after = s->now;
+  uint64_t expires_ms[MAP_KEYS];
   size_t count = draw(s, BATCH_MAX);
   nacre_write_options options = draw_write_options(s);
+  memcpy(expires_ms, s->expires_ms, sizeof expires_ms);
   expect_status(s, nacre_batch_create(&batch), NACRE_OK, "create a batch");
   for (size_t k = 0; k < count; k++) {
     size_t i = draw_index(s);
     bool removes = test_random_chance(&s->random, 3);
     if (test_random_chance(&s->random, 40)) add_range(s, batch, &after);
     after.versions[i] = removes ? 0 : ++s->version;
+    expires_ms[i] = removes ? 0 : draw_expiry(s);
     nacre_slice value = {s->value, removes ? 0 : map_value(&s->keys, i, s->version, s->value)};
-    nacre_status status =
-        removes ? nacre_batch_delete(batch, s->keys.keys[i]) : nacre_batch_put(batch, s->keys.keys[i], value);
+    nacre_status status = removes ? nacre_batch_delete(batch, s->keys.keys[i])
+                                  : nacre_batch_put_expiring(batch, s->keys.keys[i], value, expires_ms[i]);
     expect_status(s, status, NACRE_OK, "add to a batch");
   }
   CHECK(nacre_batch_count(batch) >= count, "session %u: a batch counts wrong", s->number);
-  if (expect_status(s, nacre_write(s->table, batch, &options), NACRE_OK, "write a batch")) s->now = after;
+  if (expect_status(s, nacre_write(s->table, batch, &options), NACRE_OK, "write a batch")) {
+    s->now = after;
+    memcpy(s->expires_ms, expires_ms, sizeof expires_ms);
+    forget_expired(s);
+  }
   nacre_batch_destroy(batch);
 }
 
@@ -317,6 +353,8 @@ static void multi_get(session *s) {
 /* ---- snapshots and iterators --------------------------------------------------------------------------- */
 
 static void change_view(session *s) {
+  clock_ms += draw(s, 12);
+  forget_expired(s);
   view *v = &s->views[draw(s, VIEWS_MAX)];
   nacre_snapshot_release(v->snapshot);
   v->snapshot = NULL;

@@ -87,7 +87,7 @@ typedef struct nacre_io {
   void (*unlock)(void *context, nacre_io_lock *lock);
 
   uint64_t (*monotonic_ns)(void *context); /* never steps back; counts suspended time too */
-  uint64_t (*wall_ms)(void *context); /* since 1970-01-01 UTC; only ever shown or recorded, never relied on */
+  uint64_t (*wall_ms)(void *context); /* since 1970-01-01 UTC; tells what has expired; else only shown or recorded */
 
   /* Copies `size` bytes at `offset` to the same place in another file, sharing their blocks where the file system
    * can; all of them when it returns 0, and after a failure any part. May be NULL: reads and writes serve. */

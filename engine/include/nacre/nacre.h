@@ -326,6 +326,12 @@ NACRE_API nacre_status nacre_table_recovery(nacre_table *table, nacre_recovery_r
 
 typedef struct nacre_write_options {
   bool sync; /* true: on stable storage on return; false: survives the process, not the power */
+  /* nacre_put: from this moment on, in ms since 1970-01-01 UTC, the key is not seen any more, as if it had been deleted
+   * then; 0: it stays. NACRE_INVALID with other calls (nacre_batch_put_expiring says it in a batch). The clock
+   * is the wall clock (nacre_io.wall_ms). A read judges by now, one of a snapshot by the moment when that was
+   * taken, an iterator by the one when it was opened. A clock that is set back may show a key again, until a merge has
+   * removed it; that happens as merges go over it, not before the oldest live snapshot lets it. */
+  uint64_t expire_at_ms;
   uint64_t reserved[8];
 } nacre_write_options;
 
@@ -362,6 +368,9 @@ NACRE_API size_t nacre_batch_count(const nacre_batch *batch);
 NACRE_API size_t
 nacre_batch_bytes(const nacre_batch *batch); /* as encoded, large values included */
 NACRE_API nacre_status nacre_batch_put(nacre_batch *batch, nacre_slice key, nacre_slice value);
+/* A put that is seen up to a moment (nacre_write_options.expire_at_ms); 0: as nacre_batch_put. */
+NACRE_API nacre_status nacre_batch_put_expiring(nacre_batch *batch, nacre_slice key, nacre_slice value,
+                                                uint64_t expire_at_ms);
 NACRE_API nacre_status nacre_batch_delete(nacre_batch *batch, nacre_slice key);
 NACRE_API nacre_status nacre_batch_delete_range(nacre_batch *batch, nacre_slice from,
                                                 nacre_slice to_excluded); /* as nacre_delete_range */
