@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * derive: HMAC and HKDF-Expand over OpenSSL's SHA-256, and its scrypt; contexts are made and wiped with each call.
+ * derive: OpenSSL's HMAC, HKDF-Expand over it, and its scrypt; contexts are made and wiped with each call.
  */
 #include "derive.h"
 
@@ -56,35 +56,25 @@ static size_t encode_info(nc_label label, nacre_slice context, uint8_t info[INFO
 
 /* ---- HMAC-SHA256 --------------------------------------------------------------------------------------- */
 
-/* RFC 2104 by its definition, H(K ^ opad, H(K ^ ipad, text)): EVP's own HMAC and HKDF look up their digest by name
- * with every call, which costs a multiple of the hashing. The text comes in parts. */
-static bool half(EVP_MD_CTX *ctx, nc_env *env, const uint8_t *key, uint8_t pad, const nacre_slice *parts,
-                 size_t count, uint8_t *out) {
-  NC_SECRET(block);
-  memset(block.bytes, pad, sizeof block.bytes);
-  for (size_t i = 0; i < NC_DERIVE_KEY_BYTES; i++) block.bytes[i] ^= key[i];
-  bool good = EVP_DigestInit_ex2(ctx, env->digest, NULL) == 1 &&
-              EVP_DigestUpdate(ctx, block.bytes, sizeof block.bytes) == 1;
-  for (size_t i = 0; i < count && good; i++)
-    good = parts[i].size == 0 || EVP_DigestUpdate(ctx, parts[i].data, parts[i].size) == 1;
-  return good && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
-}
-_Static_assert(sizeof(nc_secret) == 64, "a secret is one block of SHA-256");
+/* A context of the env's own, which has its digest already: looking that up by name with every call would cost more
+ * than the hashing. */
+static EVP_MAC_CTX *new_hmac(nc_env *env) { return EVP_MAC_CTX_dup(env->hmac); }
 
-static bool hmac(EVP_MD_CTX *ctx, nc_env *env, const uint8_t *key, const nacre_slice *parts, size_t count,
-                 uint8_t *out) {
-  NC_SECRET(inner);
-  const nacre_slice text = {inner.bytes, HASH_BYTES};
-  return ctx != NULL && half(ctx, env, key, 0x36, parts, count, inner.bytes) &&
-         half(ctx, env, key, 0x5C, &text, 1, out);
+/* The text comes in parts. A context serves one call after the other. */
+static bool hmac(EVP_MAC_CTX *ctx, const uint8_t *key, const nacre_slice *parts, size_t count, uint8_t *out) {
+  bool good = ctx != NULL && EVP_MAC_init(ctx, key, NC_DERIVE_KEY_BYTES, NULL) == 1;
+  for (size_t i = 0; i < count && good; i++)
+    good = parts[i].size == 0 || EVP_MAC_update(ctx, parts[i].data, parts[i].size) == 1;
+  size_t size = 0;
+  return good && EVP_MAC_final(ctx, out, &size, HASH_BYTES) == 1 && size == HASH_BYTES;
 }
 
 nacre_status nc_hmac(nc_env *env, const uint8_t key[32], nacre_slice data, uint8_t out[32],
                      nacre_error *err) {
   ERR_set_mark();
-  EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-  bool good = hmac(ctx, env, key, &data, 1, out);
-  EVP_MD_CTX_free(ctx); /* wipes */
+  EVP_MAC_CTX *ctx = new_hmac(env);
+  bool good = hmac(ctx, key, &data, 1, out);
+  EVP_MAC_CTX_free(ctx); /* wipes */
   ERR_pop_to_mark();
   return good ? NACRE_OK : nc_fail(err, NC_E_OPENSSL, "computing an HMAC");
 }
@@ -92,14 +82,13 @@ nacre_status nc_hmac(nc_env *env, const uint8_t key[32], nacre_slice data, uint8
 /* ---- derivation ---------------------------------------------------------------------------------------- */
 
 /* T(n) = HMAC(K, T(n - 1) ‖ info ‖ n); the output is T(1) ‖ T(2) ‖ ... */
-static bool expand(EVP_MD_CTX *ctx, nc_env *env, const uint8_t *key, nacre_slice info, uint8_t *out,
-                   size_t size) {
+static bool expand(EVP_MAC_CTX *ctx, const uint8_t *key, nacre_slice info, uint8_t *out, size_t size) {
   NC_SECRET(t);
   size_t before = 0;
   bool good = true;
   for (uint8_t n = 1; size > 0 && good; n++) {
     const nacre_slice parts[] = {{t.bytes, before}, info, {&n, 1}};
-    good = hmac(ctx, env, key, parts, 3, t.bytes);
+    good = hmac(ctx, key, parts, 3, t.bytes);
     before = size < HASH_BYTES ? size : HASH_BYTES;
     memcpy(out, t.bytes, before);
     out += before;
@@ -112,9 +101,9 @@ nacre_status nc_hkdf_expand(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES],
                             uint8_t *out, size_t size, nacre_error *err) {
   if (size > EXPAND_BYTES_MAX) return nc_fail(err, NC_E_SEAL_ARGUMENT, "HKDF-Expand to %zu bytes", size);
   ERR_set_mark();
-  EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-  bool good = expand(ctx, env, key, info, out, size);
-  EVP_MD_CTX_free(ctx);
+  EVP_MAC_CTX *ctx = new_hmac(env);
+  bool good = expand(ctx, key, info, out, size);
+  EVP_MAC_CTX_free(ctx);
   ERR_pop_to_mark();
   if (good) return NACRE_OK;
   nc_wipe(out, size);

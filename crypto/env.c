@@ -8,8 +8,10 @@
 #include "env.h"
 
 #include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -36,10 +38,17 @@ static nacre_status make_fork_word(nc_env *env, nacre_error *err) {
 static nacre_status fetch_algorithms(nc_env *env, nacre_error *err) {
   ERR_set_mark(); /* the host program's OpenSSL errors are left as they were */
   env->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-  env->digest = EVP_MD_fetch(NULL, "SHA256", NULL);
+  EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+  char digest[] = "SHA256";
+  const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                               OSSL_PARAM_construct_end()};
+  EVP_MAC_CTX *hmac = mac == NULL ? NULL : EVP_MAC_CTX_new(mac);
+  bool set = hmac != NULL && EVP_MAC_CTX_set_params(hmac, params) == 1;
+  env->hmac = hmac;
+  EVP_MAC_free(mac); /* the context keeps it */
   ERR_pop_to_mark();
   if (env->cipher == NULL) return nc_fail(err, NC_E_OPENSSL, "it has no AES-256-GCM");
-  if (env->digest == NULL) return nc_fail(err, NC_E_OPENSSL, "it has no SHA-256");
+  if (!set) return nc_fail(err, NC_E_OPENSSL, "it has no HMAC-SHA256");
   return NACRE_OK;
 }
 
@@ -68,7 +77,7 @@ void nc_env_destroy(nc_env *env) {
   if (env == NULL) return;
   nc_passphrases_destroy(env->passphrases);
   nc_heap_destroy(env->heap);
-  EVP_MD_free(env->digest);
+  EVP_MAC_CTX_free(env->hmac);
   EVP_CIPHER_free(env->cipher);
   if (env->parent != NULL) munmap((void *)(uintptr_t)env->parent, PAGE_BYTES);
   free(env);

@@ -24,7 +24,7 @@ typedef struct nc_env {
   const struct nc_aead_backend *aead; /* what computes AES-256-GCM */
   nc_passphrases *passphrases;        /* keys that passphrases of keyrings became; has a lock of its own */
   void *cipher;                       /* EVP_CIPHER: AES-256-GCM, for aead_openssl */
-  void *digest;                       /* EVP_MD: SHA-256, for derive */
+  void *hmac;                         /* EVP_MAC_CTX: HMAC-SHA256 without a key; derive duplicates it */
   atomic_uint_fast64_t kms_calls, kms_failures, kms_ns; /* kms.c counts them */
   const volatile uint32_t *parent; /* 1 in the process that made the env, 0 in its children (wiped on fork) */
 } nc_env;
