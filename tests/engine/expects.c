@@ -125,6 +125,25 @@ Test(expects, flushes_and_merges_hide_no_change) {
   }
 }
 
+Test(expects, a_range_delete_since_the_snapshot_is_a_conflict_for_what_it_holds) {
+  put_text(t, "b", "v", false);
+  put_text(t, "d", "v", false);
+  take();
+  ok(nacre_delete_range(t, text("a"), text("c"), NULL));
+  for (int round = 0; round < 3; round++) {
+    conflicts("b", snapshot);
+    goes_on("d", snapshot);
+    goes_on("b", NULL);
+    conflicts("d", NULL);
+    if (round == 0) ok(nacre_flush(t));
+    if (round == 1) ok(nacre_compact(t, none, none));
+  }
+  put_text(t, "b", "w", false); /* a put over the range delete */
+  conflicts("b", NULL);
+  take();
+  goes_on("b", snapshot);
+}
+
 /* A merge that began before the snapshot was taken drops only what is older. */
 Test(expects, a_delete_before_the_snapshot_is_no_change_whether_it_is_kept_or_not) {
   put_text(t, "k", "v", false);

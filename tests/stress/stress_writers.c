@@ -33,10 +33,15 @@ void write_numbers_2(world *w, test_random *random, uint64_t n) {
 
 /* ---- groups -------------------------------------------------------------------------------------------- */
 
-/* Now and then the whole group is deleted, by one batch as well. */
+/* Now and then the whole group is deleted, by one batch as well, or as a range. */
 void write_groups(world *w, test_random *random, uint64_t n) {
   nacre_batch *b;
-  (void)random;
+  nacre_write_options options = {.sync = n % 16 == 0};
+  if (n % 7 == 0 && test_random_chance(random, 2)) {
+    if (went_well(nacre_delete_range(w->t, text("group/"), text("group0"), &options), "delete_range"))
+      atomic_store(&w->group_acknowledged, n);
+    return;
+  }
   ok(nacre_batch_create(&b));
   for (unsigned i = 0; i < GROUP; i++) {
     name key;
@@ -44,7 +49,6 @@ void write_groups(world *w, test_random *random, uint64_t n) {
     ok(n % 7 == 0 ? nacre_batch_delete(b, group_key(&key, i))
                   : nacre_batch_put(b, group_key(&key, i), cell_make(&c, OWNER_GROUP, n)));
   }
-  nacre_write_options options = {.sync = n % 16 == 0};
   if (went_well(nacre_write(w->t, b, &options), "write")) atomic_store(&w->group_acknowledged, n);
   nacre_batch_destroy(b);
 }
