@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include "last_error.h"
+#include "private_memory.h"
+#include "store.h"
 
 nacre_status nc_catalogue_decode(nc_heap *heap, nacre_slice key, nacre_slice value,
                                  nc_catalogue_item **ret_item, nacre_error *err) {
@@ -64,38 +66,99 @@ void nc_catalogue_free(nc_catalogue_item *items) {
   }
 }
 
-static bool item_matches(const nc_catalogue_item *item, const char *name, const nc_uuid *uuid) {
-  if (item->record.life != NC_TABLE_LIVE) return false;
-  return uuid != NULL ? nc_uuid_equal(&item->table, uuid)
-                      : nc_slice_equal(item->record.name, nc_slice(name, strlen(name)));
+static nacre_status absent(const char *name, nacre_error *err) {
+  return nc_fail(err, NC_E_TABLE_MISSING, "\"%.100s\"", name);
 }
 
-nacre_status nc_catalogue_find(nacre_table *catalogue, const char *name, nc_catalogue_item **ret_item,
-                               nacre_error *err) {
-  nc_uuid uuid;
-  bool by_uuid = strncmp(name, NC_UUID_PREFIX, strlen(NC_UUID_PREFIX)) == 0;
-  if (by_uuid && !nc_uuid_parse(name + strlen(NC_UUID_PREFIX), &uuid))
-    return nc_fail(err, NC_E_TABLE_MISSING, "%s", name);
+/* A live one; NULL: there is none. */
+static nacre_status get_live(nacre_table *catalogue, const nc_uuid *table, nc_catalogue_item **ret_item,
+                             nacre_error *err) {
+  uint8_t key[NC_CATALOGUE_KEY_BYTES];
+  nacre_value value;
+  *ret_item = NULL;
+  nc_catalogue_key(table, key);
+  nacre_error kept = *nc_thread_error(); /* that it is not there is no failure */
+  nacre_status status = nacre_get(catalogue, nc_slice(key, sizeof key), NULL, &value);
+  if (status == NACRE_NOT_FOUND) *nc_thread_error() = kept;
+  nc_wipe(&kept, sizeof kept); /* it may tell a name, which is user data, and this is a stack */
+  if (status == NACRE_NOT_FOUND) return NACRE_OK;
+  NC_TRY(told(status, err));
+  nc_catalogue_item *item;
+  status = nc_catalogue_decode(catalogue->shared->env->heap, nc_slice(key, sizeof key),
+                               nc_slice(value.data, value.size), &item, err);
+  nacre_value_release(&value);
+  NC_TRY(status);
+  if (item->record.life == NC_TABLE_LIVE) {
+    *ret_item = item;
+  } else {
+    nc_catalogue_free(item);
+  }
+  return NACRE_OK;
+}
+
+/* Where no store keeps names: a catalogue that is looked into once. */
+static nacre_status scan_for(nacre_table *catalogue, const char *name, nc_catalogue_item **ret_item,
+                             nacre_error *err) {
   nc_catalogue_item *items, *found = NULL;
   NC_TRY(nc_catalogue_list(catalogue, &items, err));
   for (nc_catalogue_item **link = &items; *link != NULL; link = &(*link)->next) {
-    if (!item_matches(*link, name, by_uuid ? &uuid : NULL)) continue;
+    const nc_catalogue_record *record = &(*link)->record;
+    if (record->life != NC_TABLE_LIVE || !nc_slice_equal(record->name, nc_slice(name, strlen(name))))
+      continue;
     found = *link;
     *link = found->next;
     found->next = NULL;
     break;
   }
   nc_catalogue_free(items);
-  if (found == NULL) return nc_fail(err, NC_E_TABLE_MISSING, "\"%.100s\"", name);
+  *ret_item = found;
+  return NACRE_OK;
+}
+
+static nacre_status look_up(nacre_table *catalogue, const char *name, nc_catalogue_item **ret_item,
+                            nacre_error *err) {
+  nacre_slice wanted = nc_slice(name, strlen(name));
+  *ret_item = NULL;
+  for (size_t turn = 0;; turn++) {
+    nc_uuid uuid;
+    bool found;
+    nc_catalogue_item *item;
+    NC_TRY(nc_catalogue_names_find(&catalogue->store->names, catalogue, wanted, turn, &uuid, &found, err));
+    if (!found) return NACRE_OK;
+    NC_TRY(get_live(catalogue, &uuid, &item, err));
+    if (item != NULL && nc_slice_equal(item->record.name, wanted)) {
+      *ret_item = item;
+      return NACRE_OK;
+    }
+    nc_catalogue_free(item);
+  }
+}
+
+nacre_status nc_catalogue_find(nacre_table *catalogue, const char *name, nc_catalogue_item **ret_item,
+                               nacre_error *err) {
+  nc_catalogue_item *found;
+  nc_uuid uuid;
+  bool by_uuid = strncmp(name, NC_UUID_PREFIX, strlen(NC_UUID_PREFIX)) == 0;
+  if (by_uuid && !nc_uuid_parse(name + strlen(NC_UUID_PREFIX), &uuid)) return absent(name, err);
+  if (by_uuid) {
+    NC_TRY(get_live(catalogue, &uuid, &found, err));
+  } else if (catalogue->store != NULL) {
+    NC_TRY(look_up(catalogue, name, &found, err));
+  } else {
+    NC_TRY(scan_for(catalogue, name, &found, err));
+  }
+  if (found == NULL) return absent(name, err);
   *ret_item = found;
   return NACRE_OK;
 }
 
 nacre_status nc_catalogue_find_uuid(nacre_table *catalogue, const nc_uuid *table,
                                     nc_catalogue_item **ret_item, nacre_error *err) {
-  char name[sizeof NC_UUID_PREFIX + NC_UUID_TEXT_BYTES] = NC_UUID_PREFIX;
-  nc_uuid_format(table, name + strlen(NC_UUID_PREFIX));
-  return nc_catalogue_find(catalogue, name, ret_item, err);
+  NC_TRY(get_live(catalogue, table, ret_item, err));
+  if (*ret_item != NULL) return NACRE_OK;
+  char name[NC_UUID_TEXT_BYTES];
+  nc_uuid_format(table, name);
+  return absent(name, err);
 }
 
 nacre_status nc_catalogue_put(nacre_table *catalogue, const nc_uuid *table, const nc_catalogue_record *record,

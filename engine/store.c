@@ -206,6 +206,7 @@ static nacre_status free_store(nacre_store *s, nacre_error *err) {
   free(s->region);
   pthread_mutex_destroy(&s->tables_lock);
   pthread_mutex_destroy(&s->catalogue_lock);
+  nc_catalogue_names_deinit(&s->names);
   free(s);
   return status;
 }
@@ -220,6 +221,7 @@ nacre_status nacre_open(const char *path, const nacre_store_options *options, na
   if (s == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   pthread_mutex_init(&s->tables_lock, NULL);
   pthread_mutex_init(&s->catalogue_lock, NULL);
+  nc_catalogue_names_init(&s->names);
   s->read_only = options->read_only;
   nacre_status status = open_store(s, path, options, err);
   if (status != NACRE_OK) {

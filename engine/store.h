@@ -10,6 +10,7 @@
 #define NC_STORE_H
 
 #include "catalogue.h"
+#include "catalogue_names.h"
 
 #define NC_LOCK_NAME "LOCK"
 
@@ -22,6 +23,7 @@ struct nacre_store {
   size_t key_count;
   char *region;
   nacre_table *catalogue;
+  nc_catalogue_names names;
   pthread_mutex_t tables_lock;
   pthread_mutex_t catalogue_lock;
   nacre_table *tables; /* open ones */
