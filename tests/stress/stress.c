@@ -30,6 +30,7 @@ static nacre_slice named(name *n, const char *format, unsigned a, unsigned b) {
 nacre_slice number_key(name *n, unsigned writer, unsigned i) { return named(n, "w%u/%03u", writer, i); }
 nacre_slice group_key(name *n, unsigned i) { return named(n, "group/%u", i, 0); }
 nacre_slice account_key(name *n, unsigned i) { return named(n, "account/%02u", i, 0); }
+nacre_slice load_key(name *n, unsigned i) { return named(n, "load/%u", i, 0); }
 nacre_slice counter_key(void) { return text("counter"); }
 
 uint64_t owner_of(nacre_slice key) {
@@ -38,6 +39,7 @@ uint64_t owner_of(nacre_slice key) {
   return bytes[0] == 'g'   ? OWNER_GROUP
          : bytes[0] == 'a' ? OWNER_ACCOUNT
          : bytes[0] == 'c' ? OWNER_COUNTER
+         : bytes[0] == 'l' ? OWNER_LOAD
                            : (uint64_t)(bytes[1] - '0');
 }
 
@@ -196,6 +198,8 @@ static void run(uint64_t seed, uint32_t workers, double seconds) {
       {"transfer", transfer, 0},
       {"count", count, 0},
       {"count", count, 0},
+      {"loads", load_all, 0},
+      {"read loads", read_loads, 0},
       {"read numbers", read_numbers, 0},
       {"read groups", read_groups, 0},
       {"accounts", read_accounts, 0},

@@ -9,7 +9,9 @@
  *      is the same, and no balance is negative.
  *   4. The counter: several threads add one to it under the same rule: it only grows, and ends at the number of
  *      acknowledged additions.
- *   5. Every value says whose it is, and every byte of it follows from that.
+ *   5. Loads: one bulk load after the other replaces all keys that are loaded: at any moment they are equal, and who
+ *      looked before its commit sees the one before.
+ *   6. Every value says whose it is, and every byte of it follows from that.
  */
 #ifndef NACRE_TESTS_STRESS_H
 #define NACRE_TESTS_STRESS_H
@@ -19,7 +21,7 @@
 #include "fixture.h"
 
 enum { WRITERS = 3, KEYS = 40, GROUP = 8, ACCOUNTS = 12, BALANCE = 1000, KEYRINGS = 3 };
-enum { OWNER_GROUP = 97, OWNER_ACCOUNT = 98, OWNER_COUNTER = 99 };
+enum { OWNER_LOAD = 96, OWNER_GROUP = 97, OWNER_ACCOUNT = 98, OWNER_COUNTER = 99 };
 
 typedef struct world {
   site s;
@@ -48,6 +50,7 @@ typedef struct name {
 nacre_slice number_key(name *n, unsigned writer, unsigned i);
 nacre_slice group_key(name *n, unsigned i);
 nacre_slice account_key(name *n, unsigned i);
+nacre_slice load_key(name *n, unsigned i);
 nacre_slice counter_key(void);
 
 /* A value: whose it is, a number, and filling that depends on both. */
@@ -76,10 +79,12 @@ void write_numbers_2(world *w, test_random *random, uint64_t n);
 void write_groups(world *w, test_random *random, uint64_t n);
 void transfer(world *w, test_random *random, uint64_t n);
 void count(world *w, test_random *random, uint64_t n);
+void load_all(world *w, test_random *random, uint64_t n);
 
 /* stress_readers.c */
 void read_numbers(world *w, test_random *random, uint64_t n);
 void read_groups(world *w, test_random *random, uint64_t n);
+void read_loads(world *w, test_random *random, uint64_t n);
 void read_accounts(world *w, test_random *random, uint64_t n);
 void scan_both_ways(world *w, test_random *random, uint64_t n);
 void seek_about(world *w, test_random *random, uint64_t n);

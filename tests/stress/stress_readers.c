@@ -29,16 +29,25 @@ static void numbers_at_once(world *w, size_t keys_count, const nacre_slice *keys
   }
 }
 
-void read_groups(world *w, test_random *random, uint64_t n) {
+static void check_equal(world *w, nacre_slice (*key_of)(name *n, unsigned i), uint64_t owner, const char *what) {
   name names[GROUP];
   nacre_slice keys[GROUP];
   uint64_t numbers[GROUP];
-  (void)random, (void)n;
-  for (unsigned i = 0; i < GROUP; i++) keys[i] = group_key(&names[i], i);
-  numbers_at_once(w, GROUP, keys, OWNER_GROUP, NULL, numbers);
+  for (unsigned i = 0; i < GROUP; i++) keys[i] = key_of(&names[i], i);
+  numbers_at_once(w, GROUP, keys, owner, NULL, numbers);
   for (unsigned i = 1; i < GROUP; i++)
-    CHECK(numbers[i] == numbers[0], "a torn group: %llu and %llu", (unsigned long long)numbers[0],
+    CHECK(numbers[i] == numbers[0], "a torn %s: %llu and %llu", what, (unsigned long long)numbers[0],
           (unsigned long long)numbers[i]);
+}
+
+void read_groups(world *w, test_random *random, uint64_t n) {
+  (void)random, (void)n;
+  check_equal(w, group_key, OWNER_GROUP, "group");
+}
+
+void read_loads(world *w, test_random *random, uint64_t n) {
+  (void)random, (void)n;
+  check_equal(w, load_key, OWNER_LOAD, "load");
 }
 
 static void check_accounts(world *w, const nacre_snapshot *snapshot) {

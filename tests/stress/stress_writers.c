@@ -3,6 +3,7 @@
  * stress_writers: the jobs that write.
  */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "stress.h"
 
@@ -110,4 +111,43 @@ void count(world *w, test_random *random, uint64_t n) {
   if (write_expecting(w, b, n % 64 == 0)) atomic_fetch_add(&w->counted, 1);
   nacre_snapshot_release(snapshot);
   nacre_batch_destroy(b);
+}
+
+/* ---- bulk loads ---------------------------------------------------------------------------------------- */
+
+static void check_loads(world *w, const nacre_snapshot *snapshot, uint64_t wanted, const char *when) {
+  for (unsigned i = 0; i < GROUP; i++) {
+    name key;
+    uint64_t number = number_at(w, load_key(&key, i), OWNER_LOAD, snapshot);
+    CHECK(number == wanted, "load %llu where %llu belongs, %s", (unsigned long long)number,
+          (unsigned long long)wanted, when);
+  }
+}
+
+/* One thread alone does this. Now and then a load rests, or is given up. */
+void load_all(world *w, test_random *random, uint64_t n) {
+  nacre_load *load;
+  nacre_snapshot *before;
+  if (!went_well(nacre_load_begin(w->t, NULL, &load), "load_begin")) return;
+  for (unsigned i = 0; i < GROUP; i++) {
+    name key;
+    cell c;
+    went_well(nacre_load_put(load, load_key(&key, i), cell_make(&c, OWNER_LOAD, n)), "load_put");
+    if (test_random_chance(random, 20)) usleep(2000);
+  }
+  if (test_random_chance(random, 8)) {
+    nacre_load_abort(load);
+    if (!went_well(nacre_load_begin(w->t, NULL, &load), "load_begin")) return;
+    for (unsigned i = 0; i < GROUP; i++) {
+      name key;
+      cell c;
+      went_well(nacre_load_put(load, load_key(&key, i), cell_make(&c, OWNER_LOAD, n)), "load_put");
+    }
+  }
+  went_well(nacre_snapshot_take(w->t, &before), "snapshot_take");
+  check_loads(w, NULL, n - 1, "before the commit");
+  went_well(nacre_load_commit(load), "load_commit");
+  check_loads(w, NULL, n, "behind the commit");
+  check_loads(w, before, n - 1, "at a snapshot from before");
+  nacre_snapshot_release(before);
 }
