@@ -43,6 +43,9 @@ typedef struct bench_engine {
    * until the next move. False at the end of the data. */
   bool (*seek)(void *session, bench_slice key, bench_pair *ret_pair);
   bool (*next)(void *session, bench_pair *ret_pair);
+  /* From where `seek` or the last `many` left the iterator, as many pairs as are at hand, at least one but at the
+   * end of the data; good until the next move. NULL: the engine has nothing of the kind. */
+  size_t (*many)(void *session, bench_pair *pairs, size_t capacity);
   void (*leave)(void *session); /* closes the iterator */
 } bench_engine;
 

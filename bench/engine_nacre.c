@@ -153,6 +153,19 @@ static bool nacre_next(void *opened, bench_pair *ret_pair) {
   return pair_of(s->iter, ret_pair);
 }
 
+static size_t nacre_many(void *opened, bench_pair *pairs, size_t capacity) {
+  enum { AT_ONCE = 64 };
+  session *s = opened;
+  nacre_entry entries[AT_ONCE];
+  size_t count = nacre_iter_read(s->iter, entries, capacity < AT_ONCE ? capacity : AT_ONCE);
+  if (count == 0) check(nacre_iter_status(s->iter), "iterate");
+  for (size_t i = 0; i < count; i++) {
+    pairs[i] = (bench_pair){{entries[i].key.data, entries[i].key.size},
+                            {entries[i].value.data, entries[i].value.size}};
+  }
+  return count;
+}
+
 static void nacre_leave(void *opened) {
   session *s = opened;
   nacre_iter_close(s->iter);
@@ -172,4 +185,5 @@ const bench_engine bench_nacre = {.name = "nacre",
                                   .get = nacre_get_one,
                                   .seek = nacre_seek,
                                   .next = nacre_next,
+                                  .many = nacre_many,
                                   .leave = nacre_leave};

@@ -167,6 +167,29 @@ static void read_in_order(worker *w) {
   }
 }
 
+/* The same through what the engine has to read many pairs at once; one by one where it has nothing. */
+static void read_many(worker *w) {
+  enum { AT_ONCE = 64 };
+  uint64_t keys = w->b->data.keys;
+  if (w->engine->many == NULL) {
+    read_in_order(w);
+    return;
+  }
+  for (uint64_t pass = 0; pass < w->ops; pass++) {
+    char first[BENCH_KEY_BYTES];
+    bench_pair pairs[AT_ONCE];
+    uint64_t sum = 0, count = 0;
+    if (!w->engine->seek(w->session, bench_key_make(first, 0, false), &pairs[0]))
+      bench_die("%s: nothing to scan", w->engine->name);
+    for (size_t n; (n = w->engine->many(w->session, pairs, AT_ONCE)) > 0; count += n) {
+      for (size_t i = 0; i < n; i++) sum += bench_value_number(pairs[i].value);
+    }
+    w->engine->leave(w->session);
+    if (count != keys || sum != keys * (keys - 1) / 2) bench_die("%s: wrong keys in a scan", w->engine->name);
+    w->done += count;
+  }
+}
+
 /* Half of the threads write and half of them read, all as fast as they can, until they are told to stop. */
 static bool is_writer(const worker *w) { return w->index < w->count / 2; }
 
@@ -377,6 +400,7 @@ static void run_reads(bench *b) {
   run_warm(b, "readmissing", read_missing, ops);
   run_warm(b, "seekrandom", seek_random, ops / SEEK_PART);
   run_warm(b, "readseq", read_in_order, WARM_PASSES);
+  if (in_plan(b, "readseq")) run_row(b, read_many, WARM_PASSES, "readseq", " many", false);
   store_close(b);
 }
 
