@@ -17,7 +17,6 @@ struct nc_memtable {
   nc_pin pin; /* first: values are lent by it */
   nc_env *env;
   atomic_uint_fast64_t *budget;
-  nc_value_grave *grave; /* NULL: none */
   nc_arena records, nodes;
   nc_memtree tree;
   nc_key_filter filter;
@@ -37,7 +36,6 @@ static void record_entry(const nc_record *r, nc_entry *entry) {
 
 static void memtable_destroy(nc_pin *pin) {
   nc_memtable *m = (nc_memtable *)pin;
-  nc_value_grave_unref(m->grave);
   atomic_fetch_sub_explicit(m->budget, nc_memtable_bytes(m), memory_order_relaxed);
   nc_arena_deinit(&m->records);
   nc_arena_deinit(&m->nodes);
@@ -67,10 +65,6 @@ nacre_status nc_memtable_create(nc_env *env, nacre_table *table, size_t chunk_by
 }
 
 nc_pin *nc_memtable_pin(nc_memtable *m) { return &m->pin; }
-void nc_memtable_bury(nc_memtable *m, nc_value_grave *grave) {
-  nc_value_grave_ref(grave);
-  m->grave = grave;
-}
 size_t nc_memtable_bytes(const nc_memtable *m) {
   return atomic_load_explicit(&m->bytes, memory_order_relaxed);
 }

@@ -13,7 +13,6 @@
 #include "cursor.h"
 #include "env.h"
 #include "range_history.h"
-#include "value_set.h"
 
 typedef struct nc_memtable nc_memtable;
 
@@ -41,9 +40,6 @@ bool nc_memtable_get(const nc_memtable *m, nacre_slice key, uint64_t sequence, n
 const nc_range_history *nc_memtable_ranges(const nc_memtable *m);
 size_t nc_memtable_bytes(const nc_memtable *m); /* taken from private memory */
 uint64_t nc_memtable_entries(const nc_memtable *m);
-
-/* The files go when the memtable does; adds a count. Once at most. */
-void nc_memtable_bury(nc_memtable *m, nc_value_grave *grave);
 
 /* The cursor keeps the memtable. */
 NC_MUST_CHECK nacre_status nc_memtable_cursor(nc_memtable *m, nc_cursor **ret_cursor, nacre_error *err);

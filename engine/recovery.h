@@ -8,6 +8,7 @@
 #include "commit_log.h"
 #include "manifest.h"
 #include "memtable.h"
+#include "value_set.h"
 
 typedef struct nc_recovery {
   /* in */

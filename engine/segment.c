@@ -57,7 +57,6 @@ void nc_segment_unref(nc_segment *s) {
     /* Left behind when this fails: an orphan, which the next writing open removes. */
     nc_ignore(nc_dir_remove(s->home->dir, name, NULL));
   }
-  nc_value_grave_unref(s->grave);
   nc_heap_free(heap, s->keys, s->keys_size);
   pthread_mutex_destroy(&s->open_lock);
   free(s);
@@ -66,11 +65,6 @@ void nc_segment_unref(nc_segment *s) {
 const nc_segment_record *nc_segment_describe(const nc_segment *s) { return &s->record; }
 void nc_segment_set_sequence(nc_segment *s, uint64_t sequence) {
   s->record.sequence_min = s->record.sequence_max = sequence;
-}
-
-void nc_segment_bury(nc_segment *s, nc_value_grave *grave) {
-  nc_value_grave_ref(grave);
-  s->grave = grave;
 }
 
 void nc_segment_set_obsolete(nc_segment *s) { atomic_store(&s->obsolete, true); }

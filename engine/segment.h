@@ -16,7 +16,6 @@
 #include "range_set.h"
 #include "sealed_reader.h"
 #include "shared.h"
-#include "value_set.h"
 
 typedef struct nc_segment nc_segment;
 typedef struct nc_segment_file nc_segment_file; /* an open one: segment_file.h */
@@ -46,9 +45,6 @@ static inline uint64_t nc_segment_one_sequence(const nc_segment_record *record) 
 void nc_segment_set_obsolete(nc_segment *s);
 /* It stays after all: it has only moved. */
 void nc_segment_clear_obsolete(nc_segment *s);
-
-/* These files, too; adds a count. Once at most. */
-void nc_segment_bury(nc_segment *s, nc_value_grave *grave);
 
 /* Frees the cursors that are kept for reuse. */
 void nc_segment_cursors_drop(nc_shared *shared);

@@ -35,6 +35,7 @@ typedef struct nc_view {
   nc_version *version;
   size_t memtable_count; /* the active one first, then immutables from new to old */
   nc_memtable *memtables[1 + NC_IMMUTABLES_MAX + 1];
+  nc_value_grave *grave; /* files of large values that go with this view and those before it */
 } nc_view;
 
 /* Readers that would otherwise all count themselves in the same place. What is here belongs to a few threads, which

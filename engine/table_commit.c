@@ -266,6 +266,7 @@ nacre_status nc_table_commit(nacre_table *t, const nc_change *change, nacre_erro
   }
   if (flushed != NULL) nc_pin_unref(nc_memtable_pin(flushed));
   plan_deinit(&plan);
+  if (status == NACRE_OK) nc_value_plan_remove_failures(t, &values);
   nc_value_plan_deinit(&values);
   return status;
 }

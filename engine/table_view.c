@@ -11,6 +11,10 @@ nacre_status nc_view_create(nc_memtable *active, const nc_immutable *immutables,
                             nc_version *version, nc_view **ret_view, nacre_error *err) {
   nc_view *v = calloc(1, sizeof *v);
   if (v == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  if (nc_value_grave_create(&v->grave, err) != NACRE_OK) {
+    free(v);
+    return NACRE_NO_MEMORY;
+  }
   atomic_init(&v->refs, 1);
   v->version = version;
   nc_version_ref(version);
@@ -25,6 +29,7 @@ void nc_view_unref(nc_view *v) {
   if (v == NULL || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1) return;
   for (size_t i = 0; i < v->memtable_count; i++) nc_pin_unref(nc_memtable_pin(v->memtables[i]));
   nc_version_unref(v->version);
+  nc_value_grave_unref(v->grave);
   free(v);
 }
 
@@ -41,6 +46,7 @@ nc_view *nc_table_view(nacre_table *t, uint64_t *ret_sequence) {
 
 void nc_table_show_locked(nacre_table *t, nc_view *view) {
   nc_view *old = atomic_exchange(&t->view, view);
+  nc_value_grave_link(old->grave, view->grave);
   pthread_mutex_unlock(&t->state_lock);
   nc_views_recall(t);
   nc_view_unref(old);

@@ -6,12 +6,13 @@
 
 #include <stdlib.h>
 
+#include "value_writer.h"
+
 void nc_value_plan_deinit(nc_value_plan *plan) {
   free(plan->add);
   free(plan->remove);
   free(plan->dead);
-  nc_value_grave_unref(plan->grave);
-  nc_value_grave_unref(plan->failures);
+  free(plan->failures);
   *plan = (nc_value_plan){0};
 }
 
@@ -36,7 +37,6 @@ static nacre_status plan_dropped(nacre_table *t, const nc_change *change, nc_val
   plan->remove = calloc(changes->dropped_count + 1, sizeof *plan->remove);
   plan->dead = calloc(changes->dropped_count + 1, sizeof *plan->dead);
   if (plan->remove == NULL || plan->dead == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  NC_TRY(nc_value_grave_create(&t->dir, changes->dropped_count, &plan->grave, err));
   for (size_t i = 0; i < changes->dropped_count; i++) {
     const nc_value_item *item = nc_value_set_find(&t->values, changes->dropped[i]);
     if (item == NULL || (change->flushes_oldest && item->named)) continue;
@@ -55,15 +55,16 @@ static bool failed_before(const nc_value_item *item, uint64_t drop_logs_to) {
 static nacre_status plan_failures(nacre_table *t, const nc_change *change, nc_value_plan *plan,
                                   nacre_error *err) {
   if (t->values.failed == 0 || change->drop_logs_to == 0) return NACRE_OK;
-  return nc_value_grave_create(&t->dir, t->values.failed, &plan->failures, err);
+  plan->failures = calloc(t->values.failed, sizeof *plan->failures);
+  return plan->failures != NULL ? NACRE_OK : nc_fail(err, NC_E_NO_MEMORY, NULL);
 }
 
-static void carry_out_failures(nacre_table *t, const nc_change *change, const nc_value_plan *plan) {
+static void carry_out_failures(nacre_table *t, const nc_change *change, nc_value_plan *plan) {
   if (plan->failures == NULL) return;
   for (size_t i = t->values.count; i > 0; i--) { /* the last takes the place of what is removed */
     uint64_t number = t->values.list[i - 1].name.number;
     if (!failed_before(&t->values.list[i - 1], change->drop_logs_to)) continue;
-    nc_value_grave_add(plan->failures, number);
+    plan->failures[plan->failure_count++] = number;
     nc_value_set_remove(&t->values, number);
   }
 }
@@ -105,28 +106,21 @@ nacre_status nc_value_plan_named(const nacre_table *t, const nc_value_plan *plan
   return NACRE_OK;
 }
 
-static bool is_added(const nc_change *change, const nc_segment *segment) {
-  for (size_t i = 0; i < change->add_count; i++) {
-    if (change->add[i] == segment) return true;
-  }
-  return false;
-}
-
-/* Readers come to a dropped entry by the memtable or the segments that it was dropped from. */
-static void bury(nacre_table *t, const nc_change *change, nc_value_grave *grave) {
-  if (change->flushes_oldest) nc_memtable_bury(t->immutables[0].memtable, grave);
-  for (size_t i = 0; i < change->remove_count; i++) {
-    if (!is_added(change, change->remove[i])) nc_segment_bury(change->remove[i], grave);
-  }
-}
-
-void nc_value_plan_carry_out(nacre_table *t, const nc_change *change, const nc_value_plan *plan) {
+void nc_value_plan_carry_out(nacre_table *t, const nc_change *change, nc_value_plan *plan) {
   carry_out_failures(t, change, plan);
   for (size_t i = 0; i < plan->add_count; i++)
     nc_value_set_find(&t->values, plan->add[i].number)->named = true;
-  for (size_t i = 0; i < plan->dead_count; i++) {
-    nc_value_grave_add(plan->grave, plan->dead[i]);
-    nc_value_set_remove(&t->values, plan->dead[i]);
+  for (size_t i = 0; i < plan->dead_count; i++) nc_value_set_remove(&t->values, plan->dead[i]);
+  if (plan->dead_count == 0) return;
+  nc_value_grave_fill(t->view->grave, &t->dir, plan->dead, plan->dead_count);
+  plan->dead = NULL;
+  plan->dead_count = 0;
+}
+
+void nc_value_plan_remove_failures(nacre_table *t, const nc_value_plan *plan) {
+  for (size_t i = 0; i < plan->failure_count; i++) {
+    char name[NC_FILE_NAME_BYTES];
+    nc_value_file_name(plan->failures[i], name);
+    nc_ignore(nc_dir_remove(&t->dir, name, NULL)); /* an orphan if it stays */
   }
-  if (plan->dead_count > 0) bury(t, change, plan->grave);
 }

@@ -15,8 +15,8 @@ typedef struct nc_value_plan {
   size_t remove_count;
   uint64_t *dead; /* nothing refers to them once the change is durable: named or not */
   size_t dead_count;
-  nc_value_grave *grave;    /* for those that a reader may still come to; NULL: none */
-  nc_value_grave *failures; /* of writes that failed, and whose logs the change drops */
+  uint64_t *failures; /* of writes that failed, and whose logs the change drops: nobody can come to them */
+  size_t failure_count;
 } nc_value_plan;
 
 /* `*plan` is for nc_value_plan_deinit, also after a failure. */
@@ -27,8 +27,9 @@ void nc_value_plan_deinit(nc_value_plan *plan);
 NC_MUST_CHECK nacre_status nc_value_plan_named(const nacre_table *t, const nc_value_plan *plan,
                                                nc_value_name **ret_names, size_t *ret_count,
                                                nacre_error *err);
-/* The change is durable: the set follows, and files go with what they were dropped from. Must come before that
- * is let go. */
-void nc_value_plan_carry_out(nacre_table *t, const nc_change *change, const nc_value_plan *plan);
+/* The change is durable: the set follows, and the files go with the view that is still shown. */
+void nc_value_plan_carry_out(nacre_table *t, const nc_change *change, nc_value_plan *plan);
+/* Afterwards, without a lock. */
+void nc_value_plan_remove_failures(nacre_table *t, const nc_value_plan *plan);
 
 #endif

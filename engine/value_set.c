@@ -87,31 +87,41 @@ void nc_value_changes_deinit(nc_value_changes *c) {
 struct nc_value_grave {
   atomic_uint refs;
   const nc_dir *dir;
+  nc_value_grave *next; /* counted */
+  uint64_t *numbers;
   size_t count;
-  uint64_t numbers[];
 };
 
-nacre_status nc_value_grave_create(const nc_dir *dir, size_t capacity, nc_value_grave **ret_grave,
-                                   nacre_error *err) {
-  nc_value_grave *g = malloc(sizeof *g + capacity * sizeof g->numbers[0]);
+nacre_status nc_value_grave_create(nc_value_grave **ret_grave, nacre_error *err) {
+  nc_value_grave *g = calloc(1, sizeof *g);
   if (g == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   atomic_init(&g->refs, 1);
-  g->dir = dir;
-  g->count = 0;
   *ret_grave = g;
   return NACRE_OK;
 }
 
-void nc_value_grave_add(nc_value_grave *g, uint64_t number) { g->numbers[g->count++] = number; }
+void nc_value_grave_fill(nc_value_grave *g, const nc_dir *dir, uint64_t *numbers, size_t count) {
+  g->dir = dir;
+  g->numbers = numbers;
+  g->count = count;
+}
 
-void nc_value_grave_ref(nc_value_grave *g) { atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed); }
+void nc_value_grave_link(nc_value_grave *g, nc_value_grave *next) {
+  atomic_fetch_add_explicit(&next->refs, 1, memory_order_relaxed);
+  g->next = next;
+}
 
+/* A loop: a view that was kept for long may be the first of many. */
 void nc_value_grave_unref(nc_value_grave *g) {
-  if (g == NULL || atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) != 1) return;
-  for (size_t i = 0; i < g->count; i++) {
-    char name[NC_FILE_NAME_BYTES];
-    nc_value_file_name(g->numbers[i], name);
-    nc_ignore(nc_dir_remove(g->dir, name, NULL)); /* an orphan if it stays */
+  while (g != NULL && atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) == 1) {
+    nc_value_grave *next = g->next;
+    for (size_t i = 0; i < g->count; i++) {
+      char name[NC_FILE_NAME_BYTES];
+      nc_value_file_name(g->numbers[i], name);
+      nc_ignore(nc_dir_remove(g->dir, name, NULL)); /* an orphan if it stays */
+    }
+    free(g->numbers);
+    free(g);
+    g = next;
   }
-  free(g);
 }

@@ -9,7 +9,8 @@
  * Invariants
  *   1. What segments refer to is named in the manifest; what stands in live logs and memtables only is not.
  *   2. A file goes after the commit that lets go of its entry is durable, and when no reader can come to the
- *      entry any more: when the memtable or the segments that it was dropped from are gone (a grave).
+ *      entry any more: when all views from before that commit are gone (a grave). What the entry was dropped from
+ *      would not do: an older view has the same entry from what that was made of.
  * The set is under the table's commit_lock.
  */
 #ifndef NC_VALUE_SET_H
@@ -58,13 +59,14 @@ NC_MUST_CHECK nacre_status nc_value_changes_drop(nc_value_changes *c, const nc_e
                                                  nacre_error *err);
 void nc_value_changes_deinit(nc_value_changes *c);
 
-/* Files that go when the last count does. */
+/* Files that go when the last count does. Each view of the table has one: it is filled, and linked to the next
+ * view's, by the commit that replaces the view. A linked one keeps the next, so it goes after all before it. */
 typedef struct nc_value_grave nc_value_grave;
-/* Room for `capacity` files; begins with one count. */
-NC_MUST_CHECK nacre_status nc_value_grave_create(const nc_dir *dir, size_t capacity,
-                                                 nc_value_grave **ret_grave, nacre_error *err);
-void nc_value_grave_add(nc_value_grave *g, uint64_t number);
-void nc_value_grave_ref(nc_value_grave *g);
-void nc_value_grave_unref(nc_value_grave *g); /* NULL is harmless */
+/* Empty; begins with one count. */
+NC_MUST_CHECK nacre_status nc_value_grave_create(nc_value_grave **ret_grave, nacre_error *err);
+/* Takes over the list. Once at most. */
+void nc_value_grave_fill(nc_value_grave *g, const nc_dir *dir, uint64_t *numbers, size_t count);
+void nc_value_grave_link(nc_value_grave *g, nc_value_grave *next); /* adds a count to `next`; once at most */
+void nc_value_grave_unref(nc_value_grave *g);                      /* NULL is harmless */
 
 #endif

@@ -213,6 +213,32 @@ Test(large_values, an_iterator_keeps_what_it_sees) {
   cr_assert_eq(files(), 0);
 }
 
+/* It goes on seeing the entry where it was when it began, through flushes and merges that keep it and one that drops
+ * it: the file must not go with the segments that it was dropped from. */
+Test(large_values, an_iterator_keeps_what_moved_on_since) {
+  nacre_iter *in_memtable, *in_segment;
+  put(1, 1, SIZE);
+  ok(nacre_iter_open(t, NULL, &in_memtable));
+  ok(nacre_flush(t));
+  put(2, 1, 10);
+  ok(nacre_flush(t));
+  ok(nacre_iter_open(t, NULL, &in_segment));
+  compact(); /* keeps it */
+  erase(1);
+  compact(); /* drops it */
+  for (int i = 0; i < 2; i++) {
+    nacre_iter *it = i == 0 ? in_segment : in_memtable;
+    uint8_t *expected = value_of(1, 1, SIZE);
+    nacre_iter_first(it);
+    cr_assert(nacre_iter_valid(it));
+    cr_assert(nacre_iter_value(it).size == SIZE && memcmp(nacre_iter_value(it).data, expected, SIZE) == 0);
+    cr_assert_eq(files(), 1);
+    nacre_iter_close(it);
+    free(expected);
+  }
+  cr_assert_eq(files(), 0);
+}
+
 Test(large_values, keys_only_reads_no_file) {
   nacre_iter *it;
   char path[PATH_BYTES];
