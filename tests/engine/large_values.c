@@ -559,3 +559,51 @@ Test(large_values, a_full_disk_leaves_nothing_behind) {
   cr_assert_eq(files(), live);
   ok(nacre_verify(t, NULL, NULL));
 }
+
+/* ---- copies ---------------------------------------------------------------------------------------------- */
+
+Test(large_values, a_checkpoint_has_their_files) {
+  char to[PATH_BYTES], kept[PATH_BYTES];
+  put(1, 1, SIZE);
+  put(2, 1, SIZE);
+  ok(nacre_flush(t));
+  put(2, 2, SIZE);
+  put(3, 1, SIZE); /* in the log */
+  join(to, s.path, "checkpoint");
+  ok(nacre_checkpoint(store, to, NULL, NULL));
+  erase(1);
+  put(2, 3, SIZE);
+  close_table();
+  memcpy(kept, s.store, sizeof kept);
+  memcpy(s.store, to, sizeof to);
+  open_table();
+  cr_assert(has(1, 1, SIZE, NULL) && has(2, 2, SIZE, NULL) && has(3, 1, SIZE, NULL));
+  ok(nacre_flush(t));
+  compact();
+  cr_assert_eq(files(), 3);
+  ok(nacre_verify(t, NULL, NULL));
+}
+
+Test(large_values, many_pairs_at_once_hold_one_of_them) {
+  nacre_iter *it;
+  nacre_entry entries[16];
+  size_t count, seen = 0;
+  for (uint64_t key = 0; key < 12; key++) put(key, 1, key % 4 == 1 ? SIZE : 20);
+  ok(nacre_flush(t));
+  ok(nacre_iter_open(t, NULL, &it));
+  nacre_iter_first(it);
+  while ((count = nacre_iter_read(it, entries, 16)) > 0) {
+    size_t large = 0;
+    for (size_t i = 0; i < count; i++, seen++) {
+      size_t size = seen % 4 == 1 ? SIZE : 20;
+      uint8_t *expected = value_of(seen, 1, size);
+      cr_assert(entries[i].value.size == size && memcmp(entries[i].value.data, expected, size) == 0);
+      large += size == SIZE;
+      free(expected);
+    }
+    cr_assert(large <= 1);
+  }
+  ok(nacre_iter_status(it));
+  cr_assert_eq(seen, 12);
+  nacre_iter_close(it);
+}
