@@ -31,7 +31,7 @@ extern "C" {
 #define NACRE_KEY_BYTES_MAX ((size_t)64 * 1024)
 #define NACRE_BATCH_BYTES_MAX \
   ((size_t)15 * 1024 * 1024) /* a batch as encoded: keys, values and a few bytes each */
-#define NACRE_VALUE_BYTES_MAX ((size_t)1 << 30) /* 1 GiB */
+#define NACRE_VALUE_BYTES_MAX ((size_t)1 << 30) /* 1 GiB; large ones in files of their own */
 #define NACRE_TABLE_NAME_BYTES_MAX ((size_t)255)
 #define NACRE_KEY_URI_BYTES_MAX ((size_t)2048)
 #define NACRE_KEY_SPECS_MAX ((size_t)16) /* KMS keys that wrap one table key */
