@@ -57,7 +57,14 @@ void nc_table_retry_flush(nacre_table *t) {
 }
 
 void nc_table_schedule_merge(nacre_table *t) {
-  if (nc_table_merge_due(t)) schedule(t, &t->merge_queued, &t->merge_job);
+  if (claim(t, &t->merge_queued)) nc_worker_submit_behind(t->shared->workers, &t->merge_job);
+}
+
+void nc_table_rest(nacre_table *t) {
+  pthread_mutex_lock(&t->state_lock);
+  t->idle = true;
+  pthread_mutex_unlock(&t->state_lock);
+  nc_table_schedule_merge(t);
 }
 
 void nc_table_run_flush(void *table) {
@@ -69,12 +76,19 @@ void nc_table_run_flush(void *table) {
   end_job(t);
 }
 
+/* One at a time: the job queues itself anew, so that other tables have their turn, and before it runs, so that
+ * another worker may merge other segments. Without workers it goes on. */
 void nc_table_run_merge(void *table) {
   nacre_table *t = table;
   nacre_error err;
+  bool any;
+  nacre_status status;
   begin_job(t, &t->merge_queued);
   /* A failure is noted in the table; the next flush tries again. */
-  nc_ignore(nc_table_merge_all_due(t, &err));
+  do {
+    status = nc_table_compact_once(t, &any, &err);
+  } while (status == NACRE_OK && any && nc_worker_pool_inline(t->shared->workers));
+  if (status == NACRE_OK && any) nc_table_schedule_merge(t);
   end_job(t);
 }
 

@@ -29,20 +29,21 @@ static nacre_status build_oldest(nacre_table *t, nacre_error *err) {
   uint64_t sequence;
   nc_view *view = nc_table_view(t, &sequence);
   nc_value_changes values = {.noting_kept = true};
-  nc_build build = {.bottom = view->version->run_count == 0, .values = &values};
-  build.method = nc_build_method(t, false);
-  nc_view_unref(view);
+  nc_build build = {.method = nc_build_method(t, false),
+                    .beneath = nc_beneath_of(view->version, UINT64_MAX),
+                    .values = &values};
   nc_cursor *cursor;
-  nc_range_set *ranges;
-  NC_TRY(ranges_to_flush(t, oldest->memtable, &ranges, err));
-  build.ranges = ranges;
+  nc_range_set *ranges = NULL;
   nc_segment **segments = NULL;
   size_t count = 0;
-  nacre_status status = nc_memtable_cursor(oldest->memtable, &cursor, err);
+  nacre_status status = ranges_to_flush(t, oldest->memtable, &ranges, err);
+  build.ranges = ranges;
+  if (status == NACRE_OK) status = nc_memtable_cursor(oldest->memtable, &cursor, err);
   if (status == NACRE_OK) {
     status = nc_build_segments(t, cursor, &build, &segments, &count, err);
     nc_cursor_close(cursor);
   }
+  nc_view_unref(view); /* what lies beneath is its version */
   nc_range_set_free(ranges);
   if (status != NACRE_OK) {
     nc_value_changes_deinit(&values);

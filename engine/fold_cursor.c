@@ -7,9 +7,12 @@
 #include "expiry.h"
 
 nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint64_t *snapshots, size_t snapshot_count,
-                           bool bottom, nc_heap *heap, nacre_error *err) {
-  *f = (nc_fold){
-      .from = from, .snapshots = snapshots, .snapshot_count = snapshot_count, .bottom = bottom, .heap = heap};
+                           const nc_beneath *beneath, nc_heap *heap, nacre_error *err) {
+  *f = (nc_fold){.from = from,
+                 .snapshots = snapshots,
+                 .snapshot_count = snapshot_count,
+                 .beneath = beneath,
+                 .heap = heap};
   f->key_capacity = 256;
   f->key = nc_heap_alloc(heap, f->key_capacity);
   return f->key == NULL ? nc_fail(err, NC_E_NO_MEMORY, NULL) : NACRE_OK;
@@ -67,7 +70,8 @@ static nacre_status keep(nc_fold *f, bool *ret_keep, bool *ret_new_key, nacre_er
   if (!same) NC_TRY(remember_key(f, entry->key, err));
   f->stretch = stretch;
   if (nc_entry_expired(entry, f->expiry_moment_ms)) NC_TRY(make_delete(f, err));
-  bool nothing_to_hide = f->bottom && stretch == 0 && entry->kind == NC_KIND_DELETE;
+  bool nothing_to_hide = entry->kind == NC_KIND_DELETE && stretch == 0 && f->beneath != NULL &&
+                         !nc_beneath_holds(f->beneath, entry->key);
   if (nothing_to_hide || deleted(f, entry, stretch)) return NACRE_OK;
   *ret_keep = true;
   *ret_new_key = !f->kept;

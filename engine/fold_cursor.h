@@ -2,13 +2,14 @@
  *
  * fold_cursor: of a sorted sequence of entries, those that anybody can still see.
  *
- * Snapshots cut time into stretches; of each key, the newest version in each stretch stays. At the bottom,
- * what has expired becomes a delete, and where nothing older lies beneath, a delete in the oldest stretch has nothing left to hide and goes too. What a
- * range delete of the same stretch covers goes as well.
+ * Snapshots cut time into stretches; of each key, the newest version in each stretch stays. What has expired
+ * becomes a delete, and a delete in the oldest stretch that nothing lies beneath has nothing left to hide and goes
+ * too. What a range delete of the same stretch covers goes as well.
  */
 #ifndef NC_FOLD_CURSOR_H
 #define NC_FOLD_CURSOR_H
 
+#include "beneath.h"
 #include "cursor.h"
 #include "private_memory.h"
 #include "range_set.h"
@@ -18,7 +19,7 @@ typedef struct nc_fold {
   nc_cursor *from;           /* forward only; borrowed */
   const uint64_t *snapshots; /* ascending */
   size_t snapshot_count;
-  bool bottom;
+  const nc_beneath *beneath;
   const nc_range_set *ranges; /* to be set once it has begun; borrowed, NULL: none */
   nc_value_changes *values;   /* takes what is dropped of large puts; NULL: not wanted */
   bool again;                 /* the entry stands in two places: one of them is dropped for it */
@@ -31,8 +32,10 @@ typedef struct nc_fold {
   size_t stretch;     /* of the last version of it that was kept or deleted */
 } nc_fold;
 
+/* `beneath` NULL: something may lie beneath everything. */
 NC_MUST_CHECK nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint64_t *snapshots,
-                                         size_t snapshot_count, bool bottom, nc_heap *heap, nacre_error *err);
+                                         size_t snapshot_count, const nc_beneath *beneath, nc_heap *heap,
+                                         nacre_error *err);
 /* Moves `from` to the next entry to keep, from where it stands, and makes a delete of what it presents when that has
  * expired; from->valid false at the end. `*ret_new_key`:
  * it is the first version kept of its key. Afterwards the caller moves `from` on by one. */

@@ -21,47 +21,14 @@ void nc_large_write_init(nc_large_write *w, nacre_table *t) { *w = (nc_large_wri
 /* ---- who writes now ------------------------------------------------------------------------------------ */
 
 static void enter(nc_large_write *w) {
-  nacre_table *t = w->table;
-  pthread_mutex_lock(&t->state_lock);
-  w->writer.keys =
-      nc_key_holder_take(&t->keys); /* under the lock: whoever looks sees either no writer or its keys */
-  w->writer.next = t->large_writers;
-  t->large_writers = &w->writer;
-  pthread_mutex_unlock(&t->state_lock);
+  (void)nc_making_begin(w->table, &w->making);
   w->begun = true;
 }
 
 static void leave(nc_large_write *w) {
-  nacre_table *t = w->table;
   if (!w->begun) return;
-  pthread_mutex_lock(&t->state_lock);
-  nc_large_writer **link = &t->large_writers;
-  while (*link != &w->writer) link = &(*link)->next;
-  *link = w->writer.next;
-  pthread_cond_broadcast(&t->changed);
-  pthread_mutex_unlock(&t->state_lock);
-  nc_table_keys_unref(w->writer.keys);
+  nc_making_end(w->table, &w->making);
   w->begun = false;
-  nc_rewrap_unpark(t);
-}
-
-static bool under_locked(const nacre_table *t, const nc_table_keys *keys) {
-  const nc_large_writer *w = t->large_writers;
-  while (w != NULL && w->keys == keys) w = w->next;
-  return w == NULL;
-}
-
-bool nc_large_writers_under(nacre_table *t, const nc_table_keys *keys) {
-  pthread_mutex_lock(&t->state_lock);
-  bool all = under_locked(t, keys);
-  pthread_mutex_unlock(&t->state_lock);
-  return all;
-}
-
-void nc_large_writers_await(nacre_table *t, const nc_table_keys *keys) {
-  pthread_mutex_lock(&t->state_lock);
-  while (!under_locked(t, keys)) pthread_cond_wait(&t->changed, &t->state_lock);
-  pthread_mutex_unlock(&t->state_lock);
 }
 
 /* ---- files --------------------------------------------------------------------------------------------- */
@@ -86,7 +53,7 @@ static nacre_status write_file(nc_large_write *w, nacre_slice value, nc_value_na
   nc_value_params params = {
       .table = t->uuid, .number = nc_table_new_number(t), .method = nc_build_method(t, false)};
   nc_table_moment(t, &params.epoch, &params.manifest, &params.manifest_sequence);
-  return nc_value_write(&t->dir, &params, nc_table_keys_active(w->writer.keys), value, ret_name, err);
+  return nc_value_write(&t->dir, &params, nc_table_keys_active(w->making.keys), value, ret_name, err);
 }
 
 nacre_status nc_large_write_value(nc_large_write *w, nacre_slice value, uint64_t expires_ms,

@@ -12,16 +12,9 @@
 #include "table.h"
 #include "write_group.h"
 
-/* Large values being written, each by one caller: a change of table keys waits for those that have taken older
- * keys. Under state_lock. */
-typedef struct nc_large_writer {
-  struct nc_large_writer *next;
-  nc_table_keys *keys;
-} nc_large_writer;
-
 typedef struct nc_large_write {
   nacre_table *table;
-  nc_large_writer writer;
+  nc_making making; /* under which keys */
   bool begun;
   nc_value_name *made;
   size_t count, capacity;
@@ -39,9 +32,5 @@ NC_MUST_CHECK nacre_status nc_large_write_settle(nc_large_write *w, nacre_error 
 /* `logged`: how it ended; NULL: it came to no log. Files that nothing refers to go: at once or, where a
  * failed log may hold the reference all the same, with that log. */
 void nc_large_write_end(nc_large_write *w, const nc_write *logged);
-/* Whether everybody who writes a large value does so under these keys. */
-bool nc_large_writers_under(nacre_table *t, const nc_table_keys *keys);
-/* Waits until it is so. */
-void nc_large_writers_await(nacre_table *t, const nc_table_keys *keys);
 
 #endif

@@ -8,6 +8,7 @@
  */
 #include "range_set.h"
 
+#include "beneath.h"
 #include "ranges.h"
 
 /* NULL: no memory. */
@@ -266,9 +267,10 @@ size_t nc_stretch_of(const uint64_t *snapshots, size_t count, uint64_t sequence)
 /* Keeps the highest sequence of each stretch; returns how many. */
 static size_t fold_sequences(const nc_range_fragment *f, const nc_range_fold *fold, uint64_t *to) {
   size_t kept = 0, last = SIZE_MAX;
+  bool hides = fold->beneath == NULL || nc_beneath_overlaps(fold->beneath, f->from, f->to);
   for (size_t i = 0; i < f->count; i++) {
     size_t stretch = nc_stretch_of(fold->snapshots, fold->snapshot_count, f->sequences[i]);
-    if (stretch == last || (fold->bottom && stretch == 0)) continue;
+    if (stretch == last || (!hides && stretch == 0)) continue;
     to[kept++] = f->sequences[i];
     last = stretch;
   }
@@ -297,7 +299,7 @@ nacre_status nc_range_set_fold(nc_heap *heap, const nc_range_set *set, const nc_
   for (size_t i = 0; i < set->count; i++) {
     nc_range_fragment f = set->fragments[i];
     if (!clip(fold, &f)) continue;
-    f.count = fold_sequences(&set->fragments[i], fold, next);
+    f.count = fold_sequences(&f, fold, next);
     f.sequences = next;
     if (f.count == 0) continue;
     if (folded->count > 0 && continues(&folded->fragments[folded->count - 1], &f)) {

@@ -43,10 +43,12 @@ NC_MUST_CHECK nacre_status nc_range_set_merge(nc_heap *heap, const nc_range_set 
 /* Stretches of time: snapshots, ascending, cut it. Which one a sequence lies in. */
 size_t nc_stretch_of(const uint64_t *snapshots, size_t count, uint64_t sequence);
 
+struct nc_beneath;
 typedef struct nc_range_fold {
   const uint64_t *snapshots; /* ascending */
   size_t snapshot_count;
-  bool bottom; /* nothing older lies beneath: those in the oldest stretch hide nothing */
+  const struct nc_beneath *beneath;  /* what they may hide; NULL: not known. In the oldest stretch, who hides */
+                                     /* nothing goes */
   nacre_slice lower, upper_excluded; /* cut off what lies beyond; NULL data: unbounded */
 } nc_range_fold;
 

@@ -15,7 +15,6 @@
  */
 #include <stdlib.h>
 
-#include "large_write.h"
 #include "last_error.h"
 #include "named_files.h"
 #include "rewrap.h"
@@ -113,26 +112,23 @@ static nacre_status begin(nacre_table *t, nc_rewrap_work *w, nacre_error *err) {
 
 /* ---- BARRIER ------------------------------------------------------------------------------------------- */
 
-static bool passes(pthread_mutex_t *lock) {
-  if (pthread_mutex_trylock(lock) != 0) return false;
-  pthread_mutex_unlock(lock);
-  return true;
+/* Whether a file is being written under another key than the active one of `keys`. */
+static bool any_other_making_locked(const nacre_table *t, const nc_table_keys *keys) {
+  const nc_uuid *active = &nc_kek_describe(nc_table_keys_active(keys))->id;
+  for (const nc_making *m = t->makings; m != NULL; m = m->next) {
+    if (!nc_uuid_equal(&nc_kek_describe(nc_table_keys_active(m->keys))->id, active)) return true;
+  }
+  return false;
 }
 
-static void set_parked(nacre_table *t, bool parked) {
-  pthread_mutex_lock(&t->state_lock);
-  t->rewrapper.parked = parked;
-  pthread_mutex_unlock(&t->state_lock);
-}
-
-/* A flush or merge that is under way may have begun a file under an older key. Whoever ends one wakes a parked
- * job, so it is parked before it looks. */
+/* Whatever is under way may have begun a file under an older key. Whoever ends one wakes a parked
+ * job. */
 static bool writers_have_ended(nacre_table *t, const nc_table_keys *keys) {
   nc_loads_end_older(t, keys); /* they may rest for long */
-  set_parked(t, true);
-  bool ended = passes(&t->flush_lock) && passes(&t->merge_lock) &&
-               nc_large_writers_under(t, t->rewrapper.work->keys);
-  if (ended) set_parked(t, false);
+  pthread_mutex_lock(&t->state_lock);
+  bool ended = !any_other_making_locked(t, keys);
+  t->rewrapper.parked = !ended;
+  pthread_mutex_unlock(&t->state_lock);
   return ended;
 }
 
@@ -338,7 +334,7 @@ void nc_rewrap_run(void *table) {
   r->queued = more;
   pthread_cond_broadcast(&t->changed);
   pthread_mutex_unlock(&t->state_lock);
-  if (more) nc_worker_submit(t->shared->workers, &r->job);
+  if (more) nc_worker_submit_behind(t->shared->workers, &r->job);
 }
 
 bool nc_rewrap_schedule(nacre_table *t) {
@@ -348,7 +344,7 @@ bool nc_rewrap_schedule(nacre_table *t) {
   r->again = r->again || running;
   r->queued = r->queued || submit;
   pthread_mutex_unlock(&t->state_lock);
-  if (submit) nc_worker_submit(t->shared->workers, &r->job);
+  if (submit) nc_worker_submit_behind(t->shared->workers, &r->job);
   return running;
 }
 
@@ -391,12 +387,10 @@ bool nc_rewrap_due(nacre_table *t) {
 /* ---- waiting ------------------------------------------------------------------------------------------- */
 
 static void await_writers(nacre_table *t) {
-  pthread_mutex_lock(&t->flush_lock);
-  pthread_mutex_unlock(&t->flush_lock);
-  pthread_mutex_lock(&t->merge_lock);
-  pthread_mutex_unlock(&t->merge_lock);
   NC_TAKEN_KEYS(keys, &t->keys);
-  nc_large_writers_await(t, keys);
+  pthread_mutex_lock(&t->state_lock);
+  while (any_other_making_locked(t, keys)) pthread_cond_wait(&t->changed, &t->state_lock);
+  pthread_mutex_unlock(&t->state_lock);
 }
 
 static nacre_status await_job(nacre_table *t, bool *ret_parked, nacre_error *err) {

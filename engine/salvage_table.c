@@ -134,7 +134,8 @@ static nacre_status open_cursor(nc_salvage_table *t, nacre_error *err) {
   NC_TRY(status);
   for (size_t i = 0; i < t->listing.segment_count; i++) t->s->bytes_total += t->listing.segments[i].size;
   NC_TRY(nc_cursor_first(t->cursor, err));
-  NC_TRY(nc_fold_begin(&t->fold, t->cursor, NULL, 0, true, t->s->shared.env->heap, err));
+  static const nc_beneath nothing = {0};
+  NC_TRY(nc_fold_begin(&t->fold, t->cursor, NULL, 0, &nothing, t->s->shared.env->heap, err));
   t->fold.ranges = t->all_ranges;
   return NACRE_OK;
 }

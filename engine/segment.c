@@ -67,6 +67,8 @@ void nc_segment_set_sequence(nc_segment *s, uint64_t sequence) {
   s->record.sequence_min = s->record.sequence_max = sequence;
 }
 
+void nc_segment_set_taken(nc_segment *s, const void *by) { s->taken = by; }
+const void *nc_segment_taken(const nc_segment *s) { return s->taken; }
 void nc_segment_set_obsolete(nc_segment *s) { atomic_store(&s->obsolete, true); }
 void nc_segment_clear_obsolete(nc_segment *s) { atomic_store(&s->obsolete, false); }
 

@@ -41,6 +41,9 @@ void nc_segment_set_sequence(nc_segment *s, uint64_t sequence);
 static inline uint64_t nc_segment_one_sequence(const nc_segment_record *record) {
   return (record->flags & NC_SEGMENT_ONE_SEQUENCE) != 0 ? record->sequence_max : 0;
 }
+/* Who merges it now; NULL: nobody. Under the table's merge_lock. */
+void nc_segment_set_taken(nc_segment *s, const void *by);
+const void *nc_segment_taken(const nc_segment *s);
 /* The file goes with the last count. */
 void nc_segment_set_obsolete(nc_segment *s);
 /* It stays after all: it has only moved. */

@@ -9,6 +9,8 @@
 #include "fold_cursor.h"
 #include "segment_writer.h"
 
+enum { STOP_ENTRIES = 1024 };
+
 nc_pack_method nc_build_method(const nacre_table *t, bool bottom) {
   switch (t->settings.compression) {
     case NACRE_COMPRESSION_AUTOMATIC:
@@ -31,6 +33,28 @@ void nc_build_release(nc_segment **segments, size_t count, bool remove) {
   free(segments);
 }
 
+const nc_table_keys *nc_making_begin(nacre_table *t, nc_making *m) {
+  pthread_mutex_lock(&t->state_lock); /* no change of keys comes between the look and the list */
+  m->keys = nc_key_holder_take(&t->keys);
+  m->before = NULL;
+  m->next = t->makings;
+  if (m->next != NULL) m->next->before = m;
+  t->makings = m;
+  pthread_mutex_unlock(&t->state_lock);
+  return m->keys;
+}
+
+void nc_making_end(nacre_table *t, nc_making *m) {
+  pthread_mutex_lock(&t->state_lock);
+  *(m->before == NULL ? &t->makings : &m->before->next) = m->next;
+  if (m->next != NULL) m->next->before = m->before;
+  bool parked = t->rewrapper.parked;
+  pthread_cond_broadcast(&t->changed);
+  pthread_mutex_unlock(&t->state_lock);
+  nc_table_keys_unref(m->keys);
+  if (parked) nc_rewrap_unpark(t);
+}
+
 static nacre_status begin_segment(nc_builder *b, nacre_error *err) {
   nacre_table *t = b->table;
   nc_segment_params params = {.table = t->uuid,
@@ -38,13 +62,18 @@ static nacre_status begin_segment(nc_builder *b, nacre_error *err) {
                               .method = b->build->method,
                               .block_bytes = t->settings.block_bytes,
                               .filter_bits_per_key = t->settings.filter_bits_per_key,
+                              .segment_bytes = b->build->segment_bytes,
                               .one_sequence = b->build->one_sequence,
                               .newest_sequence = atomic_load(&t->visible)};
   nc_table_moment(t, &params.epoch, &params.manifest, &params.manifest_sequence);
   b->epoch = params.epoch;
-  NC_TAKEN_KEYS(keys, &t->keys);
+  b->below_bytes = 0;
+  const nc_table_keys *keys = nc_making_begin(t, &b->making);
   b->kek_id = nc_kek_describe(nc_table_keys_active(keys))->id;
-  return nc_segment_writer_create(&t->dir, &params, nc_table_keys_active(keys), &b->writer, err);
+  nacre_status status =
+      nc_segment_writer_create(&t->dir, &params, nc_table_keys_active(keys), &b->writer, err);
+  if (status != NACRE_OK) nc_making_end(t, &b->making);
+  return status;
 }
 
 static nacre_status make_room_locked(nc_builder *b, nacre_error *err) {
@@ -77,14 +106,27 @@ nacre_status nc_builder_end(nc_builder *b, nacre_error *err) {
   nc_segment_record record;
   nacre_status status = nc_segment_writer_finish(b->writer, &record, err);
   if (status == NACRE_OK) status = keep_segment(b, &record, err);
-  nc_segment_writer_close(b->writer);
-  b->writer = NULL;
+  nc_builder_drop(b);
   return status;
 }
 
 void nc_builder_drop(nc_builder *b) {
+  if (b->writer == NULL) return;
   nc_segment_writer_close(b->writer);
   b->writer = NULL;
+  nc_making_end(b->table, &b->making);
+}
+
+/* Passes the segments below that end before `key`, and counts them. */
+static bool lies_over_much(nc_builder *b, nacre_slice key) {
+  const nc_run *below = b->build->below;
+  if (below == NULL) return false;
+  for (; b->below_at < below->count; b->below_at++) {
+    const nc_segment_record *record = nc_segment_describe(below->segments[b->below_at]);
+    if (!nc_segment_ends_before(record, key)) break;
+    b->below_bytes += record->size;
+  }
+  return b->below_bytes > b->build->below_bytes_max;
 }
 
 /* ---- range deletes ------------------------------------------------------------------------------------- */
@@ -133,17 +175,34 @@ static nacre_status pass_ranges(nc_builder *b, nacre_slice key, nacre_error *err
 /* A segment ends between keys only: the segments of a run do not overlap. */
 nacre_status nc_builder_add(nc_builder *b, const nc_entry *entry, bool new_key, nacre_error *err) {
   NC_TRY(pass_ranges(b, entry->key, err));
-  if (b->writer != NULL && new_key && nc_segment_writer_full(b->writer)) NC_TRY(cut(b, entry->key, err));
+  if (new_key) {
+    bool much = lies_over_much(b, entry->key);
+    if (b->writer != NULL && (much || nc_segment_writer_full(b->writer))) NC_TRY(cut(b, entry->key, err));
+  }
   if (b->writer == NULL) NC_TRY(begin_segment(b, err));
   return nc_segment_writer_add(b->writer, entry, err);
 }
 
+/* Now and then makes way. True: it should end. */
+static bool should_stop(nc_builder *b) {
+  if (++b->entries % STOP_ENTRIES != 0) return false;
+  if (b->build->yields) nc_worker_yield(b->table->shared->workers);
+  return b->build->stopping != NULL && atomic_load(b->build->stopping);
+}
+
+static bool past_end(const nc_builder *b, const nc_cursor *from) {
+  return !from->valid ||
+         (b->build->upper_excluded.data != NULL && nc_slice_compare(from->entry.key, b->build->upper_excluded) >= 0);
+}
+
 static nacre_status build_all(nc_builder *b, nc_fold *fold, nacre_error *err) {
-  NC_TRY(nc_cursor_first(fold->from, err));
+  NC_TRY(b->build->lower.data == NULL ? nc_cursor_first(fold->from, err)
+                                     : nc_cursor_seek(fold->from, b->build->lower, NC_SEQUENCE_MAX, err));
   for (;;) {
     bool new_key = false;
     NC_TRY(nc_fold_settle(fold, &new_key, err));
-    if (!fold->from->valid) break;
+    if (past_end(b, fold->from)) break;
+    if (should_stop(b)) return NACRE_CANCELLED;
     NC_TRY(nc_builder_add(b, &fold->from->entry, new_key, err));
     NC_TRY(nc_value_changes_keep(b->build->values, &fold->from->entry, err));
     NC_TRY(nc_cursor_next(fold->from, err));
@@ -159,7 +218,7 @@ static nacre_status fold_and_build(nc_builder *b, nc_cursor *from, const nc_rang
   nc_fold fold;
   NC_TRY(nc_range_set_fold(heap, b->build->ranges, how, &ranges, err));
   nacre_status status =
-      nc_fold_begin(&fold, from, how->snapshots, how->snapshot_count, how->bottom, heap, err);
+      nc_fold_begin(&fold, from, how->snapshots, how->snapshot_count, how->beneath, heap, err);
   fold.ranges = b->build->ranges;
   fold.values = b->build->values;
   fold.expiry_moment_ms = nc_table_expiry_moment(b->table);
@@ -177,7 +236,7 @@ nacre_status nc_build_segments(nacre_table *t, nc_cursor *from, const nc_build *
   uint64_t *snapshots;
   size_t snapshot_count;
   NC_TRY(nc_table_snapshots(t, &snapshots, &snapshot_count, err));
-  nc_range_fold how = {snapshots, snapshot_count, build->bottom, build->lower, build->upper_excluded};
+  nc_range_fold how = {snapshots, snapshot_count, &build->beneath, build->lower, build->upper_excluded};
   nacre_status status = fold_and_build(&b, from, &how, err);
   free(snapshots);
   if (status == NACRE_OK && b.count > 0) status = nc_dir_sync(&t->dir, err);

@@ -268,7 +268,8 @@ static nacre_status write_ranges(nc_segment_writer *w, nacre_error *err) {
 /* ---- the end ------------------------------------------------------------------------------------------- */
 
 bool nc_segment_writer_full(const nc_segment_writer *w) {
-  return nc_sealed_writer_size(w->file) >= NC_SEGMENT_BYTES_TARGET || w->index_bytes >= INDEX_BYTES_MAX;
+  uint64_t target = w->params.segment_bytes == 0 ? NC_SEGMENT_BYTES_TARGET : w->params.segment_bytes;
+  return nc_sealed_writer_size(w->file) >= target || w->index_bytes >= INDEX_BYTES_MAX;
 }
 
 static nacre_status write_filter(nc_segment_writer *w, nc_footer *footer, nacre_error *err) {
@@ -342,6 +343,12 @@ static nacre_status write_footer(nc_segment_writer *w, nc_footer *footer, nacre_
   return nc_sealed_writer_append(w->file, NC_FRAME_FOOTER, nc_slice(bytes, sizeof bytes), NULL, err);
 }
 
+/* What a merge wants to know before it opens the file. */
+static uint32_t flags_of(const nc_properties *p) {
+  uint32_t flags = p->deletes > 0 ? NC_SEGMENT_HOLDS_DELETES : 0;
+  return p->deletes > 0 && 4 * p->deletes >= p->entries ? flags | NC_SEGMENT_MANY_DELETES : flags;
+}
+
 static void fill_record(const nc_segment_writer *w, nc_segment_record *record) {
   const nc_header_slot *header = nc_sealed_writer_header(w->file);
   *record = (nc_segment_record){
@@ -354,7 +361,7 @@ static void fill_record(const nc_segment_writer *w, nc_segment_record *record) {
       .entries = w->properties.entries + w->properties.range_deletes,
       .smallest = w->properties.smallest,
       .largest = w->properties.largest,
-      .flags = w->params.one_sequence ? NC_SEGMENT_ONE_SEQUENCE : 0,
+      .flags = flags_of(&w->properties) | (w->params.one_sequence ? NC_SEGMENT_ONE_SEQUENCE : 0),
   };
   if (w->properties.range_deletes > 0) record->flags |= NC_SEGMENT_HOLDS_RANGES;
   if (record->largest.data == w->ranges_last.data && w->properties.range_deletes > 0)

@@ -20,6 +20,7 @@ typedef struct nc_segment_params {
   uint64_t number, epoch;
   nc_pack_method method;
   uint32_t block_bytes, filter_bits_per_key; /* UINT32_MAX: no filter */
+  uint64_t segment_bytes;                    /* 0: NC_SEGMENT_BYTES_TARGET */
   nc_uuid manifest;                          /* the state it is made under */
   uint64_t manifest_sequence;
   bool one_sequence;        /* loaded in bulk: entries come with sequence 0, and get one at the commit, */

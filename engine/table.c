@@ -247,6 +247,7 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
 /* ---- closing ------------------------------------------------------------------------------------------- */
 
 static nacre_status end_cleanly(nacre_table *t, nacre_error *err) {
+  atomic_store(&t->closing, true);
   nc_rewrap_stop(t);
   nc_table_wait_jobs(t);
   if (!t->writing) return NACRE_OK;

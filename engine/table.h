@@ -9,7 +9,7 @@
  *     sync_lock    one log sync at a time; those who wait find that it covered them
  *     write_lock   the log's tail, the active memtable's adding side, the encode buffer
  *     flush_lock   one flush at a time
- *     merge_lock   one merge at a time (beside a flush)
+ *     merge_lock   which segments are being merged; never across I/O
  *     loads.lock   the list of bulk loads; under it the lock of one load, which is adding an entry
  *     commit_lock  the manifest, the list of live logs, file numbers; held across a commit's sync
  *     header_lock  one file's header is being rewritten; nothing is taken under it
@@ -27,7 +27,13 @@
 #include "value_set.h"
 #include "write_queue.h"
 
-enum { NC_IMMUTABLES_MAX = 2, NC_LOGS_KEPT_MAX = 4, NC_RUNS_STALL = 24 };
+enum {
+  NC_IMMUTABLES_MAX = 2,
+  NC_LOGS_KEPT_MAX = 4,
+  NC_RUNS_STALL = 24,
+  NC_YOUNG_RUNS = 4,
+  NC_LEVEL_RATIO = 10
+};
 
 /* What a reader needs, at one moment. Counted. */
 typedef struct nc_view {
@@ -56,6 +62,12 @@ typedef struct nc_immutable {
   size_t built_count;
   nc_value_changes built_values; /* of the same */
 } nc_immutable;
+
+/* A file of entries or of a large value that is being written: segment_build.h. Under state_lock. */
+typedef struct nc_making {
+  struct nc_making *next, *before;
+  nc_table_keys *keys;
+} nc_making;
 
 /* Bringing every file under the active table key: rewrapper.c. Under state_lock, but for `work`, which is the
  * running job's. */
@@ -162,9 +174,13 @@ struct nacre_table {
   atomic_uint_fast64_t visible; /* every write up to it may be read */
   nc_log_position synced;       /* everything before it is on stable storage */
   nacre_snapshot *snapshots;
-  struct nc_large_writer *large_writers; /* whoever is writing a large value now */
   bool flush_queued, merge_queued;
   uint32_t jobs_running;
+  uint32_t compacting;      /* merges that run, whoever asked */
+  uint32_t compact_waiters; /* those who asked for one and keep others from beginning */
+  bool idle;                /* nothing has been flushed since somebody said so */
+  atomic_bool closing;      /* merges end early */
+  nc_making *makings;
   nacre_error flush_error, merge_error; /* of the last try; status NACRE_OK: it went well */
   nacre_error write_error;
   nc_trouble troubles[NACRE_WORK_COUNT]; /* beside the errors, the rewrapper's too */
@@ -356,13 +372,16 @@ void nc_retirements_note(nacre_table *t, const nc_table_keys *before);
 NC_MUST_CHECK nacre_status nc_retirements_copy(nacre_table *t, nacre_retirements **ret_copy, nacre_error *err);
 void nc_retirements_drop(nacre_table *t);
 
-/* ---- flush.c, merge.c: work in the background ---------------------------------------------------------- */
+/* ---- flush.c, compact.c: work in the background ---------------------------------------------------------- */
 
 NC_MUST_CHECK nacre_status nc_table_flush_immutables(nacre_table *t, nacre_error *err);
 void nc_table_schedule_flush(nacre_table *t);
 void nc_table_retry_flush(nacre_table *t); /* one that failed */
 void nc_table_schedule_merge(nacre_table *t);
-NC_MUST_CHECK nacre_status nc_table_merge_all_due(nacre_table *t, nacre_error *err);
+/* The table is left alone for now: what is worth merging then is merged. */
+void nc_table_rest(nacre_table *t);
+/* Merges what is most urgent. */
+NC_MUST_CHECK nacre_status nc_table_compact_once(nacre_table *t, bool *ret_any, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice to,
                                                 nacre_error *err);
 void nc_table_run_flush(void *table); /* the jobs */
@@ -370,7 +389,6 @@ void nc_table_run_merge(void *table);
 void nc_table_run_relief(void *table);
 /* Asks the table with the largest memtable to flush it; false when that is `t` itself. */
 bool nc_table_relieve_other(nacre_table *t);
-bool nc_table_merge_due(nacre_table *t);
 void nc_table_wait_jobs(nacre_table *t);
 void nc_table_tell(nacre_table *t, nacre_event *event); /* fills in the table's name */
 void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const nacre_error *error);

@@ -182,8 +182,7 @@ void nc_version_unref(nc_version *v) {
   free(v);
 }
 
-/* Index of the first segment that does not end before `key`; count when all do. */
-static size_t first_reaching(const nc_run *run, nacre_slice key) {
+size_t nc_run_reaching(const nc_run *run, nacre_slice key) {
   size_t low = 0, high = run->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
@@ -197,10 +196,20 @@ static size_t first_reaching(const nc_run *run, nacre_slice key) {
 }
 
 nc_segment *nc_run_find(const nc_run *run, nacre_slice key) {
-  size_t i = first_reaching(run, key);
+  size_t i = nc_run_reaching(run, key);
   if (i == run->count || nc_slice_compare(nc_segment_describe(run->segments[i])->smallest, key) > 0)
     return NULL;
   return run->segments[i];
+}
+
+void nc_run_overlapped(const nc_run *run, const nc_segment *s, size_t *ret_first, size_t *ret_count) {
+  const nc_segment_record *record = nc_segment_describe(s);
+  size_t first = nc_run_reaching(run, record->smallest), end = first;
+  while (end < run->count &&
+         !nc_segment_ends_before(record, nc_segment_describe(run->segments[end])->smallest))
+    end++;
+  *ret_first = first;
+  *ret_count = end - first;
 }
 
 /* ---- cursor -------------------------------------------------------------------------------------------- */
@@ -272,7 +281,7 @@ static nacre_status move_prev(run_cursor *c, nacre_error *err) {
 }
 
 static nacre_status move_seek(run_cursor *c, nacre_slice key, uint64_t sequence, nacre_error *err) {
-  size_t at = first_reaching(&c->run, key);
+  size_t at = nc_run_reaching(&c->run, key);
   if (at == c->run.count) {
     leave(c);
     return NACRE_OK;
@@ -313,7 +322,7 @@ static const nc_cursor_ops run_cursor_ops = {cursor_first, cursor_last, cursor_s
                                              cursor_next,  cursor_prev, cursor_close};
 
 nc_run nc_run_within(const nc_run *run, nacre_slice lower, nacre_slice upper_excluded) {
-  size_t first = lower.data == NULL ? 0 : first_reaching(run, lower), end = run->count;
+  size_t first = lower.data == NULL ? 0 : nc_run_reaching(run, lower), end = run->count;
   for (size_t low = first; upper_excluded.data != NULL && low < end;) { /* the first that begins too high */
     size_t middle = low + (end - low) / 2;
     if (nc_slice_compare(nc_segment_describe(run->segments[middle])->smallest, upper_excluded) < 0) {

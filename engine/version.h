@@ -48,8 +48,12 @@ NC_MUST_CHECK nacre_status nc_version_follow(const nc_version *base, nc_segment 
 void nc_version_ref(nc_version *v);
 void nc_version_unref(nc_version *v);
 
+/* Index of the first segment that does not end before `key`; count when all do. */
+size_t nc_run_reaching(const nc_run *run, nacre_slice key);
 /* The segment of a run that may hold `key`; NULL when none does. */
 nc_segment *nc_run_find(const nc_run *run, nacre_slice key);
+/* The segments of a run that may hold a key of `s`: `*ret_count` of them, from `*ret_first` on. */
+void nc_run_overlapped(const nc_run *run, const nc_segment *s, size_t *ret_first, size_t *ret_count);
 /* The part of a run whose segments may hold keys of [lower, upper_excluded); NULL data: no bound. Its count may be
  * 0, its bytes are those of the whole. */
 nc_run nc_run_within(const nc_run *run, nacre_slice lower, nacre_slice upper_excluded);

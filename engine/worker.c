@@ -1,31 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * worker: one queue, first come, first served.
+ * worker: see worker.h.
  */
 #include "worker.h"
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+
+typedef struct queue {
+  nc_job *first, *last;
+} queue;
 
 struct nc_worker_pool {
   pthread_mutex_t lock;
   pthread_cond_t wake;
-  nc_job *first, *last;
+  queue urgent, behind;
+  atomic_bool any_urgent; /* so that who yields takes the lock only when it must */
   bool stopping;
   uint32_t thread_count;
   pthread_t threads[];
 };
 
+static void push(queue *q, nc_job *job) {
+  job->next = NULL;
+  if (q->last != NULL) {
+    q->last->next = job;
+  } else {
+    q->first = job;
+  }
+  q->last = job;
+}
+
+static nc_job *pop(queue *q) {
+  nc_job *job = q->first;
+  if (job == NULL) return NULL;
+  q->first = job->next;
+  if (q->first == NULL) q->last = NULL;
+  return job;
+}
+
+static nc_job *pop_urgent_locked(nc_worker_pool *pool) {
+  nc_job *job = pop(&pool->urgent);
+  atomic_store_explicit(&pool->any_urgent, pool->urgent.first != NULL, memory_order_relaxed);
+  return job;
+}
+
+static nc_job *next_locked(nc_worker_pool *pool) {
+  nc_job *job = pop_urgent_locked(pool);
+  return job != NULL ? job : pop(&pool->behind);
+}
+
 static void *work(void *arg) {
   nc_worker_pool *pool = arg;
   pthread_mutex_lock(&pool->lock);
   for (;;) {
-    while (pool->first == NULL && !pool->stopping) pthread_cond_wait(&pool->wake, &pool->lock);
-    nc_job *job = pool->first;
-    if (job == NULL) break;
-    pool->first = job->next;
-    if (pool->first == NULL) pool->last = NULL;
+    nc_job *job = next_locked(pool);
+    if (job == NULL && pool->stopping) break;
+    if (job == NULL) {
+      pthread_cond_wait(&pool->wake, &pool->lock);
+      continue;
+    }
     pthread_mutex_unlock(&pool->lock);
     job->run(job->arg);
     pthread_mutex_lock(&pool->lock);
@@ -70,20 +106,44 @@ void nc_worker_pool_destroy(nc_worker_pool *pool) {
 }
 
 bool nc_worker_pool_inline(const nc_worker_pool *pool) { return pool->thread_count == 0; }
+uint32_t nc_worker_pool_threads(const nc_worker_pool *pool) { return pool->thread_count; }
 
-void nc_worker_submit(nc_worker_pool *pool, nc_job *job) {
+static void submit(nc_worker_pool *pool, queue *q, nc_job *job) {
   if (pool->thread_count == 0) {
     job->run(job->arg);
     return;
   }
-  job->next = NULL;
   pthread_mutex_lock(&pool->lock);
-  if (pool->last != NULL) {
-    pool->last->next = job;
-  } else {
-    pool->first = job;
-  }
-  pool->last = job;
+  push(q, job);
+  atomic_store_explicit(&pool->any_urgent, pool->urgent.first != NULL, memory_order_relaxed);
   pthread_cond_signal(&pool->wake);
   pthread_mutex_unlock(&pool->lock);
+}
+
+void nc_worker_submit(nc_worker_pool *pool, nc_job *job) { submit(pool, &pool->urgent, job); }
+void nc_worker_submit_behind(nc_worker_pool *pool, nc_job *job) { submit(pool, &pool->behind, job); }
+
+bool nc_worker_withdraw(nc_worker_pool *pool, nc_job *job) {
+  bool found = false;
+  pthread_mutex_lock(&pool->lock);
+  nc_job *before = NULL;
+  for (nc_job *each = pool->behind.first; each != NULL; before = each, each = each->next) {
+    if (each != job) continue;
+    *(before == NULL ? &pool->behind.first : &before->next) = job->next;
+    if (pool->behind.last == job) pool->behind.last = before;
+    found = true;
+    break;
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return found;
+}
+
+void nc_worker_yield(nc_worker_pool *pool) {
+  while (atomic_load_explicit(&pool->any_urgent, memory_order_relaxed)) {
+    pthread_mutex_lock(&pool->lock);
+    nc_job *job = pop_urgent_locked(pool);
+    pthread_mutex_unlock(&pool->lock);
+    if (job == NULL) return;
+    job->run(job->arg);
+  }
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * worker: the background threads of a store. A pool of none runs each job at once, in the thread that submits
- * it, which makes everything deterministic. Workers block all signals.
+ * worker: the background threads of a store. Jobs that somebody may be waiting for come before those that can
+ * wait, which long ones must: those let urgent ones through while they run (nc_worker_yield). Within each kind,
+ * first come, first served. A pool of no threads runs each job at once, in the thread that submits it, which
+ * makes everything deterministic. Workers block all signals.
  */
 #ifndef NC_WORKER_H
 #define NC_WORKER_H
@@ -22,6 +24,13 @@ NC_MUST_CHECK nacre_status nc_worker_pool_create(uint32_t threads, nc_worker_poo
 /* Finishes what has been submitted, and joins. */
 void nc_worker_pool_destroy(nc_worker_pool *pool);
 void nc_worker_submit(nc_worker_pool *pool, nc_job *job);
+/* Behind all that are urgent. */
+void nc_worker_submit_behind(nc_worker_pool *pool, nc_job *job);
+/* True: the job, submitted to wait, had not begun, and is not going to run. */
+bool nc_worker_withdraw(nc_worker_pool *pool, nc_job *job);
+/* Runs urgent jobs that wait, if any, in the calling thread, which must hold no lock. */
+void nc_worker_yield(nc_worker_pool *pool);
 bool nc_worker_pool_inline(const nc_worker_pool *pool);
+uint32_t nc_worker_pool_threads(const nc_worker_pool *pool); /* 0: inline */
 
 #endif

@@ -127,7 +127,8 @@ static bool read_flags(nc_reader *r, nc_segment_record *s) {
   if (nc_reader_done(r)) return true;
   uint64_t flags = nc_read_varint(r);
   s->flags = (uint32_t)flags;
-  return flags != 0 && (flags & ~(uint64_t)NC_SEGMENT_FLAGS_KNOWN) == 0;
+  bool many = (flags & NC_SEGMENT_MANY_DELETES) != 0, some = (flags & NC_SEGMENT_HOLDS_DELETES) != 0;
+  return flags != 0 && (some || !many) && (flags & ~(uint64_t)NC_SEGMENT_FLAGS_KNOWN) == 0;
 }
 
 static bool read_segment(nc_reader *r, nc_segment_record *s) {

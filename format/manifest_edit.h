@@ -34,7 +34,10 @@ enum {
       1,                       /* `largest` is where a range delete ends: no key of the segment is as large */
   NC_SEGMENT_HOLDS_RANGES = 2, /* it has range deletes */
   NC_SEGMENT_ONE_SEQUENCE = 4, /* loaded in bulk: its entries bear no sequence; all have the record's */
-  NC_SEGMENT_FLAGS_KNOWN = NC_SEGMENT_LARGEST_EXCLUDED | NC_SEGMENT_HOLDS_RANGES | NC_SEGMENT_ONE_SEQUENCE
+  NC_SEGMENT_HOLDS_DELETES = 8, /* some of its entries are deletes; absent: that is not known */
+  NC_SEGMENT_MANY_DELETES = 16, /* at least a quarter of them: it is worth being merged soon */
+  NC_SEGMENT_FLAGS_KNOWN = NC_SEGMENT_LARGEST_EXCLUDED | NC_SEGMENT_HOLDS_RANGES | NC_SEGMENT_ONE_SEQUENCE |
+                           NC_SEGMENT_HOLDS_DELETES | NC_SEGMENT_MANY_DELETES
 };
 
 /* Binds a finished file to its name: anything else in its place is refused. */

@@ -12,7 +12,7 @@ from refusal import Refused, corrupt, demand
 CURRENT_MAGIC = bytes.fromhex('894e414343550d0a')
 EDIT = 32
 IN_SNAPSHOT, SNAPSHOT_END = 1, 2
-LARGEST_EXCLUDED, HOLDS_RANGES, ONE_SEQUENCE = 1, 2, 4
+LARGEST_EXCLUDED, HOLDS_RANGES, ONE_SEQUENCE, HOLDS_DELETES, MANY_DELETES = 1, 2, 4, 8, 16
 STATE, SEGMENT_ADDED, SEGMENT_REMOVED, LOG_ADDED, LOG_DROPPED, VALUE_ADDED, VALUE_REMOVED = 1, 2, 3, 4, 5, 6, 7
 
 Current = namedtuple('Current', 'table manifest number epoch commitment kek_id minimum_version')
@@ -156,7 +156,10 @@ def decode_flags(fields):
     if not fields.left():
         return 0
     flags = fields.varint()
-    demand(flags in (HOLDS_RANGES, LARGEST_EXCLUDED | HOLDS_RANGES, ONE_SEQUENCE), fields.where, 'unknown flags of a segment')
+    deletes = flags & (HOLDS_DELETES | MANY_DELETES)
+    demand(flags != 0 and deletes != MANY_DELETES and
+           flags - deletes in (0, HOLDS_RANGES, LARGEST_EXCLUDED | HOLDS_RANGES, ONE_SEQUENCE),
+           fields.where, 'unknown flags of a segment')
     return flags
 
 

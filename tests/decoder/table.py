@@ -10,7 +10,8 @@ import segment
 import value_file
 from blocks import expiry, order
 from commit_log import History, Log
-from manifest import HOLDS_RANGES, LARGEST_EXCLUDED, ONE_SEQUENCE, Manifest, read_current
+from manifest import (HOLDS_DELETES, HOLDS_RANGES, LARGEST_EXCLUDED, MANY_DELETES, ONE_SEQUENCE, Manifest,
+                      read_current)
 from primitives import EXPIRING, EXPIRY_BYTES, LARGE, PUT, RANGE_DELETE
 from refusal import Refused, corrupt, demand
 
@@ -68,8 +69,11 @@ class Table:
         demand(named.entries == len(entries) + len(ranges), file.name,
                'its entries are not as many as the manifest names')
         excluded = not entries or entries[-1].key != properties.largest_key
-        demand(named.flags == (HOLDS_RANGES if ranges else 0) + (LARGEST_EXCLUDED if excluded else 0) + loaded,
-               file.name,
+        demand(not named.flags & HOLDS_DELETES or properties.deletes, file.name, 'it has no deletes')
+        demand(not named.flags & MANY_DELETES or 4 * properties.deletes >= properties.entries, file.name,
+               'it has few deletes')
+        demand(named.flags & ~(HOLDS_DELETES | MANY_DELETES) ==
+               (HOLDS_RANGES if ranges else 0) + (LARGEST_EXCLUDED if excluded else 0) + loaded, file.name,
                'its range deletes are not as the manifest tells')
         self.ranges += ranges
         self.manifest.check_vouched(footer.commit, file.name)

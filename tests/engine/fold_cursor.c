@@ -21,7 +21,8 @@ static bool new_key[ENTRIES];
 static size_t fold(size_t count, const uint64_t *snapshots, size_t snapshot_count, bool bottom) {
   nc_fold f;
   nc_cursor *from = fake_cursor(entries, count, NULL);
-  must(nc_fold_begin(&f, from, snapshots, snapshot_count, bottom, heap, &err));
+  nc_beneath nothing = {0};
+  must(nc_fold_begin(&f, from, snapshots, snapshot_count, bottom ? &nothing : NULL, heap, &err));
   must(nc_cursor_first(from, &err));
   size_t n = 0;
   for (;; n++) {

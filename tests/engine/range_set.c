@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "batch.h"
+#include "beneath.h"
 #include "fixture.h"
 #include "range_history.h"
 #include "ranges.h"
@@ -141,7 +142,7 @@ static void check_fold(const nc_range_set *set, const nc_range_set *folded, cons
       uint64_t at = i < fold->snapshot_count ? fold->snapshots[i] : NC_SEQUENCE_MAX;
       uint64_t expected = nc_range_set_cover(set, key_of(key), at);
       bool oldest = nc_stretch_of(fold->snapshots, fold->snapshot_count, expected) == 0;
-      if (key < lower || key >= upper || (fold->bottom && oldest)) expected = 0;
+      if (key < lower || key >= upper || (fold->beneath != NULL && oldest)) expected = 0;
       cr_assert_eq(nc_range_set_cover(folded, key_of(key), at), expected);
     }
   }
@@ -157,7 +158,8 @@ Test(range_set, a_fold_keeps_what_somebody_sees) {
     int lower = (int)test_random_below(&random, KEYS), upper = lower + (int)test_random_below(&random, KEYS);
     if (upper > KEYS) upper = KEYS;
     bool clip = test_random_chance(&random, 2);
-    nc_range_fold fold = {snapshots, taken, test_random_chance(&random, 2), {NULL, 0}, {NULL, 0}};
+    static const nc_beneath nothing = {0};
+    nc_range_fold fold = {snapshots, taken, test_random_chance(&random, 2) ? &nothing : NULL, {NULL, 0}, {NULL, 0}};
     if (clip) fold.lower = key_of(lower), fold.upper_excluded = key_of(upper);
     nc_range_set *set = set_of(list, count, false), *folded;
     must(nc_range_set_fold(heap, set, &fold, &folded, &err));

@@ -298,7 +298,9 @@ Test(ranges, are_shared_out_among_segments) {
   char *from = malloc(KEY_BYTES), *to = malloc(KEY_BYTES);
   memset(from, 'x', KEY_BYTES);
   memset(to, 'x', KEY_BYTES);
-  put_text(t, "a", "1", false); /* or a flush would know that there is nothing to delete */
+  put_text(t, " ", "1", false); /* or a flush would know that there is nothing to delete */
+  put_text(t, "a", "1", false);
+  put_text(t, "~", "1", false);
   ok(nacre_flush(t));
   for (int i = 0; i < MANY; i++) {
     from[0] = to[0] = (char)(' ' + i);

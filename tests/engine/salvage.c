@@ -714,7 +714,7 @@ Test(salvage, the_new_store_may_have_another_key) {
   cr_expect_eq(all_that_came_out(), ENTRIES);
 }
 
-/* Whatever operation on the disk fails, for good: an error, never a store that seems whole. */
+/* Whatever operation on the disk fails, for good: an error, never a store that seems whole and is not. */
 Test(salvage, a_full_disk_is_an_error_and_leaves_the_source_alone, .timeout = 120) {
   make(600, false);
   failing_io f;
@@ -731,7 +731,10 @@ Test(salvage, a_full_disk_is_an_error_and_leaves_the_source_alone, .timeout = 12
     source.io = &s.quick;
     nacre_table *t;
     if (nacre_open(fresh, &source, &store) != NACRE_OK) continue;
-    cr_expect_eq(nacre_table_open(store, "table", NULL, &t), NACRE_NOT_FOUND);
+    if (nacre_table_open(store, "table", NULL, &t) == NACRE_OK) { /* it was named already, which comes last */
+      cr_expect_eq(came_out(t, 0, ENTRIES), ENTRIES);
+      ok(nacre_table_close(t));
+    }
     ok(nacre_close(store));
   }
 }

@@ -531,13 +531,14 @@ NACRE_API nacre_status nacre_sync(nacre_table *table);
 /* Writes the memtable out as a segment, and waits for it. Durable on return. Errors: as nacre_sync.
  * Since 0.1. */
 NACRE_API nacre_status nacre_flush(nacre_table *table);
-/* Merges every run that holds keys of [from, to_excluded), and waits; both unbounded: everything, flushed
- * first, into one run, in which nothing deleted is left but what live snapshots still see. Errors: as
- * nacre_sync, and those of reading; segments that cannot be read stay as they are. Since 0.1. */
+/* Merges every segment that holds keys of [from, to_excluded), and what overlaps those, and waits; both
+ * unbounded: everything, flushed first, into one run, in which nothing deleted is left but what live snapshots
+ * still see. Merges that go on by themselves are waited for, and none begins meanwhile. Errors: as nacre_sync,
+ * and those of reading; segments that cannot be read stay as they are. Since 0.1. */
 NACRE_API nacre_status nacre_compact(nacre_table *table, nacre_slice from, nacre_slice to_excluded);
-/* Waits until no flush or merge is left to do, one that had failed being tried again; returns the error that stopped
- * one, if any: as nacre_compact.
- * Since 0.1. */
+/* Waits until no flush or merge is left to do, one that had failed being tried again, and those included that are
+ * left for a time when nobody writes and that make reads faster; returns the error that stopped one, if any: as
+ * nacre_compact. Since 0.1. */
 NACRE_API nacre_status nacre_wait_idle(nacre_table *table);
 
 typedef struct nacre_verify_options {

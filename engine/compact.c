@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * compact: when segments are merged: as the sizes of levels ask for it, when a table is idle, and when somebody
+ * asks.
+ *
+ * Several compactions of a table may run at once, of different segments. `merge_lock` is held while one is chosen
+ * and while its segments are let go, never while it reads or writes. One that is asked for chooses among all
+ * segments, so it waits until no other runs, and none begins meanwhile.
+ */
+#include <stdlib.h>
+
+#include "compaction.h"
+#include "last_error.h"
+
+static nc_version *present_version(nacre_table *t) {
+  uint64_t sequence;
+  nc_view *view = nc_table_view(t, &sequence);
+  nc_version *v = view->version;
+  nc_version_ref(v);
+  nc_view_unref(view);
+  return v;
+}
+
+/* Lets go of what was chosen. */
+static void finish(nacre_table *t, nc_compaction *c, nacre_status status, const nacre_error *err) {
+  pthread_mutex_lock(&t->merge_lock); /* results are noted in their order */
+  nc_compaction_let_go(c);
+  if (status != NACRE_CANCELLED) nc_table_note_result(t, &t->merge_error, status, err);
+  pthread_mutex_lock(&t->state_lock);
+  t->compacting--;
+  pthread_cond_broadcast(&t->changed);
+  pthread_mutex_unlock(&t->state_lock);
+  pthread_mutex_unlock(&t->merge_lock);
+  nc_compaction_end(c); /* files may go with it: under no lock */
+  nc_rewrap_unpark(t);
+}
+
+/* ---- by itself ----------------------------------------------------------------------------------------- */
+
+/* Nothing is chosen while somebody waits to choose among all segments, nor once the table is being closed. */
+static nacre_status choose(nacre_table *t, nc_compaction *ret_choice, nacre_error *err) {
+  pthread_mutex_lock(&t->state_lock);
+  bool may = t->compact_waiters == 0 && !atomic_load(&t->closing);
+  nc_urgency urgency = t->idle ? NC_URGENCY_IDLE : NC_URGENCY_DUE;
+  t->compacting += may;
+  pthread_mutex_unlock(&t->state_lock);
+  *ret_choice = (nc_compaction){0};
+  if (!may) return NACRE_OK;
+  pthread_mutex_lock(&t->merge_lock);
+  nc_version *v = present_version(t);
+  nc_policy policy = nc_table_policy(t);
+  nacre_status status = nc_compaction_pick(v, &policy, urgency, ret_choice, err);
+  pthread_mutex_unlock(&t->merge_lock);
+  nc_version_unref(v);
+  if (status == NACRE_OK && ret_choice->segment_count > 0) return NACRE_OK;
+  nc_compaction_end(ret_choice);
+  pthread_mutex_lock(&t->state_lock);
+  t->compacting--;
+  pthread_cond_broadcast(&t->changed);
+  pthread_mutex_unlock(&t->state_lock);
+  return status;
+}
+
+nacre_status nc_table_compact_once(nacre_table *t, bool *ret_any, nacre_error *err) {
+  nc_compaction c;
+  *ret_any = false;
+  NC_TRY(choose(t, &c, err));
+  if (c.segment_count == 0) return NACRE_OK;
+  *ret_any = true;
+  if (!nc_worker_pool_inline(t->shared->workers)) nc_table_schedule_merge(t); /* another, beside this one */
+  nacre_status status = nc_compaction_run(t, &c, &t->closing, err);
+  finish(t, &c, status, err);
+  return status;
+}
+
+/* ---- asked for ----------------------------------------------------------------------------------------- */
+
+static void bar_others(nacre_table *t) {
+  pthread_mutex_lock(&t->state_lock);
+  t->compact_waiters++;
+  while (t->compacting > 0) pthread_cond_wait(&t->changed, &t->state_lock);
+  t->compacting++;
+  pthread_mutex_unlock(&t->state_lock);
+}
+
+static void admit_others(nacre_table *t) {
+  pthread_mutex_lock(&t->state_lock);
+  t->compact_waiters--;
+  pthread_cond_broadcast(&t->changed);
+  pthread_mutex_unlock(&t->state_lock);
+  nc_table_schedule_merge(t);
+}
+
+nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice to, nacre_error *err) {
+  nc_compaction c = {0};
+  bar_others(t);
+  pthread_mutex_lock(&t->merge_lock);
+  nc_version *v = present_version(t);
+  nacre_status status = nc_compaction_pick_range(v, from, to, &c, err);
+  pthread_mutex_unlock(&t->merge_lock);
+  nc_version_unref(v);
+  if (status == NACRE_OK && c.segment_count > 0) status = nc_compaction_run(t, &c, NULL, err);
+  finish(t, &c, status, err);
+  admit_others(t);
+  return status;
+}
+
+nacre_status nacre_compact(nacre_table *table, nacre_slice from, nacre_slice to_excluded) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(nacre_flush(table));
+  if (from.data != NULL && to_excluded.data != NULL && nc_slice_compare(from, to_excluded) >= 0)
+    return NACRE_OK;
+  return nc_table_merge_range(table, from, to_excluded, err);
+}
+
+nacre_status nacre_wait_idle(nacre_table *table) {
+  nacre_error *err = nc_thread_error();
+  NC_TRY(nc_table_check(table, err));
+  if (atomic_load(&table->writing)) nc_table_rest(table); /* one that failed, too, or was due before the open */
+  nc_table_retry_flush(table);
+  nc_table_wait_jobs(table);
+  if (!table->read_only) NC_TRY(nc_rewrap_wait(table, err));
+  pthread_mutex_lock(&table->state_lock);
+  const nacre_error *error =
+      table->flush_error.status != NACRE_OK ? &table->flush_error : &table->merge_error;
+  nacre_status status = error->status;
+  if (status != NACRE_OK) *err = *error;
+  pthread_mutex_unlock(&table->state_lock);
+  return status;
+}
