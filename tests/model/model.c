@@ -88,6 +88,7 @@ static void open_store(session *s, bool create, bool read_only) {
       .default_key = {.uri = s->key_uri},
       .memtable_bytes = memtables[draw(s, 3)],
       .cache_bytes = caches[draw(s, 3)],
+      .open_files_max = draw(s, 2) == 0 ? 16 : 0,
       .workers = workers[draw(s, 3)],
   };
   if (!expect_status(s, nacre_open(s->store_path, &options, &s->store), NACRE_OK, "open"))

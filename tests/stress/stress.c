@@ -176,6 +176,7 @@ static void world_open(world *w, uint64_t seed, uint32_t workers) {
   w->s.options.workers = workers;
   w->s.options.memtable_bytes = 256 << 10;
   w->s.options.cache_bytes = 1 << 20;
+  w->s.options.open_files_max = 16; /* segments are closed and opened again all the time */
   w->s.options.on_event = on_event;
   w->s.options.event_arg = w;
   for (unsigned i = 0; i < KEYRINGS; i++) {
