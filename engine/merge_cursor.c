@@ -25,12 +25,14 @@ static int order(const merge_cursor *c, const nc_entry *x, const nc_entry *y) {
   return c->backward ? -order : order;
 }
 
-/* How many of the entries that the first child has at hand come before the second child's. */
+/* How many of the entries that the first child has at hand come before the second child's. The very next one
+ * decides it where runs interleave, the last one where they do not. */
 static size_t ahead_of_second(const merge_cursor *c) {
   const nc_cursor *first = c->sorted[0];
-  size_t low = 0, high = first->ahead;
+  size_t low = 1, high = first->ahead;
   if (c->live == 1 || high == 0) return high;
   const nc_entry *second = &c->sorted[1]->entry;
+  if (order(c, &first->window[1], second) > 0) return 0;
   if (order(c, &first->window[high], second) < 0) return high;
   high--;
   while (low < high) { /* window[low] comes before it, window[high + 1] does not */
