@@ -243,11 +243,39 @@ static void add_range(session *s, nacre_batch *batch, map_state *after) {
   forget_range(after, from, to);
 }
 
+/* What a write comes to that expects a key to be as a snapshot has it, or absent. Versions never come again, so two
+ * equal ones mean that nobody wrote; of a key that is absent now it is not known whether a write or the clock
+ * took it away. */
+typedef struct expectation {
+  bool conflicts, unknown;
+} expectation;
+
+static void add_expectation(session *s, nacre_batch *batch, expectation *e) {
+  const view *v = &s->views[draw(s, VIEWS_MAX)];
+  size_t i = draw_index(s);
+  uint32_t now = s->now.versions[i], then = v->snapshot == NULL ? 0 : v->state.versions[i];
+  if (now == 0 && v->snapshot != NULL) {
+    e->unknown = true;
+  } else {
+    e->conflicts = e->conflicts || now != then;
+  }
+  expect_status(s, nacre_batch_expect(batch, s->keys.keys[i], v->snapshot), NACRE_OK, "expect a key");
+}
+
+/* True: it was written. */
+static bool write_expecting(session *s, const nacre_batch *batch, const nacre_write_options *options,
+                            const expectation *e) {
+  nacre_status status = nacre_write(s->table, batch, options);
+  if (e->unknown && !e->conflicts && status == NACRE_CONFLICT) return false;
+  return expect_status(s, status, e->conflicts ? NACRE_CONFLICT : NACRE_OK, "write a batch") && !e->conflicts;
+}
+
 /* Later entries of a batch win over earlier ones with the same key. */
 static void write_batch(session *s) {
   nacre_batch *batch = NULL;
   map_state after = s->now;
   uint64_t expires_ms[MAP_KEYS];
+  expectation expected = {0};
   size_t count = draw(s, BATCH_MAX);
   nacre_write_options options = draw_write_options(s);
   memcpy(expires_ms, s->expires_ms, sizeof expires_ms);
@@ -264,7 +292,8 @@ static void write_batch(session *s) {
     expect_status(s, status, NACRE_OK, "add to a batch");
   }
   CHECK(nacre_batch_count(batch) >= count, "session %u: a batch counts wrong", s->number);
-  if (expect_status(s, nacre_write(s->table, batch, &options), NACRE_OK, "write a batch")) {
+  while (test_random_chance(&s->random, 3)) add_expectation(s, batch, &expected);
+  if (write_expecting(s, batch, &options, &expected)) {
     s->now = after;
     memcpy(s->expires_ms, expires_ms, sizeof expires_ms);
     forget_expired(s);
