@@ -36,12 +36,18 @@ static int give_up(const plan_child *child, uint32_t thread, nacre_status status
   return 3;
 }
 
+/* The first key behind: the same and a zero, which stands behind it in the buffer already. */
+static nacre_slice behind(const char key_bytes[PLAN_KEY_BYTES], nacre_slice key) {
+  return (nacre_slice){key_bytes, key.size + 1};
+}
+
 static nacre_status write_one(const writer *w, const plan_operation *op, uint64_t n,
                               const nacre_write_options *options) {
   char key_bytes[PLAN_KEY_BYTES];
   uint8_t value[PLAN_VALUE_BYTES];
   const plan_entry *entry = &op->entries[0];
   nacre_slice key = {key_bytes, plan_key(w->thread, entry->key, key_bytes)};
+  if (entry->as_range) return nacre_delete_range(w->tables[op->table], key, behind(key_bytes, key), options);
   if (entry->deleted) return nacre_delete(w->tables[op->table], key, options);
   size_t size = plan_value(w->thread, op->table, entry->key, n, value);
   return nacre_put(w->tables[op->table], key, (nacre_slice){value, size}, options);
@@ -55,7 +61,9 @@ static nacre_status write_batch(const writer *w, const plan_operation *op, uint6
     char key_bytes[PLAN_KEY_BYTES];
     uint8_t value[PLAN_VALUE_BYTES];
     nacre_slice key = {key_bytes, plan_key(w->thread, op->entries[i].key, key_bytes)};
-    if (op->entries[i].deleted) {
+    if (op->entries[i].as_range) {
+      status = nacre_batch_delete_range(batch, key, behind(key_bytes, key));
+    } else if (op->entries[i].deleted) {
       status = nacre_batch_delete(batch, key);
     } else {
       size_t size = plan_value(w->thread, op->table, op->entries[i].key, n, value);

@@ -16,7 +16,7 @@ const char *const plan_table_names[PLAN_TABLES] = {"left", "right"};
 static void draw_load(test_random *random, plan_operation *op) {
   uint32_t key = (uint32_t)test_random_below(random, PLAN_KEYS - PLAN_ENTRIES_MAX * PLAN_KEYS / 10);
   for (op->entry_count = 0; op->entry_count < PLAN_ENTRIES_MAX; op->entry_count++) {
-    op->entries[op->entry_count] = (plan_entry){key, false};
+    op->entries[op->entry_count] = (plan_entry){.key = key};
     key += 1 + (uint32_t)test_random_below(random, PLAN_KEYS / 10);
   }
 }
@@ -37,6 +37,7 @@ void plan_make(uint64_t seed, uint32_t thread, uint64_t n, plan_operation *ret_o
   for (size_t i = 0; i < op.entry_count; i++) {
     op.entries[i].key = (uint32_t)test_random_below(&random, PLAN_KEYS);
     op.entries[i].deleted = test_random_chance(&random, 4);
+    op.entries[i].as_range = op.entries[i].deleted && test_random_chance(&random, 4);
   }
   if (op.kind == PLAN_LOAD) draw_load(&random, &op);
   *ret_operation = op;

@@ -20,7 +20,7 @@ typedef enum plan_kind { PLAN_WRITE, PLAN_LOAD, PLAN_SYNC, PLAN_FLUSH, PLAN_COMP
 
 typedef struct plan_entry {
   uint32_t key;
-  bool deleted;
+  bool deleted, as_range; /* a range that holds this key alone: threads' keys lie between one another */
 } plan_entry;
 
 typedef struct plan_operation {

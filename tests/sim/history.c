@@ -50,8 +50,22 @@ static step *add_group(history *h, step_kind kind, uint32_t index) {
 static void add_entry(history *h, step *s, step_entry entry) {
   h->entries = test_grow(h->entries, h->entry_count, &h->entry_capacity, sizeof *h->entries);
   h->entries[h->entry_count++] = entry;
-  h->tables[s->table].rows[s->group][entry.key] = entry.deleted ? 0 : (uint16_t)s->group;
+  uint16_t *row = h->tables[s->table].rows[s->group];
+  row[entry.key] = entry.deleted ? 0 : (uint16_t)s->group;
+  for (uint16_t key = entry.key; key < entry.before; key++) row[key] = 0;
   s->entry_count++;
+}
+
+/* One write in 25 deletes a range, of few keys mostly. */
+static step_entry draw_entry(test_random *random) {
+  step_entry entry = {.key = draw_key(random)};
+  entry.deleted = test_random_chance(random, 4);
+  if (!entry.deleted || !test_random_chance(random, 6)) return entry;
+  uint16_t most = (uint16_t)(HISTORY_KEYS - 1 - entry.key);
+  if (most > 8 && !test_random_chance(random, 8)) most = 8;
+  entry.before = (uint16_t)(entry.key + test_random_below(random, most + 1u));
+  if (entry.before == entry.key) entry.before = 0;
+  return entry;
 }
 
 static void add_write(history *h, test_random *random, uint32_t index) {
@@ -59,8 +73,7 @@ static void add_write(history *h, test_random *random, uint32_t index) {
   step *s = add_group(h, STEP_WRITE, index);
   s->sync = test_random_chance(random, 5);
   for (size_t i = 0; i < count; i++) {
-    uint16_t key = draw_key(random);
-    add_entry(h, s, (step_entry){key, test_random_chance(random, 4)});
+    add_entry(h, s, draw_entry(random));
   }
 }
 
@@ -68,7 +81,7 @@ static void add_load(history *h, test_random *random, uint32_t index) {
   uint64_t one_in = 2 + test_random_below(random, HISTORY_KEYS / 4);
   step *s = add_group(h, STEP_LOAD, index);
   for (uint16_t key = 0; key < HISTORY_KEYS; key++) {
-    if (test_random_chance(random, one_in)) add_entry(h, s, (step_entry){key, false});
+    if (test_random_chance(random, one_in)) add_entry(h, s, (step_entry){.key = key});
   }
 }
 

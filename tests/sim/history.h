@@ -45,6 +45,7 @@ typedef enum step_kind {
 typedef struct step_entry {
   uint16_t key;
   bool deleted;
+  uint16_t before; /* all keys from `key` to before this one are deleted, as a range; 0: it alone */
 } step_entry;
 
 typedef struct step {

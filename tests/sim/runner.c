@@ -134,6 +134,12 @@ static nacre_status write_entry(runner *r, const step *s, const step_entry *entr
   nacre_slice key = {key_bytes, history_key(entry->key, key_bytes)};
   nacre_slice value = {value_bytes, history_value(s->table, entry->key, s->group, value_bytes)};
   nacre_write_options options = {.sync = s->sync};
+  if (entry->before > 0) {
+    char end_bytes[HISTORY_KEY_BYTES];
+    nacre_slice end = {end_bytes, history_key(entry->before, end_bytes)};
+    return batch != NULL ? nacre_batch_delete_range(batch, key, end)
+                         : nacre_delete_range(r->tables[s->table], key, end, &options);
+  }
   if (batch != NULL)
     return entry->deleted ? nacre_batch_delete(batch, key) : nacre_batch_put(batch, key, value);
   return entry->deleted ? nacre_delete(r->tables[s->table], key, &options)
