@@ -160,12 +160,10 @@ nacre_status nacre_load_begin(nacre_table *table, const nacre_load_options *opti
   return NACRE_OK;
 }
 
-/* From the table's list on, nobody else sees the load. */
+/* Of a load that is not in the table's list any more. The last that is done with the table. */
 static void end_load(nacre_load *load) {
   nacre_table *t = load->table;
-  unlink_load(load);
   nc_builder_drop(&load->builder);
-  nc_table_set_doubtful(t, load->builder.segments, load->builder.count);
   destroy(load);
   nc_table_take_back(t);
 }
@@ -174,6 +172,8 @@ static void end_load(nacre_load *load) {
 void nacre_load_abort(nacre_load *load) {
   if (load == NULL || nc_table_forked(load->table)) return;
   nc_ignore(nc_table_settle_manifest(load->table, NULL));
+  unlink_load(load);
+  nc_table_set_doubtful(load->table, load->builder.segments, load->builder.count);
   end_load(load);
 }
 
@@ -232,12 +232,9 @@ nacre_status nacre_load_commit(nacre_load *load) {
     NC_TRY(commit(load, err));
     count_load(load);
   }
-  nc_segment **segments = load->builder.segments;
-  size_t count = load->builder.count;
-  load->builder.segments = NULL;
-  load->builder.count = 0;
-  end_load(load);
-  nc_build_release(segments, count, false); /* the version keeps them */
+  unlink_load(load); /* before its segments are let go: a rewrap may be looking at them */
+  nc_build_release(load->builder.segments, load->builder.count, false); /* the version keeps them */
   nc_table_schedule_merge(t);
+  end_load(load);
   return NACRE_OK;
 }

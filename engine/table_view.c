@@ -159,12 +159,17 @@ nacre_status nacre_snapshot_take(nacre_table *table, nacre_snapshot **ret_snapsh
   nacre_snapshot *s = calloc(1, sizeof *s);
   if (s == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   s->table = table;
-  s->taken_ms = nc_wall_ms(table->shared->env);
   nc_table_lend(table);
   pthread_mutex_lock(&table->state_lock);
   s->sequence = atomic_load_explicit(&table->visible, memory_order_acquire);
   s->next = table->snapshots;
   table->snapshots = s;
+  pthread_mutex_unlock(&table->state_lock);
+  /* Until its moment is set it is of the oldest, and no merge takes anything for expired: else one could do so for
+   * a later moment, between the look at the clock and the list. */
+  uint64_t taken_ms = nc_wall_ms(table->shared->env);
+  pthread_mutex_lock(&table->state_lock);
+  s->taken_ms = taken_ms;
   pthread_mutex_unlock(&table->state_lock);
   *ret_snapshot = s;
   return NACRE_OK;

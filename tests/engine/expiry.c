@@ -16,10 +16,15 @@ static site s;
 static nacre_store *store;
 static nacre_table *t;
 static uint64_t now_ms;
+static void (*while_looking)(void); /* happens while somebody looks at the clock, once */
 
 static uint64_t test_wall_ms(void *context) {
+  uint64_t looked_ms = now_ms;
+  void (*happens)(void) = while_looking;
   (void)context;
-  return now_ms;
+  while_looking = NULL;
+  if (happens != NULL) happens();
+  return looked_ms;
 }
 
 static void setup(void) {
@@ -175,6 +180,25 @@ Test(expiry, snapshots_and_iterators_judge_by_when_they_began) {
   nacre_snapshot_release(after);
   compact();
   cr_assert_eq(entries_kept(), 1);
+}
+
+static void merge_after_expiry(void) {
+  now_ms += 1000;
+  compact();
+}
+
+Test(expiry, a_merge_takes_nothing_from_a_snapshot_that_is_being_taken) {
+  nacre_snapshot *before;
+  nacre_value value;
+  put_until("a", "1", now_ms + 500);
+  while_looking = merge_after_expiry;
+  ok(nacre_snapshot_take(t, &before));
+  cr_assert_null(while_looking);
+  ok(nacre_get(t, text("a"), &(nacre_read_options){.snapshot = before}, &value));
+  nacre_value_release(&value);
+  nacre_snapshot_release(before);
+  compact();
+  cr_assert_eq(entries_kept(), 0);
 }
 
 Test(expiry, batches_say_it_for_each_key) {
