@@ -48,8 +48,7 @@ static nacre_status choose(nacre_table *t, nc_compaction *ret_choice, nacre_erro
   if (!may) return NACRE_OK;
   pthread_mutex_lock(&t->merge_lock);
   nc_version *v = present_version(t);
-  nc_policy policy = nc_table_policy(t);
-  nacre_status status = nc_compaction_pick(v, &policy, urgency, ret_choice, err);
+  nacre_status status = nc_compaction_pick(v, &t->policy, urgency, ret_choice, err);
   pthread_mutex_unlock(&t->merge_lock);
   nc_version_unref(v);
   if (status == NACRE_OK && ret_choice->segment_count > 0) return NACRE_OK;

@@ -36,13 +36,6 @@ typedef struct work {
   size_t count;
 } work;
 
-nc_policy nc_table_policy(const nacre_table *t) {
-  return (nc_policy){.young_runs = NC_YOUNG_RUNS,
-                     .young_bytes = NC_YOUNG_RUNS * t->shared->memtable_bytes,
-                     .ratio = NC_LEVEL_RATIO,
-                     .segment_bytes = NC_SEGMENT_BYTES_TARGET};
-}
-
 /* ---- one piece ----------------------------------------------------------------------------------------- */
 
 static nacre_status open_inputs(const nc_compaction *c, nc_cursor **ret_cursor, nacre_error *err) {
@@ -134,7 +127,7 @@ static nc_build build_of(const nacre_table *t, const nc_compaction *c, const nc_
 
 static nacre_status plan(work *w, const atomic_bool *stopping, nacre_error *err) {
   const nc_compaction *c = w->compaction;
-  nc_policy policy = nc_table_policy(w->table);
+  nc_policy policy = w->table->policy;
   w->pieces[0] = (piece){.work = w, .build = build_of(w->table, c, &policy, stopping)};
   w->pieces[0].build.ranges = w->ranges;
   w->count = 1;

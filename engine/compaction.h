@@ -8,7 +8,6 @@
 #include "compaction_pick.h"
 #include "table.h"
 
-nc_policy nc_table_policy(const nacre_table *t);
 /* Merges or moves what was chosen, and commits it. Needs no lock, and holds none while it reads and writes. What
  * was chosen stays taken. `stopping`: NACRE_CANCELLED once it is set; NULL: never. */
 NC_MUST_CHECK nacre_status nc_compaction_run(nacre_table *t, const nc_compaction *c,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "orphans.h"
+#include "segment_writer.h"
 #include "store.h"
 
 nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_error *err) {
@@ -221,6 +222,10 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
   t->uuid = *nc_table_keys_table(keys);
   nc_key_holder_init(&t->keys, keys);
   t->settings = *settings;
+  t->policy = (nc_policy){.young_runs = NC_YOUNG_RUNS,
+                          .young_bytes = NC_YOUNG_RUNS * shared->memtable_bytes,
+                          .ratio = NC_LEVEL_RATIO,
+                          .segment_bytes = NC_SEGMENT_BYTES_TARGET};
   t->read_only = read_only;
   t->mode = mode;
   t->home = (nc_segment_home){shared, t, &t->dir, &t->keys};

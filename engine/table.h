@@ -20,6 +20,7 @@
 #define NC_TABLE_H
 
 #include "catalogue_record.h"
+#include "levels.h"
 #include "manifest.h"
 #include "memtable.h"
 #include "meter.h"
@@ -119,6 +120,7 @@ struct nacre_table {
   nc_key_holder keys;
   nc_segment_home home;
   nc_table_settings settings;
+  nc_policy policy; /* of its tree */
   char name[NACRE_TABLE_NAME_BYTES_MAX + 1]; /* under state_lock; "" for the catalogue */
   bool read_only;
   nacre_recovery_mode mode;
