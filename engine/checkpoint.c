@@ -40,7 +40,7 @@ static void count_file(nc_checkpoint *c, uint64_t size) {
   c->report.bytes += size;
 }
 
-/* KEYS.a, KEYS.b, CURRENT: replaced as a whole, by a rename. */
+/* KEYS.a, KEYS.b: replaced as a whole, by a rename. */
 static nacre_status copy_small(nc_checkpoint *c, const nc_table_copy *copy, const char *name,
                                nacre_error *err) {
   nc_file file;
@@ -123,19 +123,35 @@ static nacre_status lock_sound_manifest(nacre_table *t, nacre_error *err) {
   }
 }
 
-static nacre_status take_moment_locked(nc_checkpoint *c, nc_table_copy *copy, nacre_error *err) {
+static nacre_status read_current(nc_table_copy *copy, nacre_error *err) {
+  size_t size = 0;
+  NC_TRY(
+      nc_dir_read_file(&copy->table->dir, NC_CURRENT_NAME, copy->current, sizeof copy->current, &size, err));
+  return size == sizeof copy->current ? NACRE_OK : nc_fail(err, NC_E_CURRENT_SHAPE, "%zu bytes", size);
+}
+
+static nacre_status write_current(nc_checkpoint *c, nc_table_copy *copy, nacre_error *err) {
+  nc_file file;
+  NC_TRY(nc_file_create(&copy->to, NC_CURRENT_NAME, &file, err));
+  nacre_status status = nc_file_write(&file, 0, copy->current, sizeof copy->current, err);
+  nc_file_close(&file);
+  if (status == NACRE_OK) count_file(c, sizeof copy->current);
+  return status;
+}
+
+static nacre_status take_moment_locked(nc_table_copy *copy, nacre_error *err) {
   nacre_table *t = copy->table;
   NC_TRY(lock_sound_manifest(t, err));
   nacre_status status = nc_named_files_take_locked(t, &copy->named, err);
   if (status == NACRE_OK) status = t->writing ? take_written_locked(copy, err) : take_found_locked(copy, err);
-  if (status == NACRE_OK) status = copy_small(c, copy, NC_CURRENT_NAME, err); /* it names this manifest */
+  if (status == NACRE_OK) status = read_current(copy, err); /* it names this manifest */
   pthread_mutex_unlock(&t->commit_lock);
   return status;
 }
 
-static nacre_status take_moment(nc_checkpoint *c, nc_table_copy *copy, nacre_error *err) {
+static nacre_status take_moment(nc_table_copy *copy, nacre_error *err) {
   pthread_mutex_lock(&copy->table->write_lock);
-  nacre_status status = take_moment_locked(c, copy, err);
+  nacre_status status = take_moment_locked(copy, err);
   pthread_mutex_unlock(&copy->table->write_lock);
   return status;
 }
@@ -219,7 +235,8 @@ nacre_status nc_checkpoint_take_locked(nc_checkpoint *c, nc_table_copy *copy, co
   NC_TRY(nc_dir_create_at(&c->to, directory, err));
   NC_TRY(nc_dir_open_at(&c->to, directory, &copy->to, err));
   NC_TRY(copy_key_files(c, copy, err));
-  NC_TRY(take_moment(c, copy, err));
+  NC_TRY(take_moment(copy, err));
+  NC_TRY(write_current(c, copy, err));
   NC_TRY(copy_taken(c, copy, err));
   return copy_bulk(c, copy, false, err);
 }

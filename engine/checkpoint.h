@@ -29,6 +29,7 @@ typedef struct nc_table_copy {
   nacre_table *table;
   nc_dir to;
   nc_named_files named; /* keeps what it names */
+  uint8_t current[NC_CURRENT_BYTES];
   nc_taken_file *taken; /* manifest and logs */
   size_t taken_count;
 } nc_table_copy;

@@ -265,6 +265,36 @@ Test(load, lies_under_the_new_key_when_the_old_one_retires, .init = NULL, .fini 
   key_site_remove(&k);
 }
 
+/* A file of several names is copied when its header changes: one that is still written to would lose what follows. */
+Test(load, is_ended_before_its_file_is_copied, .init = NULL, .fini = NULL) {
+  key_site k;
+  char path[PATH_BYTES], second[PATH_BYTES];
+  nacre_load *load;
+  key_site_make(&k);
+  put_text(k.t, "first", "1", false); /* the load's segment is the newest file then */
+  ok(nacre_load_begin(k.t, NULL, &load));
+  load_text(load, "m", "1");
+  for (size_t i = 0; i < 100; i++) { /* the highest number */
+    char name[32];
+    snprintf(name, sizeof name, "%020u.seg", (unsigned)(99 - i));
+    join(path, k.table_path, name);
+    if (file_is_there(path)) break;
+  }
+  join(second, k.s.path, "second-name");
+  cr_assert_eq(link(path, second), 0);
+  ok(nacre_table_rotate(k.t));
+  nacre_rewrap_report report;
+  ok(nacre_table_rewrap_wait(k.t, &report));
+  cr_assert_geq(report.copied, 1);
+  nacre_retirements_free(report.retirements);
+  load_text(load, "n", "2");
+  ok(nacre_load_commit(load));
+  key_site_reopen(&k);
+  cr_assert(holds(k.t, NULL, "m", "1") && holds(k.t, NULL, "n", "2"));
+  ok(nacre_verify(k.t, NULL, NULL));
+  key_site_remove(&k);
+}
+
 /* ---- crashes ------------------------------------------------------------------------------------------- */
 
 Test(load, that_was_not_committed_is_gone_after_a_crash) {
