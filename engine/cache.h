@@ -32,6 +32,7 @@ typedef struct nc_cached_block {
   _Atomic(struct nc_cached_block *) hash_next;
   atomic_uchar uses; /* lately, to three */
   bool in_main;
+  uint8_t type;   /* of the frame that it was */
   nc_block block; /* what `bytes` hold, if they are one */
   uint8_t *bytes;
   uint64_t frame_offset;   /* where it was read from */

@@ -49,6 +49,9 @@ static nacre_status choose(nacre_table *t, nc_compaction *ret_choice, nacre_erro
   pthread_mutex_lock(&t->merge_lock);
   nc_version *v = present_version(t);
   nacre_status status = nc_compaction_pick(v, &t->policy, urgency, ret_choice, err);
+  /* Nothing is left to do, whatever has failed: who waits until it is idle is not told of that for ever. */
+  if (status == NACRE_OK && ret_choice->segment_count == 0 && urgency == NC_URGENCY_IDLE)
+    nc_table_note_result(t, &t->merge_error, NACRE_OK, err);
   pthread_mutex_unlock(&t->merge_lock);
   nc_version_unref(v);
   if (status == NACRE_OK && ret_choice->segment_count > 0) return NACRE_OK;

@@ -154,6 +154,7 @@ static nacre_status read_through(nc_segment *s, nc_segment_file *f, nc_unpacker 
   nacre_status status = unpack_block(s, unpacker, packed, ret_block, err);
   if (status != NACRE_OK) return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), handle.offset);
   (*ret_block)->frame_offset = handle.offset;
+  (*ret_block)->type = type;
   return NACRE_OK;
 }
 
@@ -184,16 +185,23 @@ nacre_status nc_segment_read_block(nc_segment *s, nc_handle handle, uint8_t type
   return status;
 }
 
+/* A block that is there as another type than it is wanted as is none: what reads the frame will say what is wrong
+ * with the address. */
+static bool cached_block(nc_segment *s, uint64_t offset, uint8_t type, nc_cached_block **ret_block) {
+  nc_cached_block *block = nc_cache_get(s->home->shared->cache, s->cache_id, offset);
+  if (block == NULL) return false;
+  if (block->type != type) {
+    nc_pin_unref(&block->pin);
+    return false;
+  }
+  *ret_block = block;
+  return true;
+}
+
 nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
                               bool no_cache_fill, nc_cached_block **ret_block, nacre_error *err) {
   nc_cache *cache = s->home->shared->cache;
-  if (cache != NULL) {
-    nc_cached_block *block = nc_cache_get(cache, s->cache_id, handle.offset);
-    if (block != NULL) {
-      *ret_block = block;
-      return NACRE_OK;
-    }
-  }
+  if (cache != NULL && cached_block(s, handle.offset, type, ret_block)) return NACRE_OK;
   NC_TRY(nc_segment_file_block(s, f, handle, type, ret_block, err));
   if (cache != NULL && !no_cache_fill) {
     nc_memory_settle(s->home->shared);
@@ -209,8 +217,7 @@ static nacre_status cached_frame(nc_segment *s, nc_segment_file *f, uint32_t i, 
                                  nacre_error *err) {
   nc_cache *cache = s->home->shared->cache;
   uint64_t offset = nc_segment_filter_handle(f, i).offset;
-  *ret_block = nc_cache_get(cache, s->cache_id, offset);
-  if (*ret_block != NULL) return NACRE_OK;
+  if (cached_block(s, offset, NC_FRAME_FILTER, ret_block)) return NACRE_OK;
   NC_TRY(nc_segment_filter_frame(s, f, i, ret_block, err));
   nc_cache_put(cache, *ret_block, s->cache_id, offset);
   return NACRE_OK;

@@ -101,6 +101,7 @@ nacre_status nc_segment_filter_frame(nc_segment *s, nc_segment_file *f, uint32_t
   nacre_status status = open_filter_frame(f, i, block->bytes, &lines, err);
   if (status == NACRE_OK) {
     block->frame_offset = handle.offset;
+    block->type = NC_FRAME_FILTER;
     block->block = (nc_block){.data = lines.data, .entries_size = lines.size};
     *ret_block = block;
   } else {

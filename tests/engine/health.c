@@ -183,6 +183,16 @@ Test(health, a_merge_that_fails_delays_only_itself) {
   all_is_well();
 }
 
+Test(health, a_merge_that_failed_is_forgotten_once_none_is_due) {
+  ok(nacre_compact(t, none, none));
+  disk_fails(EIO);
+  cr_expect_neq(nacre_compact(t, none, none), NACRE_OK); /* of one segment, which nothing but this asks for */
+  cr_expect_eq(condition(NACRE_WORK_MERGE).severity, NACRE_SEVERITY_DELAYED);
+  disk_fails(0);
+  ok(nacre_wait_idle(t));
+  all_is_well();
+}
+
 /* The disk fails from one operation on, later and later, until it is the rewrap that meets it. */
 Test(health, a_rewrap_that_fails_delays_only_itself) {
   nacre_status status = NACRE_NO_SPACE;

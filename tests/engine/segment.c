@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "frame.h"
+#include "segment_file.h"
 #include "segments.h"
 
 static floor_fixture f;
@@ -217,6 +219,33 @@ Test(segment, reads_fill_the_cache_unless_told_not_to) {
   must(nc_segment_get(s, list.entries[0].key, NC_SEQUENCE_MAX, false, &found, &entry, &pin, &err));
   nc_pin_unref(pin);
   cr_expect_gt(nc_cache_read_stats(f.shared.cache).blocks, 0);
+  nc_segment_unref(s);
+}
+
+/* An index may name any frame as any type; what stands in the cache is no way around the look at its header. */
+Test(segment, a_cached_block_is_not_given_as_another_type) {
+  list_random(&list, &source, 100, 100, 50);
+  nc_segment_params params = segment_params(&f);
+  nc_segment_record record;
+  nc_segment_file *file;
+  nc_cached_block *data, *other;
+  nc_block_cursor cursor;
+  nc_handle handle;
+  uint8_t key[NACRE_KEY_BYTES_MAX];
+  segment_write(&f, &params, &list, &record);
+  nc_segment *s = segment_of(&f, &record);
+  must(nc_segment_hold(s, &file, &err));
+  nc_block_cursor_init(&cursor, &file->root->block, key);
+  must(nc_block_first(&cursor, &err));
+  must(nc_handle_decode(cursor.entry.value, &handle, &err));
+  must(nc_segment_block(s, file, handle, NC_FRAME_DATA, false, &data, &err));
+  cr_expect_eq(nc_cache_read_stats(f.shared.cache).blocks, 1);
+  cr_expect_eq(nc_segment_block(s, file, handle, NC_FRAME_INDEX, false, &other, &err), NACRE_CORRUPT);
+  must(nc_segment_block(s, file, handle, NC_FRAME_DATA, false, &other, &err));
+  cr_expect_eq(other, data);
+  nc_pin_unref(&data->pin);
+  nc_pin_unref(&other->pin);
+  nc_segment_let(s);
   nc_segment_unref(s);
 }
 
