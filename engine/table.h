@@ -25,6 +25,7 @@
 #include "memtable.h"
 #include "meter.h"
 #include "recovery.h"
+#include "throttle.h"
 #include "value_set.h"
 #include "write_queue.h"
 
@@ -121,6 +122,7 @@ struct nacre_table {
   nc_segment_home home;
   nc_table_settings settings;
   nc_policy policy; /* of its tree */
+  nc_throttle throttle;
   char name[NACRE_TABLE_NAME_BYTES_MAX + 1]; /* under state_lock; "" for the catalogue */
   bool read_only;
   nacre_recovery_mode mode;

@@ -244,6 +244,7 @@ static nacre_status commit_locked(nacre_table *t, const nc_change *change, log_p
     for (size_t i = 0; i < change->add_count; i++) nc_segment_clear_obsolete(change->add[i]);
     nc_value_plan_carry_out(t, change, values);
     take_log_plan_locked(t, change, plan);
+    atomic_store_explicit(&t->throttle.bytes_per_s, nc_throttle_rate(version, &t->policy), memory_order_relaxed);
     publish(t, change, view, ret_flushed);
   } else {
     nc_view_unref(view);

@@ -77,6 +77,7 @@ static nacre_status write_synced(nacre_table *t, nc_write *w) {
 static nacre_status submit(nacre_table *t, nc_write *w, bool sync) {
   nc_metered what = sync ? NC_METER_SYNCED_WRITE : NC_METER_WRITE;
   uint64_t began = nc_meter_begin(t, what);
+  nc_throttle_pay(t, w->bytes);
   nacre_status status = sync ? write_synced(t, w) : write_unsynced(t, w);
   nc_meter_end(t, what, began);
   return status;

@@ -711,7 +711,9 @@ typedef struct nacre_stats {
   nacre_latency synced_write; /* writing calls with it: waiting for others' syncs included */
   nacre_latency sync;         /* of logs, in the system */
   nacre_latency flush, merge; /* each memtable flushed; each merge */
-  nacre_latency stall;        /* times a writer had to wait for flushes or merges to catch up */
+  /* Times a writer had to wait for flushes or merges to catch up: at first a little, by the bytes that it writes,
+   * and only when they fall far behind until they have caught up. */
+  nacre_latency stall;
   /* Since the open: bytes written to the log and by flushes and merges, for each byte of writes in the log; 0:
    * nothing was written. The overhead of frames is left out. */
   double write_amplification;
