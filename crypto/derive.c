@@ -99,15 +99,17 @@ static bool expand(EVP_MAC_CTX *ctx, const uint8_t *key, nacre_slice info, uint8
 
 nacre_status nc_hkdf_expand(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nacre_slice info,
                             uint8_t *out, size_t size, nacre_error *err) {
-  if (size > EXPAND_BYTES_MAX) return nc_fail(err, NC_E_SEAL_ARGUMENT, "HKDF-Expand to %zu bytes", size);
-  ERR_set_mark();
-  EVP_MAC_CTX *ctx = new_hmac(env);
-  bool good = expand(ctx, key, info, out, size);
-  EVP_MAC_CTX_free(ctx);
-  ERR_pop_to_mark();
+  bool good = false;
+  if (size <= EXPAND_BYTES_MAX) {
+    ERR_set_mark();
+    EVP_MAC_CTX *ctx = new_hmac(env);
+    good = expand(ctx, key, info, out, size);
+    EVP_MAC_CTX_free(ctx);
+    ERR_pop_to_mark();
+  }
   if (good) return NACRE_OK;
   nc_wipe(out, size);
-  return nc_fail(err, NC_E_OPENSSL, "HKDF-Expand to %zu bytes", size);
+  return nc_fail(err, size > EXPAND_BYTES_MAX ? NC_E_SEAL_ARGUMENT : NC_E_OPENSSL, "HKDF-Expand to %zu bytes", size);
 }
 
 nacre_status nc_derive(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nc_label label,

@@ -30,8 +30,8 @@ enum { NC_DERIVE_KEY_BYTES = 32 };
 NC_MUST_CHECK nacre_status nc_derive(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES], nc_label label,
                                      nacre_slice context, uint8_t *out, size_t size, nacre_error *err);
 /* HKDF-Expand-SHA256 alone, with the info as given: what nc_derive stands on, apart so that published vectors
- * reach it. Derive keys with nc_derive. More than 255 * 32 bytes are NC_E_SEAL_ARGUMENT; when OpenSSL fails
- * `out` is wiped. */
+ * reach it. Derive keys with nc_derive. More than 255 * 32 bytes are NC_E_SEAL_ARGUMENT; on failure `out` is
+ * wiped. */
 NC_MUST_CHECK nacre_status nc_hkdf_expand(nc_env *env, const uint8_t key[NC_DERIVE_KEY_BYTES],
                                           nacre_slice info, uint8_t *out, size_t size, nacre_error *err);
 /* HMAC-SHA256 (RFC 2104). */

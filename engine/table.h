@@ -182,7 +182,7 @@ struct nacre_table {
   uint32_t jobs_running;
   uint32_t compacting;      /* merges that run, whoever asked */
   uint32_t compact_waiters; /* those who asked for one and keep others from beginning */
-  bool idle;                /* nothing has been flushed since somebody said so */
+  bool idle;                /* no memtable has become full since somebody said so */
   atomic_bool closing;      /* merges end early */
   nc_making *makings;
   nacre_error flush_error, merge_error; /* of the last try; status NACRE_OK: it went well */

@@ -9,6 +9,7 @@
 #include "write_room.h"
 
 enum { CHUNK_BYTES_MIN = 16 << 10, CHUNK_BYTES_MAX = 1 << 20 };
+enum { PAUSES_MAX = 150, PAUSE_NS = 10000000 }; /* a second and a half */
 
 /* ---- logs ---------------------------------------------------------------------------------------------- */
 
@@ -99,6 +100,7 @@ static nacre_status replace_memtable(nacre_table *t, uint64_t logs_to, nacre_err
     nc_pin_ref(nc_memtable_pin(full->memtable));
     pthread_mutex_lock(&t->state_lock);
     t->immutable_count++;
+    t->idle = false;
     nc_table_show_locked(t, view);
     t->active = fresh;
   }
@@ -188,18 +190,21 @@ static nacre_status ensure_log(nacre_table *t, nacre_error *err) {
   return t->log != NULL ? NACRE_OK : create_log(t, &t->log, err);
 }
 
-/* Merges that do not keep up slow the writers down, rather than the readers forever. Not while a
- * rewrap runs: it may keep the merge from its worker, and wait for the lock that is held here. */
-static void await_merges(nacre_table *t) {
-  uint64_t began = 0;
+static bool merges_are_far_behind(nacre_table *t) {
   pthread_mutex_lock(&t->state_lock);
-  while (t->view->version->run_count >= NC_RUNS_STALL && (t->merge_queued || t->jobs_running > 0) &&
-         !t->rewrapper.running && t->merge_error.status == NACRE_OK &&
-         !nc_worker_pool_inline(t->shared->workers)) {
-    if (began == 0) began = nc_meter_begin(t, NC_METER_STALL);
-    pthread_cond_wait(&t->changed, &t->state_lock);
-  }
+  bool behind = t->view->version->run_count >= NC_RUNS_STALL && (t->merge_queued || t->jobs_running > 0) &&
+                t->merge_error.status == NACRE_OK && !nc_worker_pool_inline(t->shared->workers);
   pthread_mutex_unlock(&t->state_lock);
+  return behind;
+}
+
+/* Merges that do not keep up although writers were slowed down (throttle.h) stop them, rather than the readers
+ * forever; but not for long at a time: the lock that is held here may be what stands between a merge and its
+ * worker. */
+static void await_merges(nacre_table *t) {
+  if (!merges_are_far_behind(t)) return;
+  uint64_t began = nc_meter_begin(t, NC_METER_STALL);
+  for (int i = 0; i < PAUSES_MAX && merges_are_far_behind(t); i++) nc_throttle_pause(PAUSE_NS);
   nc_meter_end(t, NC_METER_STALL, began);
 }
 

@@ -146,6 +146,12 @@ static void check_mounted(const char *path) {
   (void)umount2(path, MNT_DETACH);
 }
 
+static void make_directory(const char *path) {
+  const nacre_io *io = nacre_io_posix();
+  nacre_io_dir *dir;
+  if (CHECK(io->dir_open(NULL, path, true, &dir) == 0, "make %s", path)) io->dir_close(NULL, dir);
+}
+
 static bool may_mount(void) {
   return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
@@ -155,15 +161,13 @@ int main(void) {
   site_make(&s);
   make_refusing();
   join(directory, s.path, "refusing");
-  CHECK(nacre_io_posix()->dir_open(NULL, directory, true, &(nacre_io_dir *){NULL}) == 0, "make %s",
-        directory);
+  make_directory(directory);
   each_state(directory, check_refusing);
   if (may_mount()) {
     site_remove(&s);
     site_make(&s);
     join(directory, s.path, "mounted");
-    CHECK(nacre_io_posix()->dir_open(NULL, directory, true, &(nacre_io_dir *){NULL}) == 0, "make %s",
-          directory);
+    make_directory(directory);
     each_state(directory, check_mounted);
   } else {
     printf("read_only: no mount can be made here (%s): that half is left out\n", strerror(errno));

@@ -180,9 +180,11 @@ static unsigned choose_keys(look *l) {
   unsigned first = turn == 1 ? choice.old : choice.new, second = turn == 1 ? choice.new : choice.old;
   nacre_status status = try_keys(l, first);
   if (status == NACRE_OK) {
-    figures.with_old_alone += choice.old != choice.new &&turn == 1;
-    figures.with_new_alone += choice.old != choice.new &&turn == 2;
-    return first;
+    figures.with_old_alone += choice.old != choice.new && turn == 1;
+    figures.with_new_alone += choice.old != choice.new && turn == 2;
+    /* A change of the store's own key that was committed is brought to its end by who opens it, with whichever key;
+     * from then on the new one alone opens it. */
+    return choice.old == choice.new || turn == 2 || try_keys(l, first) == NACRE_OK ? first : second;
   }
   figures.refused++;
   CHECK(choice.old != choice.new, "%s: the keys that must suffice, %#x, do not: %s", l->job->label, first,

@@ -653,7 +653,7 @@ typedef struct nacre_salvage_report {
  *
  * without_manifest. When CURRENT or the manifest is damaged, missing or rolled back, every segment and log in
  * the directory that authenticates as the table's own takes part, also one that had been superseded and not
- * yet removed. Its entries lose against newer versions and against deletes that are still there. But a merge
+ * yet removed, or belongs to a bulk load that was never committed. Its entries lose against newer versions and against deletes that are still there. But a merge
  * drops a delete that hides nothing any more: a file that was left over from before it may bring such a key
  * back. What is lost with a whole file is not noticed. A file of another table, or under another number than
  * its own, is refused.
