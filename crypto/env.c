@@ -14,6 +14,7 @@
 #include <openssl/params.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "aead.h"
 #include "passphrase.h"
@@ -82,3 +83,5 @@ void nc_env_destroy(nc_env *env) {
   if (env->parent != NULL) munmap((void *)(uintptr_t)env->parent, PAGE_BYTES);
   free(env);
 }
+
+void nc_pause(uint64_t ns) { nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL); }

@@ -35,4 +35,8 @@ void nc_env_destroy(nc_env *env);
 /* True in a child of the process that made it: nothing of the env may be used there. */
 static inline bool nc_env_forked(const nc_env *env) { return *env->parent == 0; }
 
+/* Sleeps for less than a second; perhaps shorter, for a signal of the host's ends it. It asks no nacre_io: who waits for
+ * other threads waits for real. */
+void nc_pause(uint64_t ns);
+
 #endif

@@ -9,8 +9,6 @@
  */
 #include "throttle.h"
 
-#include <time.h>
-
 #include "table.h"
 
 #define RATE_MAX ((uint64_t)256 << 20)
@@ -58,8 +56,6 @@ static bool helps(nacre_table *t) {
   return helps;
 }
 
-void nc_throttle_pause(uint64_t ns) { nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL); }
-
 void nc_throttle_pay(nacre_table *t, size_t bytes) {
   uint64_t rate = atomic_load_explicit(&t->throttle.bytes_per_s, memory_order_relaxed);
   if (rate == 0 || nc_worker_pool_inline(t->shared->workers)) return;
@@ -68,6 +64,6 @@ void nc_throttle_pay(nacre_table *t, size_t bytes) {
   uint64_t until = charge(&t->throttle, now, (uint64_t)bytes * SECOND_NS / rate);
   if (until < now + SLEEP_NS_MIN || !helps(t)) return;
   uint64_t sleep = until - now < SLEEP_NS_MAX ? until - now : SLEEP_NS_MAX, began = nc_meter_begin(t, NC_METER_STALL);
-  nc_throttle_pause(sleep);
+  nc_pause(sleep);
   nc_meter_end(t, NC_METER_STALL, began);
 }

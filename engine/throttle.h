@@ -24,7 +24,5 @@ typedef struct nc_throttle {
 uint64_t nc_throttle_rate(const nc_version *v, const nc_policy *policy);
 /* Waits as long as `bytes` are to be waited for, at most 20 ms. Threads: any; no lock is held. */
 void nc_throttle_pay(nacre_table *t, size_t bytes);
-/* Sleeps; less than a second, and perhaps shorter, for a signal of the host's ends it. */
-void nc_throttle_pause(uint64_t ns);
 
 #endif

@@ -204,7 +204,7 @@ static bool merges_are_far_behind(nacre_table *t) {
 static void await_merges(nacre_table *t) {
   if (!merges_are_far_behind(t)) return;
   uint64_t began = nc_meter_begin(t, NC_METER_STALL);
-  for (int i = 0; i < PAUSES_MAX && merges_are_far_behind(t); i++) nc_throttle_pause(PAUSE_NS);
+  for (int i = 0; i < PAUSES_MAX && merges_are_far_behind(t); i++) nc_pause(PAUSE_NS);
   nc_meter_end(t, NC_METER_STALL, began);
 }
 

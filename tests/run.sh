@@ -23,7 +23,7 @@ for name in "${configurations[@]}"; do
   [[ " asan release tsan " == *" $name "* ]] || { echo "run.sh: there is no configuration $name" >&2 && exit 2; }
 done
 # Sizes of randomised tests where a sanitizer makes them slow; tests/README.md says what they are.
-shorter=(NACRE_SIM_IMAGES=700 NACRE_FAULT_RUNS=80 NACRE_REWRAP_IMAGES=200 NACRE_KEY_FAULT_RUNS=100
+shorter=(NACRE_SIM_IMAGES=500 NACRE_FAULT_RUNS=70 NACRE_REWRAP_IMAGES=200 NACRE_KEY_FAULT_RUNS=100
   NACRE_MODEL_OPS=40000 NACRE_KILLS=25
   NACRE_ROT_BITS=1 NACRE_SEAL_ROUNDS=1000 NACRE_HOSTILE_STEP=61)
 # Sanitized configurations encrypt by OpenSSL, the release by what the library takes of itself: each back end of
