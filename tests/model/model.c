@@ -49,7 +49,7 @@ typedef struct session {
 } session;
 
 /* The wall clock of all stores. It only goes forward, so what has expired is forgotten for good. */
-static uint64_t clock_ms = 1000000;
+static _Atomic uint64_t clock_ms = 1000000; /* workers look at it, too */
 
 static uint64_t model_wall_ms(void *context) {
   (void)context;
