@@ -382,7 +382,7 @@ NC_MUST_CHECK nacre_status nc_table_flush_immutables(nacre_table *t, nacre_error
 void nc_table_schedule_flush(nacre_table *t);
 void nc_table_retry_flush(nacre_table *t); /* one that failed */
 void nc_table_schedule_merge(nacre_table *t);
-/* The table is left alone for now: what is worth merging then is merged. */
+/* Says that the table is idle, until its next memtable is full: what is worth merging then is merged. */
 void nc_table_rest(nacre_table *t);
 /* Merges what is most urgent. */
 NC_MUST_CHECK nacre_status nc_table_compact_once(nacre_table *t, bool *ret_any, nacre_error *err);

@@ -791,7 +791,8 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_rotate(nacre_table *table);
 
 /* The same for the key of the store's catalogue, which the caller names when the store is opened. On return
  * the catalogue's files are rewrapped, and only the new key opens the store; if it is interrupted, or returns
- * an error, the old key may still do so, too. Tables keep their keys. Since 0.1. */
+ * an error, the old key may still do so, too, until an open for writing has brought the change to its end.
+ * Tables keep their keys. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_store_set_key(nacre_store *store, nacre_key_spec spec);
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_store_rotate(nacre_store *store);
 
