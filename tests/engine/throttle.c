@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * throttle: what a version allows writers, and that they keep to it. Only what must be waited for is looked at, never
+ * throttle: what a version allows writers, that they keep to it, and that a stop ends. Only what must be waited for is looked at, never
  * how long it took.
  */
 #include "throttle.h"
@@ -86,6 +86,69 @@ Test(throttle, writers_wait_for_what_they_owe_and_no_longer_than_is_said) {
   require(nacre_put(t, text("key"), text("value"), NULL) == NACRE_OK);
   require(nacre_table_stats(t, &stats) == NACRE_OK);
   cr_expect_eq(stats.stall.measured, 5);
+  require(nacre_table_close(t) == NACRE_OK);
+  require(nacre_close(store) == NACRE_OK);
+  site_remove(&s);
+}
+
+/* ---- the stop ------------------------------------------------------------------------------------------ */
+
+/* Keeps the only worker. */
+typedef struct occupation {
+  nc_job job;
+  pthread_mutex_t lock;
+} occupation;
+
+static void occupy(void *arg) {
+  occupation *o = arg;
+  pthread_mutex_lock(&o->lock);
+  pthread_mutex_unlock(&o->lock);
+}
+
+/* Whoever has the worker may wait for what the writer holds: the writer goes on, whether merges have caught up or not. */
+Test(throttle, a_stop_of_writers_ends_though_no_merge_can_begin, .timeout = 60) {
+  site s;
+  nacre_store *store;
+  occupation o = {.job = {.run = occupy, .arg = &o}};
+  site_make(&s);
+  s.options.workers = 1;
+  s.options.memtable_bytes = 64 << 10;
+  nacre_table *t = site_table(&s, &store, "t");
+  pthread_mutex_init(&o.lock, NULL);
+  pthread_mutex_lock(&o.lock);
+  nc_worker_submit(t->shared->workers, &o.job);
+  for (int i = 0; i < NC_RUNS_STALL; i++) {
+    require(nacre_put(t, text("key"), text("value"), NULL) == NACRE_OK);
+    require(nacre_flush(t) == NACRE_OK);
+  }
+  char value[1024] = {0};
+  uint64_t flushes = 0;
+  for (int i = 0; i < 200 && flushes == 0; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "%08d", i);
+    require(nacre_put(t, text(key), nc_slice(value, sizeof value), NULL) == NACRE_OK);
+    pthread_mutex_lock(&t->state_lock);
+    flushes = t->immutable_count;
+    pthread_mutex_unlock(&t->state_lock);
+  }
+  cr_expect_neq(flushes, 0, "a memtable was full, and the writer went on");
+  pthread_mutex_unlock(&o.lock);
+  require(nacre_table_close(t) == NACRE_OK);
+  require(nacre_close(store) == NACRE_OK);
+  pthread_mutex_destroy(&o.lock);
+  site_remove(&s);
+}
+
+Test(throttle, a_table_is_idle_until_its_next_memtable_is_full) {
+  site s;
+  nacre_store *store;
+  site_make(&s);
+  nacre_table *t = site_table(&s, &store, "t");
+  require(nacre_put(t, text("key"), text("value"), NULL) == NACRE_OK);
+  require(nacre_wait_idle(t) == NACRE_OK);
+  cr_expect(t->idle);
+  require(nacre_flush(t) == NACRE_OK);
+  cr_expect(!t->idle);
   require(nacre_table_close(t) == NACRE_OK);
   require(nacre_close(store) == NACRE_OK);
   site_remove(&s);
