@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * throttle: what a version allows writers, that they keep to it, and that a stop ends. Only what must be waited for is looked at, never
- * how long it took.
+ * throttle: what a version allows writers, that they keep to it, and that a stop ends. Only what must be waited
+ * for is looked at, never how long it took.
  */
 #include "throttle.h"
 
