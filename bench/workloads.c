@@ -27,13 +27,14 @@ enum {
   SEEK_PART = 4,
   SYNC_PART = 100,
   WARM_PASSES = 3,
+  GROWING_READS = 100000,
   MIXED_THREADS = 4,
   PATH = 4096
 };
 
-const char *const bench_workload_names[] = {"fillseq",   "fillbatch",  "fillsync",         "fillrandom",
-                                            "overwrite", "readrandom", "readmissing",      "seekrandom",
-                                            "readseq",   "space",      "readwhilewriting", NULL};
+const char *const bench_workload_names[] = {
+    "fillseq",    "fillbatch", "fillsync", "fillrandom",       "overwrite", "readrandom", "readmissing",
+    "seekrandom", "readseq",   "space",    "readwhilewriting", "growing",   NULL};
 
 typedef struct bench {
   const bench_engine *engine;
@@ -42,6 +43,8 @@ typedef struct bench {
   bench_data data;
   void *store;
   uint32_t version; /* of what is written next */
+  uint64_t begin,
+      end;          /* of growing: which of the shuffled keys are written, and which are read (all below) */
   atomic_bool stop; /* of readwhilewriting */
   void (*emit)(void *arg, const bench_row *row);
   void *arg;
@@ -190,6 +193,16 @@ static void read_many(worker *w) {
   }
 }
 
+static void grow(worker *w) {
+  for (uint64_t i = 0; i < w->ops; i++)
+    put_number(w, w->b->data.shuffled[w->b->begin + w->first + i], w->b->version);
+}
+
+static void read_grown(worker *w) {
+  for (uint64_t i = 0; i < w->ops; i++)
+    get_number(w, w->b->data.shuffled[bench_random_below(&w->random, w->b->end)], false);
+}
+
 /* Half of the threads write and half of them read, all as fast as they can, until they are told to stop. */
 static bool is_writer(const worker *w) { return w->index < w->count / 2; }
 
@@ -259,7 +272,7 @@ static bench_row make_row(const char *name, const char *suffix, uint64_t ops, be
                    .wall_s = now.wall_s - begun.wall_s,
                    .cpu_s = now.cpu_s - begun.cpu_s,
                    .written_bytes = now.written_bytes - begun.written_bytes};
-  snprintf(row.workload, sizeof row.workload, "%s%s", name, suffix);
+  snprintf(row.workload, sizeof row.workload, "%.20s%.10s", name, suffix);
   return row;
 }
 
@@ -404,12 +417,11 @@ static void run_reads(bench *b) {
   store_close(b);
 }
 
-static void run_space(bench *b) {
-  if (!in_plan(b, "space")) return;
-  bench_row row = {.workload = "space",
-                   .user_bytes = b->data.keys * BENCH_PAIR_BYTES,
+static void run_space(bench *b, const char *name) {
+  bench_row row = {.user_bytes = b->data.keys * BENCH_PAIR_BYTES,
                    .disk_bytes = bench_disk_bytes(b->path),
                    .memory_bytes = bench_peak_memory_bytes()};
+  snprintf(row.workload, sizeof row.workload, "%s", name);
   b->emit(b->arg, &row);
 }
 
@@ -461,13 +473,34 @@ static void run_main(bench *b) {
   b->engine->settle(b->store);
   store_close(b);
   run_reads(b);
-  run_space(b);
+  if (in_plan(b, "space")) run_space(b, "space");
   run_mixed(b);
   bench_directory_remove(b->path);
 }
 
+/* All keys, shuffled, in stretches, with random reads behind each: what becomes of both as data grows. Takes
+ * long at the sizes it is made for, so it runs when it is named only. */
+static void run_growing(bench *b) {
+  static const unsigned percents[] = {2, 4, 10, 20, 40, 100};
+  if (b->plan->workloads == NULL || !in_plan(b, "growing")) return;
+  store_create(b, false);
+  b->begin = 0;
+  for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++, b->begin = b->end) {
+    char name[32];
+    b->end = b->plan->ops * percents[i] / 100;
+    snprintf(name, sizeof name, "growing to %u %%", percents[i]);
+    run_row(b, grow, b->end - b->begin, name, "", true);
+    run_row(b, read_grown, GROWING_READS, name, " reads", false);
+  }
+  for (uint64_t i = 0; i < b->plan->ops; i++) b->data.versions[i] = b->version;
+  check_contents(b);
+  store_close(b);
+  run_space(b, "growing space");
+  bench_directory_remove(b->path);
+}
+
 static bool needs_main(const bench *b) {
-  for (size_t i = 3; bench_workload_names[i] != NULL; i++)
+  for (size_t i = 3; strcmp(bench_workload_names[i], "growing") != 0; i++)
     if (in_plan(b, bench_workload_names[i])) return true;
   return false;
 }
@@ -481,5 +514,6 @@ void bench_run(const bench_engine *engine, const bench_plan *plan, const char *d
   run_fill(&b, "fillbatch", fill_batches, plan->ops);
   run_fill(&b, "fillsync", fill_shuffled, plan->ops / SYNC_PART < 100 ? 100 : plan->ops / SYNC_PART);
   if (needs_main(&b)) run_main(&b);
+  run_growing(&b);
   bench_data_deinit(&b.data);
 }

@@ -180,8 +180,8 @@ nacre_status nacre_get_part(nacre_table *table, nacre_slice key, const nacre_rea
     return nc_fail(err, NC_E_ARGUMENT, "the buffer or ret_copied is NULL");
   }
   piece part = {.offset = offset, .buffer = buffer, .size = size};
-  size_t copied;
-  uint64_t value_size;
+  size_t copied = 0;
+  uint64_t value_size = 0;
   NC_TRY(read_piece(table, key, options, &part, &copied, &value_size, err));
   *ret_copied = copied;
   if (ret_value_size != NULL) *ret_value_size = value_size;

@@ -213,7 +213,7 @@ static void take_of_table(const char *path, const char *name, void *arg) {
 }
 
 static void take_table(const char *path, const char *name, void *arg) {
-  char spec[NAME_BYTES];
+  char spec[sizeof "uuid:" + 255];
   opened_table table = {.catalogue = strcmp(name, "catalogue") == 0};
   if (strcmp(name, "LOCK") == 0) return;
   (void)snprintf(spec, sizeof spec, "uuid:%s", name);

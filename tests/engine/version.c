@@ -39,7 +39,7 @@ static uint64_t number_of(const nc_segment *s) { return s == NULL ? 0 : nc_segme
 
 /* A version of segments where they were said to stand. */
 static nacre_status version_of(nc_segment *const *list, size_t count, nc_version **ret_version) {
-  nc_place places[SEGMENTS_MAX];
+  nc_place places[SEGMENTS_MAX] = {{0}};
   for (size_t i = 0; i < count; i++) places[i] = place_by_number[number_of(list[i])];
   return nc_version_create(list, places, count, ret_version, &err);
 }
