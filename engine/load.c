@@ -7,7 +7,9 @@
  *   2. The entries bear no sequence. The commit gives all of them one, the next of the table's, under write_lock,
  *      when no memtable holds anything and no log is live: what was written before is in older runs, and the next
  *      log begins behind it.
- *   3. The segment at hand is written under the active table key, or ended by the rewrapper; those that are
+ *   3. It stands as low in the tree as nothing overlaps it (load_place.h). No merge is chosen between the choice of
+ *      that place and the commit, and those under way are kept clear of.
+ *   4. The segment at hand is written under the active table key, or ended by the rewrapper; those that are
  *      finished are files like any other for it (named_files.h).
  * Locks: `lock` guards the builder, against the rewrapper alone; it comes after loads.lock.
  */
@@ -15,8 +17,10 @@
 
 #include "batch.h"
 #include "last_error.h"
+#include "load_place.h"
 #include "private_memory.h"
 #include "segment_build.h"
+#include "segment_writer.h"
 
 struct nacre_load {
   nacre_table *table;
@@ -27,6 +31,7 @@ struct nacre_load {
   uint8_t *last_key; /* NACRE_KEY_BYTES_MAX */
   size_t last_key_size;
   bool any;           /* there is a last key */
+  bool overlaps;      /* something that there was, so it will be merged with that one day */
   nacre_error failed; /* status NACRE_OK: it goes on */
 };
 
@@ -97,8 +102,21 @@ static bool ascends(const nacre_load *load, nacre_slice key) {
   return !load->any || nc_slice_compare(nc_slice(load->last_key, load->last_key_size), key) < 0;
 }
 
+/* Looks, once for each segment, where the load will stand: what is not at the bottom is packed for speed, since it
+ * is going to be written again. What comes meanwhile may prove that wrong, which costs space or time alone. */
+static void choose_method(nacre_load *load, nacre_slice key) {
+  const nc_builder *b = &load->builder;
+  if (load->overlaps || (b->writer != NULL && !nc_segment_writer_full(b->writer))) return;
+  uint64_t sequence;
+  nc_view *view = nc_table_view(load->table, &sequence);
+  load->overlaps = nc_load_overlaps(view->version, b->segments, b->count, key);
+  nc_view_unref(view);
+  load->build.method = nc_build_method(load->table, !load->overlaps);
+}
+
 static nacre_status add(nacre_load *load, const nc_entry *entry, nacre_error *err) {
   if (load->failed.status != NACRE_OK) return nc_fail_with(err, &load->failed);
+  choose_method(load, entry->key);
   NC_TRY(note_failure(load, nc_builder_add(&load->builder, entry, true, err), err));
   if (entry->key.size > 0) memcpy(load->last_key, entry->key.data, entry->key.size);
   load->last_key_size = entry->key.size;
@@ -153,7 +171,7 @@ nacre_status nacre_load_begin(nacre_table *table, const nacre_load_options *opti
     return nc_fail(err, NC_E_NO_MEMORY, NULL);
   }
   pthread_mutex_init(&load->lock, NULL);
-  load->build = (nc_build){.method = nc_build_method(table, true), .one_sequence = true};
+  load->build = (nc_build){.one_sequence = true};
   load->builder = (nc_builder){.table = table, .build = &load->build};
   link_load(load);
   *ret_load = load;
@@ -179,6 +197,21 @@ void nacre_load_abort(nacre_load *load) {
 
 /* ---- the commit ---------------------------------------------------------------------------------------- */
 
+static nacre_status place_and_commit(nacre_load *load, uint64_t sequence, nacre_error *err) {
+  nacre_table *t = load->table;
+  nc_builder *b = &load->builder;
+  uint64_t new_run = nc_table_new_number(t), visible;
+  nc_change change = {
+      .add = b->segments, .add_count = b->count, .last_sequence = sequence, .shows = sequence};
+  pthread_mutex_lock(&t->merge_lock);
+  nc_view *view = nc_table_view(t, &visible);
+  change.place = nc_load_place(view->version, &t->policy, b->segments, b->count, new_run);
+  nc_view_unref(view);
+  nacre_status status = nc_table_commit(t, &change, err);
+  pthread_mutex_unlock(&t->merge_lock);
+  return status;
+}
+
 static nacre_status commit_locked(nacre_load *load, nacre_error *err) {
   nacre_table *t = load->table;
   nc_builder *b = &load->builder;
@@ -186,12 +219,7 @@ static nacre_status commit_locked(nacre_load *load, nacre_error *err) {
   uint64_t sequence = atomic_load(&t->visible) + 1;
   if (sequence > NC_SEQUENCE_MAX) return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL);
   for (size_t i = 0; i < b->count; i++) nc_segment_set_sequence(b->segments[i], sequence);
-  nc_change change = {.add = b->segments,
-                      .add_count = b->count,
-                      .place = {.run = nc_table_new_number(t)},
-                      .last_sequence = sequence,
-                      .shows = sequence};
-  return nc_table_commit(t, &change, err);
+  return place_and_commit(load, sequence, err);
 }
 
 static void count_load(nacre_load *load) {

@@ -9,7 +9,7 @@
  *     sync_lock    one log sync at a time; those who wait find that it covered them
  *     write_lock   the log's tail, the active memtable's adding side, the encode buffer
  *     flush_lock   one flush at a time
- *     merge_lock   which segments are being merged; never across I/O
+ *     merge_lock   which segments are being merged; across I/O in the commit of a bulk load alone
  *     loads.lock   the list of bulk loads; under it the lock of one load, which is adding an entry
  *     commit_lock  the manifest, the list of live logs, file numbers; held across a commit's sync
  *     header_lock  one file's header is being rewritten; nothing is taken under it

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * compaction_pick, levels, beneath: trees of named segments, whose entries are only in this test's memory. Flushes
- * come at random, several compactions run at once and end in any order; at every step runs do not overlap, every
- * key's versions stand in the order of their age, and every key reads as it was last written.
+ * and bulk loads come at random, several compactions run at once and end in any order; at every step runs do not
+ * overlap, every key's versions stand in the order of their age, and every key reads as it was last written.
  */
 #include "compaction_pick.h"
 
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "beneath.h"
+#include "load_place.h"
 #include "segments.h"
 
 enum { KEYS = 400, SEGMENTS_MAX = 200000, RUNNING_MAX = 3, ENTRY_BYTES = 10 };
@@ -115,6 +116,27 @@ static void flush(unsigned way) {
   bytes_flushed += ENTRY_BYTES * n;
   follow(&s, 1, (nc_place){next_number++, 0}, NULL, 0);
   nc_segment_unref(s);
+}
+
+/* A bulk load of up to three segments, with gaps between their keys, stands as low as it may. */
+static nc_place load(void) {
+  nc_segment *made[3];
+  entry entries[KEYS];
+  size_t count = 1 + (size_t)test_random_below(&randoms, 3), step = 1 + (size_t)test_random_below(&randoms, 4);
+  size_t most = 1 + (size_t)test_random_below(&randoms, 8);
+  uint16_t key = (uint16_t)test_random_below(&randoms, KEYS);
+  size_t made_count = 0;
+  for (; made_count < count && key < KEYS; made_count++) {
+    size_t n = 0;
+    for (; n < most && key < KEYS; key = (uint16_t)(key + step), n++)
+      model[key] = entries[n] = (entry){key, false, next_sequence};
+    made[made_count] = segment_holding(entries, n);
+  }
+  next_sequence++;
+  nc_place place = nc_load_place(now, &policy, made, made_count, next_number++);
+  follow(made, made_count, place, NULL, 0);
+  for (size_t i = 0; i < made_count; i++) nc_segment_unref(made[i]);
+  return place;
 }
 
 /* ---- what must hold ------------------------------------------------------------------------------------ */
@@ -239,6 +261,7 @@ Test(compaction_pick, segments_that_end_before_a_key_hang_together_all_the_same)
 
 Test(compaction_pick, random_trees_keep_every_key_in_order) {
   randoms = (test_random){test_seed("compaction_pick", 71)};
+  size_t loads = 0, sunk = 0;
   for (int round = 0; round < 20; round++) {
     nc_compaction running[RUNNING_MAX];
     size_t count = 0;
@@ -251,6 +274,10 @@ Test(compaction_pick, random_trees_keep_every_key_in_order) {
       nc_urgency urgency = test_random_chance(&randoms, 4) ? NC_URGENCY_IDLE : NC_URGENCY_DUE;
       if (dice < 4) {
         flush(way == WAYS ? (unsigned)test_random_below(&randoms, WAYS) : way);
+      } else if (dice == 4 && way != 0) {
+        loads++;
+        sunk += load().level > 0;
+        check_version();
       } else if (dice < 7 && count < RUNNING_MAX && pick(urgency, &running[count])) {
         for (size_t i = 0; i < count; i++) cr_assert_not(overlap(&running[i], &running[count]));
         count++;
@@ -265,6 +292,7 @@ Test(compaction_pick, random_trees_keep_every_key_in_order) {
     settle(NC_URGENCY_IDLE);
     check_version();
   }
+  cr_assert(sunk > loads / 50 && sunk < loads, "%zu of %zu loads stand on a level", sunk, loads);
 }
 
 Test(compaction_pick, a_settled_tree_is_in_shape) {
@@ -342,6 +370,25 @@ Test(compaction_pick, nothing_moves_between_neighbours_that_are_being_joined) {
   settle(NC_URGENCY_IDLE);
   check_version();
   cr_expect_eq(now->run_count, 1);
+}
+
+Test(compaction_pick, no_load_goes_between_neighbours_that_are_being_joined) {
+  nc_compaction c;
+  flush_one(10, false);
+  flush_one(50, false);
+  cr_assert(pick(NC_URGENCY_IDLE, &c));
+  entry loaded[] = {{30, false, next_sequence}, {70, false, next_sequence}};
+  next_sequence++;
+  for (int i = 0; i < 2; i++) {
+    nc_segment *s = segment_holding(&loaded[i], 1);
+    nc_place place = nc_load_place(now, &policy, &s, 1, next_number++);
+    cr_expect_eq(place.level, i == 0 ? 0 : NC_LEVEL_BOTTOM);
+    follow(&s, 1, place, NULL, 0);
+    nc_segment_unref(s);
+    model[loaded[i].key] = loaded[i];
+  }
+  complete(&c);
+  check_version();
 }
 
 Test(compaction_pick, what_comes_in_order_only_moves) {

@@ -240,6 +240,92 @@ Test(load, takes_several_segments) {
   free(value);
 }
 
+/* ---- where it stands ----------------------------------------------------------------------------------- */
+
+enum { BOTTOM = 6 }; /* the lowest level */
+
+/* Keys `from` to `to`, each with a value that packs well; returns the bytes of its segments. */
+static uint64_t load_numbers(int from, int to, const char *value) {
+  uint64_t before = stats().bytes_loaded;
+  nacre_load *load = begin();
+  for (int i = from; i <= to; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "%06d", i);
+    load_text(load, key, value);
+  }
+  ok(nacre_load_commit(load));
+  return stats().bytes_loaded - before;
+}
+
+static uint64_t segments_on(int level) { return stats().levels[level].segments; }
+
+Test(load, stands_at_the_bottom_where_it_overlaps_nothing) {
+  load_numbers(100, 199, "first");
+  cr_assert_eq(segments_on(BOTTOM), 1);
+  load_numbers(300, 399, "behind");
+  load_numbers(200, 299, "between");
+  cr_assert(segments_on(BOTTOM) == 3 && stats().runs == 1);
+  put_text(t, "000050", "young", false);
+  ok(nacre_flush(t));
+  load_numbers(1, 49, "beneath a young run"); /* a neighbour of its key range, not in it */
+  cr_assert(segments_on(BOTTOM) == 4 && stats().levels[0].runs == 1);
+  put_text(t, "000250", "newer", false);
+  ok(nacre_wait_idle(t));
+  cr_assert(holds(t, NULL, "000001", "beneath a young run") && holds(t, NULL, "000050", "young"));
+  cr_assert(holds(t, NULL, "000250", "newer") && holds(t, NULL, "000251", "between"));
+  check_sound();
+  reopen();
+  cr_assert(holds(t, NULL, "000399", "behind") && holds(t, NULL, "000250", "newer"));
+}
+
+Test(load, stands_above_what_it_overlaps) {
+  load_numbers(100, 199, "old");
+  load_numbers(150, 160, "new");
+  cr_assert(segments_on(BOTTOM) == 1 && segments_on(0) == 1);
+  load_numbers(155, 156, "newest");
+  cr_assert_eq(stats().runs, 3);
+  cr_assert(holds(t, NULL, "000149", "old") && holds(t, NULL, "000154", "new") && holds(t, NULL, "000155", "newest"));
+  ok(nacre_compact(t, none, none));
+  cr_assert(holds(t, NULL, "000149", "old") && holds(t, NULL, "000154", "new") && holds(t, NULL, "000155", "newest"));
+}
+
+/* A range delete hides what lies beneath its segment, and nothing of a load that comes after it. */
+Test(load, stands_above_range_deletes) {
+  load_numbers(100, 109, "old");
+  put_text(t, "000900", "far", false); /* so that the range delete has something to hide */
+  ok(nacre_flush(t));
+  ok(nacre_delete_range(t, text("000500"), text("000901"), NULL));
+  ok(nacre_flush(t));
+  uint64_t young = segments_on(0);
+  load_numbers(600, 609, "new");
+  cr_assert(segments_on(0) == young + 1 && segments_on(BOTTOM) == 1);
+  load_numbers(400, 409, "clear of it");
+  cr_assert_eq(segments_on(BOTTOM), 2);
+  cr_assert(holds(t, NULL, "000605", "new") && holds(t, NULL, "000900", NULL));
+  ok(nacre_compact(t, none, none));
+  cr_assert(holds(t, NULL, "000605", "new") && holds(t, NULL, "000405", "clear of it") && holds(t, NULL, "000900", NULL));
+  check_sound();
+}
+
+/* Packed for size where it stays, and for speed where it will be written again. */
+Test(load, is_packed_as_its_level_is) {
+  uint64_t bytes[2];
+  for (int round = 0; round < 2; round++) {
+    test_random random = {2}; /* the same again: it lies over the first */
+    nacre_load *load = begin();
+    for (int i = 0; i < 5000; i++) {
+      char key[8], value[129] = "";
+      snprintf(key, sizeof key, "%05d", i);
+      for (size_t j = 0; j < sizeof value - 1; j++) value[j] = (char)('0' + test_random_below(&random, 10));
+      load_text(load, key, value);
+    }
+    ok(nacre_load_commit(load));
+    bytes[round] = stats().bytes_loaded;
+  }
+  cr_assert(segments_on(BOTTOM) == 1 && segments_on(0) == 1);
+  cr_assert_lt(bytes[0], (bytes[1] - bytes[0]) * 3 / 4);
+}
+
 /* ---- changes of keys ----------------------------------------------------------------------------------- */
 
 /* A load that rests holds nobody up, and what it has written comes under the new key before the old one goes. */

@@ -401,11 +401,12 @@ typedef struct nacre_load_options {
 } nacre_load_options;
 
 /* A load brings sorted data into a table without log, memtable and merges: each byte is written once, to the
- * segment where it stays. Nothing of it is seen before nacre_load_commit, which shows all of it at once: it
- * counts as one write at that moment, newer than every write acknowledged before and older than every later
- * one, and replaces the values of keys that are there. Writers and readers go on meanwhile; snapshots and
- * iterators from before the commit see nothing of it. A crash before the commit leaves nothing that counts: the
- * next writing open removes it.
+ * segment where it stays. That is at the bottom of the tree when the table holds nothing between its keys, as a new
+ * table does, else as low as nothing of the table overlaps it. Nothing of it is seen before nacre_load_commit, which
+ * shows all of it at once: it counts as one write at that moment, newer than every write acknowledged before and
+ * older than every later one, and replaces the values of keys that are there. Writers and readers go on meanwhile;
+ * snapshots and iterators from before the commit see nothing of it. A crash before the commit leaves nothing that
+ * counts: the next writing open removes it.
  *
  * A load belongs to one thread at a time; a table may have any number at once. It counts as live for
  * nacre_table_close (NACRE_BUSY). Memory: some 10 MiB, and 8 bytes for each key of the segment at hand (64 MiB
