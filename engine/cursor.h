@@ -17,6 +17,7 @@
 
 #include "entry.h"
 #include "pin.h"
+#include "range_set.h"
 #include "status.h"
 
 typedef struct nc_cursor nc_cursor;
@@ -29,6 +30,8 @@ typedef struct nc_cursor_ops {
   nacre_status (*next)(nc_cursor *c, nacre_error *err);
   nacre_status (*prev)(nc_cursor *c, nacre_error *err);
   void (*close)(nc_cursor *c); /* frees the cursor itself */
+  nacre_status (*pass)(nc_cursor *c, const nc_range_span *deleted, bool backward,
+                       nacre_error *err); /* NULL: never passes anything */
 } nc_cursor_ops;
 
 struct nc_cursor {
@@ -53,6 +56,17 @@ static inline nacre_status nc_cursor_next(nc_cursor *c, nacre_error *err) {
   return NACRE_OK;
 }
 static inline nacre_status nc_cursor_prev(nc_cursor *c, nacre_error *err) { return c->ops->prev(c, err); }
+/* Of a cursor that stands in a stretch in which all that is older than `deleted->hidden` is deleted for who moves it:
+ * moves on, as next or prev would, over entries that are surely older, up to the end of the stretch. It may stop
+ * anywhere before, for it knows no more than the newest sequence in whole segments and memtables; what is not older is
+ * never passed. */
+static inline nacre_status nc_cursor_pass(nc_cursor *c, const nc_range_span *deleted, bool backward,
+                                          nacre_error *err) {
+  bool inside = c->valid && c->ops->pass != NULL && nc_range_span_holds(deleted, c->entry.key);
+  return inside ? c->ops->pass(c, deleted, backward, err) : NACRE_OK;
+}
+/* Out of the stretch. */
+nacre_status nc_cursor_leave(nc_cursor *c, const nc_range_span *deleted, bool backward, nacre_error *err);
 static inline void nc_cursor_close(nc_cursor *c) {
   if (c != NULL) c->ops->close(c);
 }

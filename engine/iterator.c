@@ -21,6 +21,8 @@ typedef struct key_copy {
   size_t size, capacity;
 } key_copy;
 
+enum { STEPS_BEFORE_A_JUMP = 16 };
+
 struct nacre_iter {
   nacre_table *table;
   nc_view *view;
@@ -36,6 +38,7 @@ struct nacre_iter {
   nc_pin *value_pin; /* backward only */
   bool has_span;
   nc_range_span span; /* around the key that was looked at last */
+  unsigned steps;     /* over entries that a range delete hides */
   bool large;         /* the value is a reference, until it is loaded */
   nc_pin *large_pin;  /* of what was loaded */
   bool keys_only;
@@ -183,7 +186,16 @@ static nacre_status deleted(nacre_iter *it, const nc_entry *entry, bool *ret_del
     it->has_span = true;
   }
   *ret_deleted = entry->sequence < it->span.hidden;
+  it->steps += *ret_deleted;
   return NACRE_OK;
+}
+
+/* After some steps over what a range delete hides, a jump: so short stretches are not sought through, and long ones not
+ * walked through. */
+static nacre_status jump(nacre_iter *it, nacre_error *err) {
+  if (it->steps < STEPS_BEFORE_A_JUMP) return NACRE_OK;
+  it->steps = 0;
+  return nc_cursor_pass(it->merge, &it->span, it->backward, err);
 }
 
 /* From where the merge stands, the first key with a visible value. With `has_passed`, versions of it->key are
@@ -207,8 +219,9 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
         return NACRE_OK;
       }
     }
-    if (has_passed && m->ahead == 0) NC_TRY(keep_key(it, err));
+    if (has_passed && (m->ahead == 0 || it->steps >= STEPS_BEFORE_A_JUMP)) NC_TRY(keep_key(it, err));
     NC_TRY(nc_cursor_next(m, err));
+    NC_TRY(jump(it, err));
   }
   return end(it);
 }
@@ -241,6 +254,7 @@ static nacre_status settle_backward(nacre_iter *it, nacre_error *err) {
     if (it->has_lower && nc_slice_compare(entry->key, slice_of(&it->lower)) < 0) break;
     if (entry->sequence <= it->sequence) NC_TRY(take_candidate(it, entry, m->pin, err));
     NC_TRY(nc_cursor_prev(m, err));
+    NC_TRY(jump(it, err));
   }
   it->valid = it->value_pin != NULL;
   return NACRE_OK;

@@ -22,6 +22,7 @@ struct nc_memtable {
   nc_key_filter filter;
   atomic_size_t bytes;
   atomic_uint_fast64_t entries;
+  atomic_uint_fast64_t newest; /* the highest sequence of an entry, range deletes aside */
   nc_range_history ranges;
 };
 
@@ -123,6 +124,8 @@ void nc_memtable_add(nc_memtable *m, const nc_entry *entry) {
     uint64_t filtered = nc_key_filter_begin(&m->filter, entry->key);
     nc_memtree_add(&m->tree, keep(m, entry));
     nc_key_filter_add(&m->filter, filtered);
+    if (entry->sequence > atomic_load_explicit(&m->newest, memory_order_relaxed))
+      atomic_store_explicit(&m->newest, entry->sequence, memory_order_relaxed);
   }
   uint64_t entries = atomic_load_explicit(&m->entries, memory_order_relaxed); /* one thread adds */
   atomic_store_explicit(&m->entries, entries + 1, memory_order_relaxed);
@@ -182,13 +185,22 @@ static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
   return stand(c, nc_memtree_prev(&c->place));
 }
 
+/* What is newer than the range delete and may be seen was added before whoever moves learned of its moment, and is
+ * counted in `newest` therefore. */
+static nacre_status cursor_pass(nc_cursor *base, const nc_range_span *deleted, bool backward,
+                                nacre_error *err) {
+  const nc_memtable *m = ((memtable_cursor *)base)->memtable;
+  if (atomic_load_explicit(&m->newest, memory_order_relaxed) >= deleted->hidden) return NACRE_OK;
+  return nc_cursor_leave(base, deleted, backward, err);
+}
+
 static void cursor_close(nc_cursor *base) {
   nc_pin_unref(&((memtable_cursor *)base)->memtable->pin);
   free(base);
 }
 
-static const nc_cursor_ops memtable_cursor_ops = {cursor_first, cursor_last, cursor_seek,
-                                                  cursor_next,  cursor_prev, cursor_close};
+static const nc_cursor_ops memtable_cursor_ops = {cursor_first, cursor_last,  cursor_seek, cursor_next,
+                                                  cursor_prev,  cursor_close, cursor_pass};
 
 nacre_status nc_memtable_cursor(nc_memtable *m, nc_cursor **ret_cursor, nacre_error *err) {
   memtable_cursor *c = calloc(1, sizeof *c);

@@ -159,14 +159,27 @@ static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
   return status == NACRE_OK ? NACRE_OK : fail(c, status);
 }
 
+static nacre_status cursor_pass(nc_cursor *base, const nc_range_span *deleted, bool backward,
+                                nacre_error *err) {
+  merge_cursor *c = (merge_cursor *)base;
+  if (backward != c->backward) return NACRE_OK;
+  nc_cursor_follow(c->sorted[0], base);
+  for (size_t i = 0; i < c->live; i++) {
+    nacre_status status = nc_cursor_pass(c->sorted[i], deleted, backward, err);
+    if (status != NACRE_OK) return fail(c, status);
+  }
+  sort(c);
+  return NACRE_OK;
+}
+
 static void cursor_close(nc_cursor *base) {
   merge_cursor *c = (merge_cursor *)base;
   for (size_t i = 0; i < c->count; i++) nc_cursor_close(c->children[i]);
   free(c);
 }
 
-static const nc_cursor_ops merge_cursor_ops = {cursor_first, cursor_last, cursor_seek,
-                                               cursor_next,  cursor_prev, cursor_close};
+static const nc_cursor_ops merge_cursor_ops = {cursor_first, cursor_last,  cursor_seek, cursor_next,
+                                               cursor_prev,  cursor_close, cursor_pass};
 
 nacre_status nc_merge_cursor(nc_cursor *const *children, size_t count, nc_cursor **ret_cursor,
                              nacre_error *err) {

@@ -282,8 +282,8 @@ static void cursor_close(nc_cursor *base) {
   nc_heap_free(heap, c, sizeof *c);
 }
 
-static const nc_cursor_ops run_cursor_ops = {cursor_first, cursor_refuse, cursor_refuse_seek,
-                                             cursor_next,  cursor_refuse, cursor_close};
+static const nc_cursor_ops run_cursor_ops = {
+    cursor_first, cursor_refuse, cursor_refuse_seek, cursor_next, cursor_refuse, cursor_close, NULL};
 
 nacre_status nc_salvage_run(nc_salvage_table *t, const nc_salvage_file *files, size_t count,
                             nc_cursor **ret_cursor, nacre_error *err) {

@@ -344,8 +344,8 @@ static void cursor_close(nc_cursor *base) {
   nc_segment_unref(segment);
 }
 
-static const nc_cursor_ops segment_cursor_ops = {cursor_first, cursor_last, cursor_seek,
-                                                 cursor_next,  cursor_prev, cursor_close};
+static const nc_cursor_ops segment_cursor_ops = {cursor_first, cursor_last,  cursor_seek, cursor_next,
+                                                 cursor_prev,  cursor_close, NULL /* runs do it */};
 
 nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor, nacre_error *err) {
   nc_shared *shared = s->home->shared;

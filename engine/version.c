@@ -291,6 +291,33 @@ static nacre_status move_seek(run_cursor *c, nacre_slice key, uint64_t sequence,
   return first_from(c, err); /* the segment may end with newer versions of `key`, or with range deletes */
 }
 
+/* Whether all entries of a segment are older than a range delete. Its own sequence is no entry's. */
+static bool all_older(const nc_segment *s, const nc_range_span *deleted) {
+  return nc_segment_describe(s)->sequence_max <= deleted->hidden;
+}
+
+/* To the next segment that may hold something newer, or out of the stretch. */
+static nacre_status pass_forward(run_cursor *c, const nc_range_span *deleted, nacre_error *err) {
+  size_t at = c->at, end = nc_run_reaching(&c->run, deleted->upper_excluded);
+  while (at < end && all_older(c->run.segments[at], deleted)) at++;
+  if (at == c->run.count || all_older(c->run.segments[at], deleted))
+    return nc_cursor_leave(&c->base, deleted, false, err);
+  if (at == c->at) return NACRE_OK;
+  NC_TRY(enter(c, at, err));
+  NC_TRY(nc_cursor_first(c->inside, err));
+  return first_from(c, err);
+}
+
+static nacre_status pass_backward(run_cursor *c, const nc_range_span *deleted, nacre_error *err) {
+  size_t at = c->at, begin = nc_run_reaching(&c->run, deleted->lower);
+  while (at > begin && all_older(c->run.segments[at], deleted)) at--;
+  if (all_older(c->run.segments[at], deleted)) return nc_cursor_leave(&c->base, deleted, true, err);
+  if (at == c->at) return NACRE_OK;
+  NC_TRY(enter(c, at, err));
+  NC_TRY(nc_cursor_last(c->inside, err));
+  return last_from(c, err);
+}
+
 static nacre_status cursor_first(nc_cursor *base, nacre_error *err) {
   run_cursor *c = (run_cursor *)base;
   return publish(c, move_first(c, err));
@@ -313,13 +340,19 @@ static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
   nc_cursor_follow(c->inside, base);
   return publish(c, move_prev(c, err));
 }
+static nacre_status cursor_pass(nc_cursor *base, const nc_range_span *deleted, bool backward,
+                                nacre_error *err) {
+  run_cursor *c = (run_cursor *)base;
+  nc_cursor_follow(c->inside, base);
+  return publish(c, backward ? pass_backward(c, deleted, err) : pass_forward(c, deleted, err));
+}
 static void cursor_close(nc_cursor *base) {
   leave((run_cursor *)base);
   free(base);
 }
 
-static const nc_cursor_ops run_cursor_ops = {cursor_first, cursor_last, cursor_seek,
-                                             cursor_next,  cursor_prev, cursor_close};
+static const nc_cursor_ops run_cursor_ops = {cursor_first, cursor_last,  cursor_seek, cursor_next,
+                                             cursor_prev,  cursor_close, cursor_pass};
 
 nc_run nc_run_within(const nc_run *run, nacre_slice lower, nacre_slice upper_excluded) {
   size_t first = lower.data == NULL ? 0 : nc_run_reaching(run, lower), end = run->count;

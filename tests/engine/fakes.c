@@ -79,7 +79,7 @@ static void close_cursor(nc_cursor *base) {
   free(c);
 }
 
-static const nc_cursor_ops ops = {first, last, seek, next, prev, close_cursor};
+static const nc_cursor_ops ops = {first, last, seek, next, prev, close_cursor, NULL};
 
 nc_cursor *fake_cursor(const fake_entry *entries, size_t count, fake_limit *limit) {
   array_cursor *c = test_alloc(sizeof *c);

@@ -42,10 +42,19 @@ static void set(size_t i, int value) {
   }
 }
 
+static void delete_between(size_t from, size_t to) {
+  char a[16], b[16];
+  if (from >= to) return;
+  ok(nacre_delete_range(t, text(key_of(from, a)), text(key_of(to, b)), NULL));
+  memset(model + from, 0, (to - from) * sizeof *model);
+}
+
 /* Versions of many keys in the memtable, in several runs, and deletes over them. */
 static void fill(test_random *random) {
   for (int i = 1; i < 400; i++) {
     set(test_random_below(random, KEYS), test_random_chance(random, 4) ? 0 : i);
+    if (test_random_chance(random, 60))
+      delete_between(test_random_below(random, KEYS / 2), test_random_below(random, KEYS));
     if (test_random_chance(random, 60)) ok(nacre_flush(t));
     if (test_random_chance(random, 200)) ok(nacre_compact(t, none, none));
   }
@@ -91,9 +100,10 @@ static size_t check_read(test_random *random, nacre_iter *it, const int *values,
 
 /* A random walk in [lower, upper). */
 static void walk(test_random *random, nacre_iter *it, const int *values, size_t lower, size_t upper) {
-  size_t at = KEYS;
+  size_t at = next_there(values, (long)lower, 1, lower, upper);
   char key[16];
   bool was_read = false;
+  nacre_iter_first(it); /* it may come from another walk */
   for (int i = 0; i < 300; i++) {
     size_t target = test_random_below(random, KEYS);
     if (test_random_chance(random, 4)) {

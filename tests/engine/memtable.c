@@ -44,6 +44,43 @@ static bool reads(nc_memtable *m, const char *key, uint64_t sequence, const char
   return value != NULL && entry.sequence <= sequence && slice_is(entry.value, value);
 }
 
+/* From where it stands, both ways, over what is older than `hidden`. */
+static void passes(nc_cursor *c, uint64_t hidden, const char *forward, const char *backward) {
+  const nc_range_span deleted = {text("k0100"), text("k0900"), hidden};
+  for (int way = 0; way < 2; way++) {
+    const char *expected = way == 0 ? forward : backward;
+    must(nc_cursor_seek(c, text("k0500"), NC_SEQUENCE_MAX, &err));
+    must(nc_cursor_pass(c, &deleted, way != 0, &err));
+    cr_expect_eq(c->valid, expected != NULL);
+    if (expected != NULL) cr_expect(slice_is(c->entry.key, expected));
+  }
+  must(nc_cursor_seek(c, text("k0900"), NC_SEQUENCE_MAX, &err)); /* outside, it stays */
+  if (!c->valid) return;
+  must(nc_cursor_pass(c, &deleted, true, &err));
+  cr_expect(slice_is(c->entry.key, "k0900"));
+}
+
+Test(memtable, a_cursor_passes_what_is_older_than_a_range_delete_at_once) {
+  nc_memtable *m = make(1 << 16);
+  nc_cursor *c;
+  char key[16];
+  must(nc_memtable_cursor(m, &c, &err));
+  for (int i = 100; i < 900; i++) {
+    snprintf(key, sizeof key, "k%04d", i);
+    put(m, key, (uint64_t)i, "v");
+  }
+  passes(c, 2000, NULL, NULL);
+  put(m, "k0900", 901, "v");
+  put(m, "k0050", 902, "v");
+  passes(c, 2000, "k0900", "k0050");
+  passes(c, 903, "k0900", "k0050");
+  passes(c, 902, "k0500", "k0500"); /* something may be newer: not a step */
+  put(m, "k0300", 2001, "newer");
+  passes(c, 2000, "k0500", "k0500");
+  nc_cursor_close(c);
+  done(m);
+}
+
 Test(memtable, an_empty_one_has_nothing) {
   nc_memtable *m = make(1 << 16);
   nc_cursor *c;

@@ -349,7 +349,8 @@ nacre_delete(nacre_table *table, nacre_slice key,
 
 /* Deletes every key from `from` to before `to_excluded`, whatever there is, by one small write. An unbounded end (NULL
  * data) is NACRE_INVALID; a range that holds no key, for it ends where it begins or before, does nothing and is
- * NACRE_OK. Snapshots and iterators of before see what they saw. The space comes back as merges go over it.
+ * NACRE_OK. Snapshots and iterators of before see what they saw. Iterators jump over long stretches that are deleted so.
+ * The space comes back as merges go over it.
  * Durability and errors as nacre_delete; either key beyond NACRE_KEY_BYTES_MAX:
  * NACRE_TOO_LARGE. Since 0.1. */
 NACRE_API nacre_status nacre_delete_range(nacre_table *table, nacre_slice from, nacre_slice to_excluded,
