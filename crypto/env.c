@@ -19,7 +19,7 @@
 #include "aead.h"
 #include "passphrase.h"
 
-enum { PAGE_BYTES = 4096 };
+enum { PAGE_BYTES = 4096, SECOND_NS = 1000000000 };
 
 static nacre_status make_fork_word(nc_env *env, nacre_error *err) {
   uint32_t *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -85,3 +85,21 @@ void nc_env_destroy(nc_env *env) {
 }
 
 void nc_pause(uint64_t ns) { nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL); }
+
+/* Not by the wall clock, which may be set while somebody waits. */
+void nc_cond_init(pthread_cond_t *condition) {
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(condition, &attributes);
+  pthread_condattr_destroy(&attributes);
+}
+
+void nc_cond_wait_for(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t ns) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  ns += (uint64_t)until.tv_nsec;
+  until.tv_sec += (time_t)(ns / SECOND_NS);
+  until.tv_nsec = (long)(ns % SECOND_NS);
+  pthread_cond_timedwait(condition, lock, &until);
+}

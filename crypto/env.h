@@ -7,6 +7,7 @@
 #ifndef NC_ENV_H
 #define NC_ENV_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include <nacre/nacre_io.h>
@@ -38,5 +39,9 @@ static inline bool nc_env_forked(const nc_env *env) { return *env->parent == 0; 
 /* Sleeps for less than a second; perhaps shorter, for a signal of the host's ends it. It asks no nacre_io: who waits for
  * other threads waits for real. */
 void nc_pause(uint64_t ns);
+/* Waits for a condition that nc_cond_init made, for at most `ns` of real time; as pthread_cond_wait, it may wake
+ * sooner. */
+void nc_cond_init(pthread_cond_t *condition);
+void nc_cond_wait_for(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t ns);
 
 #endif

@@ -27,7 +27,7 @@ static void begin_job(nacre_table *t, bool *queued) {
   pthread_mutex_unlock(&t->state_lock);
 }
 
-static void end_job(nacre_table *t) {
+void nc_table_end_job(nacre_table *t) {
   pthread_mutex_lock(&t->state_lock);
   t->jobs_running--;
   pthread_cond_broadcast(&t->changed);
@@ -60,6 +60,12 @@ void nc_table_schedule_merge(nacre_table *t) {
   if (claim(t, &t->merge_queued)) nc_worker_submit_behind(t->shared->workers, &t->merge_job);
 }
 
+void nc_table_expect_rest_locked(nacre_table *t, const nc_version *v) {
+  nc_levels levels;
+  nc_levels_of(v, &t->policy, &levels);
+  if (levels.young_count > 0 && !t->idle) nc_later_set_locked(t, NC_LATER_REST, NC_LATER_REST_NS);
+}
+
 void nc_table_rest(nacre_table *t) {
   pthread_mutex_lock(&t->state_lock);
   t->idle = true;
@@ -73,7 +79,7 @@ void nc_table_run_flush(void *table) {
   begin_job(t, &t->flush_queued);
   /* A failure is noted in the table and met by the next write, which tries again. */
   nc_ignore(nc_table_flush_immutables(t, &err));
-  end_job(t);
+  nc_table_end_job(t);
 }
 
 /* One at a time: the job queues itself anew, so that other tables have their turn, and before it runs, so that
@@ -89,7 +95,7 @@ void nc_table_run_merge(void *table) {
     status = nc_table_compact_once(t, &any, &err);
   } while (status == NACRE_OK && any && nc_worker_pool_inline(t->shared->workers));
   if (status == NACRE_OK && any) nc_table_schedule_merge(t);
-  end_job(t);
+  nc_table_end_job(t);
 }
 
 /* ---- the memory budget --------------------------------------------------------------------------------- */
@@ -113,7 +119,7 @@ void nc_table_run_relief(void *table) {
     if (status == NACRE_OK && worthwhile) nc_ignore(nc_table_rotate_locked(t, NULL));
     pthread_mutex_unlock(&t->write_lock);
   }
-  end_job(t);
+  nc_table_end_job(t);
 }
 
 static size_t active_bytes(nacre_table *t) {

@@ -31,6 +31,11 @@ static nacre_remedy remedy_of(nacre_status status) {
   return passes ? NACRE_REMEDY_TIME : NACRE_REMEDY_REPAIR;
 }
 
+/* What is tried again after a while; NC_LATER_COUNT: not so. Who writes tries himself. */
+static nc_later_kind retry_of(nacre_work work) {
+  return work == NACRE_WORK_FLUSH ? NC_LATER_FLUSH : work == NACRE_WORK_MERGE ? NC_LATER_MERGE : NC_LATER_COUNT;
+}
+
 /* A flush that fails keeps nothing from anybody until there is no place for another full memtable. */
 static nacre_severity severity_locked(const nacre_table *t, nacre_work work, nacre_status status) {
   if (status == NACRE_OK) return NACRE_SEVERITY_NONE;
@@ -48,6 +53,9 @@ static bool note_failure_locked(nacre_table *t, nacre_work work, nacre_status be
   bool news = before != status || *ret_severity > trouble->told;
   if (trouble->failures++ == 0) trouble->since_ms = nc_wall_ms(t->shared->env);
   trouble->told = *ret_severity;
+  nc_later_kind retry = retry_of(work);
+  if (retry != NC_LATER_COUNT && remedy_of(status) != NACRE_REMEDY_REPAIR)
+    nc_later_set_locked(t, retry, nc_later_retry_ns(trouble->failures));
   return news;
 }
 
@@ -61,6 +69,7 @@ void nc_table_note_result(nacre_table *t, nacre_error *place, nacre_status statu
   if (status == NACRE_OK) {
     nc_error_clear(place);
     t->troubles[event.work] = (nc_trouble){0};
+    if (retry_of(event.work) != NC_LATER_COUNT) nc_later_clear_locked(t, retry_of(event.work));
     news = before != NACRE_OK;
   } else {
     *place = *err;
@@ -87,6 +96,8 @@ nacre_status nacre_table_health(nacre_table *table, nacre_health *ret_health) {
     condition->remedy = remedy_of(condition->error.status);
     condition->since_ms = table->troubles[i].since_ms;
     condition->failures = table->troubles[i].failures;
+    nc_later_kind retry = retry_of((nacre_work)i);
+    if (retry != NC_LATER_COUNT) condition->next_try_ms = nc_later_wall_ms_locked(table, retry);
     if (condition->severity > health.severity) health.severity = condition->severity;
   }
   pthread_mutex_unlock(&table->state_lock);

@@ -55,7 +55,7 @@ nacre_status nc_shared_init(nc_shared *s, const nacre_store_options *options, na
   if (s->cache_bytes > 0) NC_TRY(nc_cache_create(s->cache_bytes, &s->cache, err));
   uint32_t threads =
       options->workers == UINT32_MAX ? 0 : (uint32_t)or_default(options->workers, WORKERS_DEFAULT);
-  return nc_worker_pool_create(threads, &s->workers, err);
+  return nc_worker_pool_create(s->env, threads, &s->workers, err);
 }
 
 nc_env *nc_shared_give_env(nc_shared *s) {

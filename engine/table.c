@@ -232,6 +232,7 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
   t->flush_job = (nc_job){.run = nc_table_run_flush, .arg = t};
   t->merge_job = (nc_job){.run = nc_table_run_merge, .arg = t};
   t->relief_job = (nc_job){.run = nc_table_run_relief, .arg = t};
+  t->later.job = (nc_job){.run = nc_later_run, .arg = t};
   t->rewrapper.job = (nc_job){.run = nc_rewrap_run, .arg = t};
   nc_manifest_content content;
   nacre_status status = nc_manifest_read(&t->dir, keys, mode == NACRE_RECOVERY_TO_DAMAGE, &content, err);
@@ -253,6 +254,7 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
 
 static nacre_status end_cleanly(nacre_table *t, nacre_error *err) {
   atomic_store(&t->closing, true);
+  nc_later_stop(t);
   nc_rewrap_stop(t);
   nc_table_wait_jobs(t);
   if (!t->writing) return NACRE_OK;

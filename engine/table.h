@@ -20,6 +20,7 @@
 #define NC_TABLE_H
 
 #include "catalogue_record.h"
+#include "later.h"
 #include "levels.h"
 #include "manifest.h"
 #include "memtable.h"
@@ -192,6 +193,7 @@ struct nacre_table {
   nacre_stats counters;                 /* only the counting fields */
   nc_job flush_job, merge_job, relief_job;
   bool relief_queued;
+  nc_later later;
   nc_rewrapper rewrapper;
   nc_loads loads;
   nacre_table *next_shared; /* in the list of all loaded tables; under shared->tables_lock */
@@ -382,6 +384,8 @@ NC_MUST_CHECK nacre_status nc_table_flush_immutables(nacre_table *t, nacre_error
 void nc_table_schedule_flush(nacre_table *t);
 void nc_table_retry_flush(nacre_table *t); /* one that failed */
 void nc_table_schedule_merge(nacre_table *t);
+/* Young runs are merged once nobody has written for a while. Needs state_lock. */
+void nc_table_expect_rest_locked(nacre_table *t, const nc_version *v);
 /* Says that the table is idle, until its next memtable is full: what is worth merging then is merged. */
 void nc_table_rest(nacre_table *t);
 /* Merges what is most urgent. */
@@ -393,6 +397,7 @@ void nc_table_run_merge(void *table);
 void nc_table_run_relief(void *table);
 /* Asks the table with the largest memtable to flush it; false when that is `t` itself. */
 bool nc_table_relieve_other(nacre_table *t);
+void nc_table_end_job(nacre_table *t); /* of those that jobs_running counts */
 void nc_table_wait_jobs(nacre_table *t);
 void nc_table_tell(nacre_table *t, nacre_event *event); /* fills in the table's name */
 void nc_table_emit(nacre_table *t, nacre_event_type type, uint64_t bytes, const nacre_error *error);

@@ -26,5 +26,9 @@ nacre_status nc_table_begin_writing_locked(nacre_table *t, nacre_error *err) {
   nc_orphans orphans;
   nacre_status status = begin(t, &orphans, err);
   nc_orphans_free(&orphans);
-  return status;
+  if (status != NACRE_OK) return status;
+  pthread_mutex_lock(&t->state_lock);
+  nc_table_expect_rest_locked(t, t->view->version); /* an earlier open may have left something to merge */
+  pthread_mutex_unlock(&t->state_lock);
+  return NACRE_OK;
 }

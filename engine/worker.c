@@ -13,10 +13,16 @@ typedef struct queue {
   nc_job *first, *last;
 } queue;
 
+/* However far a moment is: a clock that is not the system's may come to it sooner. */
+#define WAIT_NS_MAX ((uint64_t)3600 * 1000000000)
+
 struct nc_worker_pool {
+  const nc_env *env;
   pthread_mutex_t lock;
   pthread_cond_t wake;
   queue urgent, behind;
+  nc_job *later;          /* by their moments */
+  bool watched;           /* a worker wakes for the first of them */
   atomic_bool any_urgent; /* so that who yields takes the lock only when it must */
   bool stopping;
   uint32_t thread_count;
@@ -47,9 +53,30 @@ static nc_job *pop_urgent_locked(nc_worker_pool *pool) {
   return job;
 }
 
+static nc_job *pop_due_locked(nc_worker_pool *pool) {
+  nc_job *job = pool->later;
+  if (job == NULL || nc_now_ns(pool->env) < job->due_ns) return NULL;
+  pool->later = job->next;
+  return job;
+}
+
 static nc_job *next_locked(nc_worker_pool *pool) {
-  nc_job *job = pop_urgent_locked(pool);
+  nc_job *job = pop_due_locked(pool);
+  if (job == NULL) job = pop_urgent_locked(pool);
   return job != NULL ? job : pop(&pool->behind);
+}
+
+/* One of those who wait watches the clock; who stops doing so to work wakes another. */
+static void wait_locked(nc_worker_pool *pool) {
+  if (pool->later == NULL || pool->watched) {
+    pthread_cond_wait(&pool->wake, &pool->lock);
+    return;
+  }
+  uint64_t now = nc_now_ns(pool->env), due = pool->later->due_ns, wait = due > now ? due - now : 0;
+  pool->watched = true;
+  nc_cond_wait_for(&pool->wake, &pool->lock, wait < WAIT_NS_MAX ? wait : WAIT_NS_MAX);
+  pool->watched = false;
+  if (pool->later != NULL) pthread_cond_signal(&pool->wake);
 }
 
 static void *work(void *arg) {
@@ -59,7 +86,7 @@ static void *work(void *arg) {
     nc_job *job = next_locked(pool);
     if (job == NULL && pool->stopping) break;
     if (job == NULL) {
-      pthread_cond_wait(&pool->wake, &pool->lock);
+      wait_locked(pool);
       continue;
     }
     pthread_mutex_unlock(&pool->lock);
@@ -70,11 +97,13 @@ static void *work(void *arg) {
   return NULL;
 }
 
-nacre_status nc_worker_pool_create(uint32_t threads, nc_worker_pool **ret_pool, nacre_error *err) {
+nacre_status nc_worker_pool_create(const nc_env *env, uint32_t threads, nc_worker_pool **ret_pool,
+                                   nacre_error *err) {
   nc_worker_pool *pool = calloc(1, sizeof *pool + threads * sizeof(pthread_t));
   if (pool == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  pool->env = env;
   pthread_mutex_init(&pool->lock, NULL);
-  pthread_cond_init(&pool->wake, NULL);
+  nc_cond_init(&pool->wake);
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all,
@@ -123,17 +152,38 @@ static void submit(nc_worker_pool *pool, queue *q, nc_job *job) {
 void nc_worker_submit(nc_worker_pool *pool, nc_job *job) { submit(pool, &pool->urgent, job); }
 void nc_worker_submit_behind(nc_worker_pool *pool, nc_job *job) { submit(pool, &pool->behind, job); }
 
-bool nc_worker_withdraw(nc_worker_pool *pool, nc_job *job) {
-  bool found = false;
+void nc_worker_submit_at(nc_worker_pool *pool, nc_job *job, uint64_t due_ns) {
+  if (pool->thread_count == 0) return;
+  job->due_ns = due_ns;
   pthread_mutex_lock(&pool->lock);
-  nc_job *before = NULL;
-  for (nc_job *each = pool->behind.first; each != NULL; before = each, each = each->next) {
-    if (each != job) continue;
-    *(before == NULL ? &pool->behind.first : &before->next) = job->next;
-    if (pool->behind.last == job) pool->behind.last = before;
-    found = true;
-    break;
-  }
+  nc_job **link = &pool->later;
+  while (*link != NULL && (*link)->due_ns <= due_ns) link = &(*link)->next;
+  job->next = *link;
+  *link = job;
+  if (pool->later == job) pthread_cond_broadcast(&pool->wake); /* who watches the clock does so for this one now */
+  pthread_mutex_unlock(&pool->lock);
+}
+
+static bool withdraw_behind_locked(nc_worker_pool *pool, nc_job *job) {
+  nc_job *before = NULL, *each = pool->behind.first;
+  for (; each != NULL && each != job; each = each->next) before = each;
+  if (each == NULL) return false;
+  *(before == NULL ? &pool->behind.first : &before->next) = job->next;
+  if (pool->behind.last == job) pool->behind.last = before;
+  return true;
+}
+
+static bool withdraw_later_locked(nc_worker_pool *pool, nc_job *job) {
+  nc_job **link = &pool->later;
+  while (*link != NULL && *link != job) link = &(*link)->next;
+  if (*link == NULL) return false;
+  *link = job->next;
+  return true;
+}
+
+bool nc_worker_withdraw(nc_worker_pool *pool, nc_job *job) {
+  pthread_mutex_lock(&pool->lock);
+  bool found = withdraw_behind_locked(pool, job) || withdraw_later_locked(pool, job);
   pthread_mutex_unlock(&pool->lock);
   return found;
 }

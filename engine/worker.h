@@ -3,12 +3,16 @@
  * worker: the background threads of a store. Jobs that somebody may be waiting for come before those that can
  * wait, which long ones must: those let urgent ones through while they run (nc_worker_yield). Within each kind,
  * first come, first served. A pool of no threads runs each job at once, in the thread that submits it, which
- * makes everything deterministic. Workers block all signals.
+ * makes everything deterministic. A job may also wait for a moment, of the store's own clock; the workers that have
+ * nothing else to do wait for the first such moment together, so that any number of jobs costs one wake-up at its
+ * own. Workers block all signals.
+ *
+ * The pool's lock is taken under any other, and nothing is taken under it.
  */
 #ifndef NC_WORKER_H
 #define NC_WORKER_H
 
-#include "status.h"
+#include "io.h"
 
 typedef struct nc_worker_pool nc_worker_pool;
 
@@ -17,16 +21,20 @@ typedef struct nc_job {
   void (*run)(void *arg);
   void *arg;
   struct nc_job *next;
+  uint64_t due_ns; /* of one that waits for its moment */
 } nc_job;
 
-NC_MUST_CHECK nacre_status nc_worker_pool_create(uint32_t threads, nc_worker_pool **ret_pool,
+/* `env` tells the time, and outlives the pool. */
+NC_MUST_CHECK nacre_status nc_worker_pool_create(const nc_env *env, uint32_t threads, nc_worker_pool **ret_pool,
                                                  nacre_error *err);
-/* Finishes what has been submitted, and joins. */
+/* Finishes what has been submitted but for what waits for its moment, and joins. */
 void nc_worker_pool_destroy(nc_worker_pool *pool);
 void nc_worker_submit(nc_worker_pool *pool, nc_job *job);
 /* Behind all that are urgent. */
 void nc_worker_submit_behind(nc_worker_pool *pool, nc_job *job);
-/* True: the job, submitted to wait, had not begun, and is not going to run. */
+/* Not before the monotonic clock shows `due_ns`; then before all others. Without threads, never. */
+void nc_worker_submit_at(nc_worker_pool *pool, nc_job *job, uint64_t due_ns);
+/* True: the job, submitted behind others or for its moment, had not begun, and is not going to run. */
 bool nc_worker_withdraw(nc_worker_pool *pool, nc_job *job);
 /* Runs urgent jobs that wait, if any, in the calling thread, which must hold no lock. */
 void nc_worker_yield(nc_worker_pool *pool);

@@ -540,7 +540,8 @@ NACRE_API nacre_status nacre_flush(nacre_table *table);
 NACRE_API nacre_status nacre_compact(nacre_table *table, nacre_slice from, nacre_slice to_excluded);
 /* Waits until no flush or merge is left to do, one that had failed being tried again, and those included that are
  * left for a time when nobody writes and that make reads faster; returns the error that stopped one, if any: as
- * nacre_compact. Since 0.1. */
+ * nacre_compact. Nobody has to call it: with workers such merges begin once nobody has written for a second. Since
+ * 0.1. */
 NACRE_API nacre_status nacre_wait_idle(nacre_table *table);
 
 typedef struct nacre_verify_options {
@@ -753,6 +754,7 @@ typedef struct nacre_condition {
   nacre_error error;  /* of the last try; status NACRE_OK: it went well, or nothing was to be done yet */
   uint64_t since_ms;  /* when it began to fail, since 1970-01-01 UTC; 0: it does not */
   uint64_t failures;  /* tries since then */
+  uint64_t next_try_ms; /* when it is tried again if no call does so sooner, since 1970-01-01 UTC; 0: then only */
   uint64_t reserved[8];
 } nacre_condition;
 
@@ -764,8 +766,9 @@ typedef struct nacre_health {
 
 /* What fails at present, how bad it is and what heals it. Nothing has to be called, closed or opened again for it to
  * heal, but with NACRE_REMEDY_REPAIR: a failed log is given up and its content flushed by the next write; a flush is
- * tried again by the next write that needs its place, by nacre_flush and nacre_wait_idle; a merge after the
- * next flush and by nacre_wait_idle; a rewrap after the next flush or merge and by nacre_table_rewrap_wait. On
+ * tried again by the next write that needs its place, by nacre_flush and nacre_wait_idle, and by itself after a second,
+ * then after twice as long each time, up to about a minute; a merge likewise, after the next flush and by
+ * nacre_wait_idle. Without workers, and with NACRE_REMEDY_REPAIR, only calls do so. A rewrap after the next flush or merge and by nacre_table_rewrap_wait. On
  * a full disk reads go on, and writes fail with NACRE_NO_SPACE until there is room; what a failed try had
  * written is removed at once. Errors: none of its own. Since 0.1. */
 NACRE_API nacre_status nacre_table_health(nacre_table *table, nacre_health *ret_health);

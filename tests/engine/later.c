@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What tables do by themselves after a while: they merge when nobody writes, and try again what failed. The clock is
+ * the test's; a store has one worker, which goes by its moments before anything that is submitted to it. A plain
+ * program, for it has threads.
+ */
+#include <errno.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "fixture.h"
+#include "table.h"
+
+#define MS ((uint64_t)1000000)
+#define SECOND (1000 * MS)
+
+static site s;
+static failing_io disk;
+static nacre_store *store;
+static nacre_table *t;
+static atomic_uint_fast64_t now_ns;
+static atomic_bool no_segments;
+static int (*create_any)(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file);
+
+static uint64_t test_clock(void *context) {
+  (void)context;
+  return atomic_load(&now_ns);
+}
+
+static int create_but_segments(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file) {
+  size_t size = strlen(name);
+  bool segment = size > 4 && strcmp(name + size - 4, ".seg") == 0;
+  return segment && atomic_load(&no_segments) ? ENOSPC : create_any(context, dir, name, ret_file);
+}
+
+static void begin(void) {
+  site_make(&s);
+  failing_init(&disk);
+  create_any = disk.io.file_create;
+  disk.io.file_create = create_but_segments;
+  disk.io.monotonic_ns = test_clock;
+  atomic_store(&no_segments, false);
+  atomic_store(&now_ns, 1000 * SECOND);
+  s.options.io = &disk.io;
+  s.options.workers = 1;
+  s.options.memtable_bytes = 64 << 10;
+  t = site_table(&s, &store, "table");
+}
+
+static void end(void) {
+  ok(nacre_table_close(t)); /* at once: the clock stands still */
+  ok(nacre_close(store));
+  site_remove(&s);
+}
+
+static void post(void *arg) { sem_post(arg); }
+
+/* Everything that is due by now is done when this returns. */
+static void settle(nc_worker_pool *pool) {
+  sem_t done;
+  sem_init(&done, 0, 0);
+  nc_job job = {.run = post, .arg = &done};
+  nc_worker_submit(pool, &job);
+  while (sem_wait(&done) != 0) {
+  }
+  sem_destroy(&done);
+}
+
+static void pass(uint64_t ns) {
+  atomic_fetch_add(&now_ns, ns);
+  settle(t->shared->workers);
+  nc_table_wait_jobs(t);
+}
+
+static uint64_t runs(void) {
+  nacre_stats stats;
+  ok(nacre_table_stats(t, &stats));
+  return stats.runs;
+}
+
+static bool waits(const nacre_table *table) {
+  pthread_mutex_lock(&t->state_lock);
+  bool waits = table->later.waiting;
+  pthread_mutex_unlock(&t->state_lock);
+  return waits;
+}
+
+static void flush_three(void) {
+  for (int i = 0; i < 3; i++) {
+    put_text(t, "key", "value", false);
+    ok(nacre_flush(t));
+  }
+}
+
+/* ---- the pool ------------------------------------------------------------------------------------------ */
+
+typedef struct numbered {
+  nc_job job;
+  int number;
+} numbered;
+static int ran[8];
+static size_t ran_count;
+
+static void note(void *arg) { ran[ran_count++] = ((numbered *)arg)->number; }
+
+static void jobs_run_at_their_moments(void) {
+  begin();
+  nc_worker_pool *pool = t->shared->workers;
+  numbered list[5];
+  const uint64_t at[5] = {30, 10, 20, 10, 40};
+  uint64_t from = atomic_load(&now_ns);
+  settle(pool);
+  ran_count = 0;
+  for (int i = 0; i < 5; i++) {
+    list[i] = (numbered){.job = {.run = note, .arg = &list[i]}, .number = i};
+    nc_worker_submit_at(pool, &list[i].job, from + at[i] * SECOND);
+  }
+  pass(10 * SECOND - 1);
+  CHECK(ran_count == 0, "none is early");
+  pass(1);
+  CHECK(ran_count == 2 && ran[0] == 1 && ran[1] == 3, "those of one moment, in their order");
+  CHECK(nc_worker_withdraw(pool, &list[0].job), "one that waits is withdrawn");
+  CHECK(!nc_worker_withdraw(pool, &list[1].job), "one that ran is not");
+  pass(25 * SECOND);
+  CHECK(ran_count == 3 && ran[2] == 2, "%zu", ran_count);
+  pass(25 * SECOND);
+  CHECK(ran_count == 4 && ran[3] == 4, "%zu", ran_count);
+  end();
+}
+
+/* ---- rest ---------------------------------------------------------------------------------------------- */
+
+static void a_table_merges_when_nobody_writes(void) {
+  begin();
+  flush_three();
+  pass(0);
+  CHECK(runs() == 3, "%d runs are no reason yet", (int)runs());
+  pass(SECOND / 2);
+  CHECK(runs() == 3, "half a second is no rest");
+  put_text(t, "another", "value", false);
+  pass(SECOND / 2);
+  CHECK(runs() == 3, "nor is a second with a write in it");
+  pass(SECOND);
+  CHECK(runs() == 1, "%d runs after a second's rest", (int)runs());
+  CHECK(!waits(t), "nothing is left to wait for");
+  CHECK(holds(t, NULL, "key", "value") && holds(t, NULL, "another", "value"), "all is there");
+  end();
+}
+
+static void who_has_nothing_to_do_waits_for_nothing(void) {
+  begin();
+  CHECK(!waits(t), "an empty table");
+  put_text(t, "key", "value", false);
+  CHECK(!waits(t), "a memtable alone is nothing to merge");
+  flush_three();
+  CHECK(waits(t), "young runs are");
+  ok(nacre_table_close(t));
+  nacre_table_open_options read_only = {.read_only = true};
+  ok(nacre_table_open(store, "table", &read_only, &t));
+  CHECK(holds(t, NULL, "key", "value") && !waits(t), "who only reads merges nothing");
+  ok(nacre_table_close(t));
+  ok(nacre_table_open(store, "table", NULL, &t));
+  CHECK(holds(t, NULL, "key", "value") && !waits(t), "an open that has not written yet");
+  put_text(t, "another", "value", false);
+  CHECK(waits(t), "its first write finds what the last open left");
+  pass(SECOND);
+  pass(SECOND);
+  CHECK(runs() == 1, "%d runs", (int)runs());
+  end();
+}
+
+/* ---- retries ------------------------------------------------------------------------------------------- */
+
+static nacre_condition flushing(void) {
+  nacre_health health;
+  ok(nacre_table_health(t, &health));
+  return health.works[NACRE_WORK_FLUSH];
+}
+
+static void fill_a_memtable(void) {
+  static const char value[1000];
+  for (int i = 0; i < 200; i++) {
+    char key[16];
+    int size = snprintf(key, sizeof key, "%08d", i);
+    ok(nacre_put(t, nc_slice(key, (size_t)size), nc_slice(value, sizeof value), NULL));
+    pthread_mutex_lock(&t->state_lock);
+    bool full = t->immutable_count > 0;
+    pthread_mutex_unlock(&t->state_lock);
+    if (full) return;
+  }
+}
+
+static void a_flush_that_failed_is_tried_again(void) {
+  begin();
+  put_text(t, "key", "value", false);
+  atomic_store(&no_segments, true);
+  fill_a_memtable();
+  pass(0);
+  nacre_condition c = flushing();
+  CHECK(c.failures == 1 && c.remedy == NACRE_REMEDY_ROOM, "%d failures", (int)c.failures);
+  CHECK(c.next_try_ms >= c.since_ms + 1000, "health tells when it is tried again");
+  pass(SECOND);
+  CHECK(flushing().failures == 2, "after a second");
+  pass(SECOND);
+  CHECK(flushing().failures == 2, "then it takes its time");
+  pass(SECOND);
+  CHECK(flushing().failures == 3, "twice as much");
+  for (int i = 0; i < 20; i++) pass(64 * SECOND);
+  CHECK(flushing().failures == 23, "at most about a minute: %d", (int)flushing().failures);
+  atomic_store(&no_segments, false);
+  pass(63 * SECOND);
+  CHECK(flushing().severity == NACRE_SEVERITY_DELAYED, "nobody told it that there is room");
+  pass(SECOND);
+  c = flushing();
+  CHECK(c.severity == NACRE_SEVERITY_NONE && c.failures == 0 && c.next_try_ms == 0, "healed by itself");
+  CHECK(holds(t, NULL, "key", "value") && runs() > 0, "in a segment");
+  end();
+}
+
+int main(void) {
+  jobs_run_at_their_moments();
+  a_table_merges_when_nobody_writes();
+  who_has_nothing_to_do_waits_for_nothing();
+  a_flush_that_failed_is_tried_again();
+  return test_finish();
+}
