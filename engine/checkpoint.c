@@ -177,16 +177,17 @@ static void tell_progress(nc_checkpoint *c, uint64_t bytes) {
     c->options->on_progress(c->options->progress_arg, c->bytes_done, c->bytes_total);
 }
 
-static bool of_a_load(const nc_named_files *named, uint64_t number) {
+static bool of_a_load(const nc_named_files *named, const nc_named_file *file) {
+  if (file->value != NULL) return file->value->loading;
   for (size_t i = 0; i < named->load_count; i++) {
-    if (nc_segment_describe(named->loads[i])->number == number) return true;
+    if (nc_segment_describe(named->loads[i])->number == file->number) return true;
   }
   return false;
 }
 
 static bool is_bulk(const nc_named_files *named, const nc_named_file *file) {
   nc_file_type type = file->expect.type;
-  return type != NC_FILE_LOG && type != NC_FILE_MANIFEST && !of_a_load(named, file->number);
+  return type != NC_FILE_LOG && type != NC_FILE_MANIFEST && !of_a_load(named, file);
 }
 
 /* The header alone; or the body, all behind it, which never changes. */

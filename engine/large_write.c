@@ -74,6 +74,25 @@ nacre_status nc_large_write_value(nc_large_write *w, nacre_slice value, uint64_t
   return NACRE_OK;
 }
 
+static nacre_status keep_loading(nc_large_write *w, nacre_error *err) {
+  nacre_table *t = w->table;
+  const nc_value_name *name = &w->made[w->count - 1];
+  pthread_mutex_lock(&t->commit_lock);
+  nacre_status status = nc_value_set_add(&t->values, name, false, err);
+  if (status == NACRE_OK) nc_value_set_find(&t->values, name->number)->loading = true;
+  pthread_mutex_unlock(&t->commit_lock);
+  return status;
+}
+
+nacre_status nc_large_write_load(nc_large_write *w, nacre_slice value, uint64_t expires_ms,
+                                 uint8_t ret_reference[NC_VALUE_REFERENCE_BYTES_MAX], size_t *ret_size,
+                                 nacre_error *err) {
+  nacre_status status = nc_large_write_value(w, value, expires_ms, ret_reference, ret_size, err);
+  if (status == NACRE_OK) status = keep_loading(w, err);
+  leave(w);
+  return status;
+}
+
 nacre_status nc_large_write_settle(nc_large_write *w, nacre_error *err) {
   nacre_table *t = w->table;
   if (w->count == 0) return NACRE_OK;
@@ -113,8 +132,13 @@ static void leave_to_log(nc_large_write *w, uint64_t log) {
   pthread_mutex_unlock(&t->commit_lock);
 }
 
-void nc_large_write_end(nc_large_write *w, const nc_write *logged) {
+void nc_large_write_leave_files(nc_large_write *w) {
   leave(w);
+  free(w->made);
+  *w = (nc_large_write){0};
+}
+
+void nc_large_write_end(nc_large_write *w, const nc_write *logged) {
   if (w->count > 0 && (logged == NULL || !logged->logged)) {
     if (logged != NULL && logged->failed_log != 0) {
       leave_to_log(w, logged->failed_log);
@@ -122,6 +146,5 @@ void nc_large_write_end(nc_large_write *w, const nc_write *logged) {
       remove_files(w);
     }
   }
-  free(w->made);
-  *w = (nc_large_write){0};
+  nc_large_write_leave_files(w);
 }

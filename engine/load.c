@@ -9,13 +9,17 @@
  *      log begins behind it.
  *   3. It stands as low in the tree as nothing overlaps it (load_place.h). No merge is chosen between the choice of
  *      that place and the commit, and those under way are kept clear of.
- *   4. The segment at hand is written under the active table key, or ended by the rewrapper; those that are
+ *   4. Large values have files of their own, as with any put, part of the table's set of values from the first on,
+ *      named by the commit.
+ *   5. The segment at hand is written under the active table key, or ended by the rewrapper; those that are
  *      finished are files like any other for it (named_files.h).
  * Locks: `lock` guards the builder, against the rewrapper alone; it comes after loads.lock.
  */
 #include <stdlib.h>
 
 #include "batch.h"
+#include "expiry.h"
+#include "large_write.h"
 #include "last_error.h"
 #include "load_place.h"
 #include "private_memory.h"
@@ -28,6 +32,9 @@ struct nacre_load {
   pthread_mutex_t lock;
   nc_build build;
   nc_builder builder;
+  nc_large_write large;
+  uint8_t *scratch; /* the value of an entry that expires, behind its moment */
+  size_t scratch_capacity;
   uint8_t *last_key; /* NACRE_KEY_BYTES_MAX */
   size_t last_key_size;
   bool any;           /* there is a last key */
@@ -72,8 +79,16 @@ size_t nc_loads_segments_locked(const nacre_table *t, nc_segment **list) {
 
 /* ---- adding -------------------------------------------------------------------------------------------- */
 
+/* Needs the load's lock. */
 static nacre_status note_failure(nacre_load *load, nacre_status status, const nacre_error *why) {
   if (status != NACRE_OK) load->failed = *why;
+  return status;
+}
+
+static nacre_status check_sound(nacre_load *load, nacre_error *err) {
+  pthread_mutex_lock(&load->lock);
+  nacre_status status = load->failed.status == NACRE_OK ? NACRE_OK : nc_fail_with(err, &load->failed);
+  pthread_mutex_unlock(&load->lock);
   return status;
 }
 
@@ -129,19 +144,70 @@ static nacre_status check(const nacre_load *load, nacre_error *err) {
   return nc_table_forked(load->table) ? nc_fail(err, NC_E_FORKED, NULL) : NACRE_OK;
 }
 
-nacre_status nacre_load_put(nacre_load *load, nacre_slice key, nacre_slice value) {
+/* What a put refuses, a load does, too, and is as it was. */
+static nacre_status check_size(const nacre_load *load, nacre_slice key, nacre_slice value,
+                               uint64_t expire_at_ms, nc_entry *entry, nacre_error *err) {
+  size_t bytes, size = value.size;
+  *entry = (nc_entry){.key = key, .kind = NC_KIND_PUT, .value = value};
+  if (nc_value_is_large(load->table, key.size, value.size)) {
+    if (value.size > NACRE_VALUE_BYTES_MAX)
+      return nc_fail(err, NC_E_VALUE_TOO_LARGE, "%zu bytes", value.size);
+    entry->kind = NC_KIND_LARGE;
+    size = NC_VALUE_REFERENCE_BYTES_MAX;
+  } else if (expire_at_ms != 0) {
+    entry->kind = NC_KIND_EXPIRING;
+    size += NC_EXPIRY_BYTES;
+  }
+  return nc_operation_size(entry->kind, key, nc_slice(value.data, size), &bytes, err);
+}
+
+static nacre_status make_room(nacre_load *load, size_t size, nacre_error *err) {
+  if (size <= load->scratch_capacity) return NACRE_OK;
+  size_t capacity = size > 2 * load->scratch_capacity ? size : 2 * load->scratch_capacity;
+  uint8_t *grown =
+      nc_heap_grow(load->table->shared->env->heap, load->scratch, load->scratch_capacity, capacity);
+  if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for a value that expires", size);
+  load->scratch = grown;
+  load->scratch_capacity = capacity;
+  return NACRE_OK;
+}
+
+/* Gives an entry that is no plain put the value that stands in its segment. */
+static nacre_status place_value(nacre_load *load, nc_entry *entry, uint64_t expire_at_ms, nacre_error *err) {
+  nacre_slice value = entry->value;
+  if (entry->kind == NC_KIND_EXPIRING) {
+    NC_TRY(make_room(load, NC_EXPIRY_BYTES + value.size, err));
+    nc_put_u64(load->scratch, expire_at_ms);
+    if (value.size > 0) memcpy(load->scratch + NC_EXPIRY_BYTES, value.data, value.size);
+    entry->value = nc_slice(load->scratch, NC_EXPIRY_BYTES + value.size);
+  } else if (entry->kind == NC_KIND_LARGE) {
+    NC_TRY(make_room(load, NC_VALUE_REFERENCE_BYTES_MAX, err));
+    entry->value.data = load->scratch;
+    NC_TRY(nc_large_write_load(&load->large, value, expire_at_ms, load->scratch, &entry->value.size, err));
+  }
+  return NACRE_OK;
+}
+
+nacre_status nacre_load_put_expiring(nacre_load *load, nacre_slice key, nacre_slice value,
+                                     uint64_t expire_at_ms) {
   nacre_error *err = nc_thread_error();
-  nc_entry entry = {.key = key, .kind = NC_KIND_PUT, .value = value};
-  size_t bytes;
+  nc_entry entry;
   NC_TRY(check(load, err));
   if (key.data == NULL) return nc_fail(err, NC_E_ARGUMENT, "the key is NULL");
   if (value.data == NULL && value.size != 0) return nc_fail(err, NC_E_ARGUMENT, "the value is NULL");
-  NC_TRY(nc_operation_size(entry.kind, key, value, &bytes, err)); /* what a put refuses, a load does, too */
+  NC_TRY(check_size(load, key, value, expire_at_ms, &entry, err));
   if (!ascends(load, key)) return nc_fail(err, NC_E_LOAD_ORDER, NULL);
+  NC_TRY(check_sound(load, err));
+  nacre_status status =
+      place_value(load, &entry, expire_at_ms, err); /* which may take long: without the lock */
   pthread_mutex_lock(&load->lock);
-  nacre_status status = add(load, &entry, err);
+  status = status == NACRE_OK ? add(load, &entry, err) : note_failure(load, status, err);
   pthread_mutex_unlock(&load->lock);
   return status;
+}
+
+nacre_status nacre_load_put(nacre_load *load, nacre_slice key, nacre_slice value) {
+  return nacre_load_put_expiring(load, key, value, 0);
 }
 
 /* ---- beginning and ending ------------------------------------------------------------------------------ */
@@ -149,6 +215,7 @@ nacre_status nacre_load_put(nacre_load *load, nacre_slice key, nacre_slice value
 static void destroy(nacre_load *load) {
   nc_heap *heap = load->table->shared->env->heap;
   nc_heap_free(heap, load->last_key, NACRE_KEY_BYTES_MAX);
+  nc_heap_free(heap, load->scratch, load->scratch_capacity);
   pthread_mutex_destroy(&load->lock);
   free(load);
 }
@@ -173,6 +240,7 @@ nacre_status nacre_load_begin(nacre_table *table, const nacre_load_options *opti
   pthread_mutex_init(&load->lock, NULL);
   load->build = (nc_build){.one_sequence = true};
   load->builder = (nc_builder){.table = table, .build = &load->build};
+  nc_large_write_init(&load->large, table);
   link_load(load);
   *ret_load = load;
   return NACRE_OK;
@@ -186,12 +254,18 @@ static void end_load(nacre_load *load) {
   nc_table_take_back(t);
 }
 
-/* A commit that failed half-way is undone where that can be done now. */
+/* A commit that failed half-way is undone where that can be done now. Where it cannot, the manifest on disk may name
+ * its files: those of values stay, for the next open. */
 void nacre_load_abort(nacre_load *load) {
   if (load == NULL || nc_table_forked(load->table)) return;
-  nc_ignore(nc_table_settle_manifest(load->table, NULL));
+  bool settled = nc_table_settle_manifest(load->table, NULL) == NACRE_OK;
   unlink_load(load);
   nc_table_set_doubtful(load->table, load->builder.segments, load->builder.count);
+  if (settled) {
+    nc_large_write_end(&load->large, NULL);
+  } else {
+    nc_large_write_leave_files(&load->large);
+  }
   end_load(load);
 }
 
@@ -201,8 +275,12 @@ static nacre_status place_and_commit(nacre_load *load, uint64_t sequence, nacre_
   nacre_table *t = load->table;
   nc_builder *b = &load->builder;
   uint64_t new_run = nc_table_new_number(t), visible;
-  nc_change change = {
-      .add = b->segments, .add_count = b->count, .last_sequence = sequence, .shows = sequence};
+  nc_value_changes values = {.kept = load->large.made, .kept_count = load->large.count};
+  nc_change change = {.add = b->segments,
+                      .add_count = b->count,
+                      .last_sequence = sequence,
+                      .shows = sequence,
+                      .values = &values};
   pthread_mutex_lock(&t->merge_lock);
   nc_view *view = nc_table_view(t, &visible);
   change.place = nc_load_place(view->version, &t->policy, b->segments, b->count, new_run);
@@ -227,6 +305,7 @@ static void count_load(nacre_load *load) {
   uint64_t bytes = 0;
   for (size_t i = 0; i < load->builder.count; i++)
     bytes += nc_segment_describe(load->builder.segments[i])->size;
+  for (size_t i = 0; i < load->large.count; i++) bytes += load->large.made[i].size;
   pthread_mutex_lock(&t->state_lock);
   t->counters.loads++;
   t->counters.bytes_loaded += bytes;
@@ -256,12 +335,13 @@ nacre_status nacre_load_commit(nacre_load *load) {
   NC_TRY(status);
   nacre_table *t = load->table;
   if (load->builder.count > 0) {
-    NC_TRY(nc_dir_sync(&t->dir, err)); /* the segments' names, before a manifest speaks of them */
+    NC_TRY(nc_dir_sync(&t->dir, err)); /* the files' names, before a manifest speaks of them */
     NC_TRY(commit(load, err));
     count_load(load);
   }
   unlink_load(load); /* before its segments are let go: a rewrap may be looking at them */
   nc_build_release(load->builder.segments, load->builder.count, false); /* the version keeps them */
+  nc_large_write_leave_files(&load->large);
   nc_table_schedule_merge(t);
   end_load(load);
   return NACRE_OK;

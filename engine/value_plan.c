@@ -108,8 +108,11 @@ nacre_status nc_value_plan_named(const nacre_table *t, const nc_value_plan *plan
 
 void nc_value_plan_carry_out(nacre_table *t, const nc_change *change, nc_value_plan *plan) {
   carry_out_failures(t, change, plan);
-  for (size_t i = 0; i < plan->add_count; i++)
-    nc_value_set_find(&t->values, plan->add[i].number)->named = true;
+  for (size_t i = 0; i < plan->add_count; i++) {
+    nc_value_item *item = nc_value_set_find(&t->values, plan->add[i].number);
+    item->named = true;
+    item->loading = false;
+  }
   for (size_t i = 0; i < plan->dead_count; i++) nc_value_set_remove(&t->values, plan->dead[i]);
   if (plan->dead_count == 0) return;
   nc_value_grave_fill(t->view->grave, &t->dir, plan->dead, plan->dead_count);

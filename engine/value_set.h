@@ -7,7 +7,8 @@
  * the flush or the merge that finds that nobody sees it any more.
  *
  * Invariants
- *   1. What segments refer to is named in the manifest; what stands in live logs and memtables only is not.
+ *   1. What segments refer to is named in the manifest; what stands in live logs and memtables only, or in a bulk
+ *      load under way, is not.
  *   2. A file goes after the commit that lets go of its entry is durable, and when no reader can come to the
  *      entry any more: when all views from before that commit are gone (a grave). What the entry was dropped from
  *      would not do: an older view has the same entry from what that was made of.
@@ -24,6 +25,7 @@
 typedef struct nc_value_item {
   nc_value_name name;
   bool named;          /* in the manifest */
+  bool loading;        /* of a bulk load under way: nothing refers to it before that is committed */
   uint64_t failed_log; /* a write failed that may stand in this log all the same; 0: none */
 } nc_value_item;
 

@@ -43,6 +43,7 @@ typedef struct session {
   walk walks[WALKS_MAX];
   nacre_load *load; /* NULL: none under way */
   map_state loaded; /* what it holds: 0 where it has nothing */
+  uint64_t loaded_expires_ms[MAP_KEYS];
   size_t load_next; /* the first key that it may take */
   uint8_t *value, *expected;
   uint64_t operation; /* for messages */
@@ -100,6 +101,11 @@ static void open_table(session *s) {
     test_die("cannot go on");
 }
 
+/* Some puts have expired when they are made. */
+static uint64_t draw_expiry(session *s) {
+  return test_random_chance(&s->random, 6) ? clock_ms + draw(s, 60) : 0;
+}
+
 static void create_table(session *s) {
   static const uint32_t blocks[] = {1024, 0, 64 * 1024}, filters[] = {0, UINT32_MAX, 20};
   nacre_table_options options = {
@@ -134,8 +140,9 @@ static void end_load(session *s, bool commit) {
     for (size_t i = 0; i < MAP_KEYS; i++) {
       if (s->loaded.versions[i] == 0) continue;
       s->now.versions[i] = s->loaded.versions[i];
-      s->expires_ms[i] = 0;
+      s->expires_ms[i] = s->loaded_expires_ms[i];
     }
+    forget_expired(s);
   }
   s->load = NULL;
 }
@@ -150,7 +157,9 @@ static void go_on_with_load(session *s) {
   for (size_t count = draw(s, 200); count > 0 && s->load_next < MAP_KEYS; count--) {
     size_t i = s->load_next;
     nacre_slice value = {s->value, map_value(&s->keys, i, ++s->version, s->value)};
-    if (expect_status(s, nacre_load_put(s->load, s->keys.keys[i], value), NACRE_OK, "put to a load"))
+    s->loaded_expires_ms[i] = draw_expiry(s);
+    if (expect_status(s, nacre_load_put_expiring(s->load, s->keys.keys[i], value, s->loaded_expires_ms[i]), NACRE_OK,
+                      "put to a load"))
       s->loaded.versions[i] = s->version;
     expect_status(s, nacre_load_put(s->load, s->keys.keys[draw(s, i + 1)], value), NACRE_INVALID,
                   "put a lower key to a load");
@@ -186,11 +195,6 @@ static nacre_write_options draw_write_options(session *s) {
 /* Half of the operations go to a twentieth of the keys, so that keys have many versions. */
 static size_t draw_index(session *s) {
   return draw(s, test_random_chance(&s->random, 2) ? MAP_KEYS / 20 : MAP_KEYS);
-}
-
-/* Some puts have expired when they are made. */
-static uint64_t draw_expiry(session *s) {
-  return test_random_chance(&s->random, 6) ? clock_ms + draw(s, 60) : 0;
 }
 
 static void put(session *s) {

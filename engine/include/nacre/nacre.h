@@ -417,9 +417,14 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_load_begin(nacre_table *table,
                                                          const nacre_load_options *options, /* NULL: none */
                                                          nacre_load **ret_load);
 /* Adds an entry. Keys come in strictly ascending order: else NACRE_INVALID, and the load is as it was, as also
- * after NACRE_TOO_LARGE (key and value together are at most NACRE_BATCH_BYTES_MAX: a load has no value files). After NACRE_IO, NACRE_NO_SPACE or NACRE_NO_MEMORY
- * the load has failed: every further call returns the same, and it can only be aborted. Since 0.1. */
+ * after NACRE_TOO_LARGE (key over NACRE_KEY_BYTES_MAX, value over NACRE_VALUE_BYTES_MAX). A large value
+ * (nacre_table_options, large_value_bytes) is written to a file of its own at once, and synced. After NACRE_IO,
+ * NACRE_NO_SPACE or NACRE_NO_MEMORY the load has failed: every further call returns the same, and it can only be
+ * aborted. Since 0.1. */
 NACRE_API nacre_status nacre_load_put(nacre_load *load, nacre_slice key, nacre_slice value);
+/* A put that is seen up to a moment (nacre_write_options.expire_at_ms); 0: as nacre_load_put. */
+NACRE_API nacre_status nacre_load_put_expiring(nacre_load *load, nacre_slice key, nacre_slice value,
+                                               uint64_t expire_at_ms); /* Since 0.1. */
 /* Shows the load. Everything in memtables is flushed first, and a new log begun: the commit, and every write
  * before it, is on stable storage on return. The handle is gone after NACRE_OK, and after nothing else: the
  * commit may be tried again, or the load aborted. After NACRE_IO or NACRE_NO_SPACE the commit may be on disk
