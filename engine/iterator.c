@@ -35,6 +35,7 @@ struct nacre_iter {
   bool valid, backward;
   bool read; /* what is shown was handed out by nacre_iter_read */
   nacre_slice value;
+  uint64_t expires_ms; /* of what is shown; 0: never */
   nc_pin *value_pin; /* backward only */
   bool has_span;
   nc_range_span span; /* around the key that was looked at last */
@@ -214,6 +215,7 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
       NC_TRY(deleted(it, entry, &gone, err));
       if (!gone && is_seen(it, entry)) {
         it->value = nc_entry_payload(entry);
+        it->expires_ms = nc_entry_expires_ms(entry);
         it->large = entry->kind == NC_KIND_LARGE;
         it->valid = true;
         return NACRE_OK;
@@ -236,6 +238,7 @@ static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin
   NC_TRY(deleted(it, entry, &gone, err));
   if (gone || !is_seen(it, entry)) return NACRE_OK;
   it->value = nc_entry_payload(entry);
+  it->expires_ms = nc_entry_expires_ms(entry);
   it->large = entry->kind == NC_KIND_LARGE;
   it->value_pin = pin;
   nc_pin_ref(pin);
@@ -397,6 +400,7 @@ static size_t read_window(nacre_iter *it, nacre_entry *entries, size_t capacity)
   m->entry = *m->window;
   it->at = m->entry.key;
   it->value = nc_entry_payload(&m->entry);
+  it->expires_ms = nc_entry_expires_ms(&m->entry);
   it->large = false;
   return count;
 }
@@ -425,6 +429,8 @@ nacre_slice nacre_iter_key(const nacre_iter *it) {
 nacre_slice nacre_iter_value(const nacre_iter *it) {
   return nacre_iter_valid(it) && !it->keys_only ? it->value : (nacre_slice){"", 0};
 }
+
+uint64_t nacre_iter_expire_at_ms(const nacre_iter *it) { return nacre_iter_valid(it) ? it->expires_ms : 0; }
 
 nacre_status nacre_iter_status(const nacre_iter *it) {
   if (it == NULL) return NACRE_INVALID;

@@ -77,10 +77,10 @@ static const command commands[] = {
      "VALUE - reads the value from standard input; with --value-file, leave VALUE out. Both are\n"
      "better places for secrets: other users can see command lines. Keys and values are taken as\n"
      "they stand; --hex and --base64 name any bytes (of KEY and VALUE; what comes from a file is\n"
-     "taken byte for byte).",
+     "taken byte for byte). With --expire the key is not seen any more from then on.",
      "  nacre put /srv/records people ada 'Ada Lovelace'\n"
      "  nacre put /srv/records people ada - < ada.json",
-     STORE_KEYS | B(VALUE_FILE) | B(SYNC) | B(HEX) | B(BASE64), 3, 4, tool_put_run},
+     STORE_KEYS | B(VALUE_FILE) | B(SYNC) | B(EXPIRE) | B(HEX) | B(BASE64), 3, 4, tool_put_run},
     {"get", "STORE TABLE KEY", "print the value of a key",
      "Writes the value byte for byte, with a newline after it only on a terminal. Exit status 3\n"
      "when there is none.",
@@ -100,25 +100,28 @@ static const command commands[] = {
     {"import", "STORE TABLE FILE", "load records from a file",
      "tsv    key TAB value, with the escapes \\t \\n \\r \\\\ and \\xNN\n"
      "csv    RFC 4180, the first line names the columns. The key is the first column, or the one\n"
-     "       of --key-field. With two columns the value is the other column's text; else a JSON\n"
-     "       object of all other columns\n"
+     "       of --key-field. With one more column that is the value, as it stands; else it is a\n"
+     "       JSON object of all other columns\n"
      "jsonl  {\"key\":...,\"value\":...} (key_base64 and value_base64 for bytes that are not\n"
      "       UTF-8); with --key-field F, any object: its field F is the key, the whole line the\n"
      "       value\n"
+     "A record may expire: expires_unix_ms, milliseconds since 1970, is a column (csv), a field\n"
+     "(jsonl), and in tsv a third field, expires_unix_ms=N. For all others --expire says it.\n"
      "FILE - is standard input. Without --format the file's name decides. Lines are written in\n"
      "batches of --batch lines or 1 MiB; a batch is written whole or not at all. When it stops\n"
      "early, --from-line continues where it stopped. With --sorted the keys ascend (as bytes), and\n"
      "all records go straight into segments and appear at once at the end, or not at all.",
      "  nacre import /srv/records people people.csv --key-field id --create",
      STORE_KEYS | B(FORMAT) | B(KEY_FIELD) | B(SYNC) | B(FROM_LINE) | B(SKIP_BAD) | B(BATCH) | B(CREATE) |
-         B(ACKNOWLEDGE) | B(SORTED),
+         B(ACKNOWLEDGE) | B(SORTED) | B(EXPIRE),
      3, 3, tool_import_run},
     {"export", "STORE [TABLE]", "write records to standard output",
      "The inverse of import: what is exported in any format is imported again exactly, any bytes\n"
-     "included. The format is jsonl unless --format says otherwise. Without TABLE: every table, in\n"
-     "jsonl with the table's name in each line; one that cannot be read is told, and the others\n"
-     "are written.",
-     "  nacre export /srv/records people --format csv > people.csv", STORE_KEYS | B(FORMAT) | RANGE_OPTIONS, 1, 2,
+     "included, and when a record expires; csv has a column for that with --expire. The format is\n"
+     "jsonl unless --format says otherwise. Without TABLE: every table, in jsonl with the table's\n"
+     "name in each line; one that cannot be read is told, and the others are written.",
+     "  nacre export /srv/records people --format csv > people.csv",
+     STORE_KEYS | B(FORMAT) | B(EXPIRE_COLUMN) | RANGE_OPTIONS, 1, 2,
      tool_export_run},
     {"inspect", "FILE...", "say what a file of a store is and whether it is whole, without any key",
      "Shows the headers, the key id, the frames and what is damaged at which offset. Needs no\n"

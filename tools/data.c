@@ -54,7 +54,7 @@ int tool_put_run(const options *o) {
   if (status == TOOL_DONE) status = value_of(o, &value);
   if (status == TOOL_DONE) status = tool_table_open(o, ACCESS_WRITE, &a);
   if (status == TOOL_DONE) {
-    nacre_write_options write_options = {.sync = o->sync};
+    nacre_write_options write_options = {.sync = o->sync, .expire_at_ms = o->expire_at_ms};
     if (nacre_put(a.table, tool_bytes_slice(&key), tool_bytes_slice(&value), &write_options) != NACRE_OK) {
       status = tool_fail_last(o);
     }

@@ -19,12 +19,26 @@ typedef struct exporting {
 } exporting;
 
 /* A line of the whole store's export: which table, then what jsonl always has. */
-static void write_of_table(const char *table, nacre_slice key, nacre_slice value) {
+static void write_of_table(const char *table, nacre_slice key, nacre_slice value, uint64_t expire_at_ms) {
   json_t *object = json_object();
   tool_json_set_bytes(object, "table", tool_slice(table, strlen(table)), BYTES_TEXT);
   tool_json_set_bytes(object, "key", key, BYTES_TEXT);
   tool_json_set_bytes(object, "value", value, BYTES_TEXT);
+  tool_json_set_expiry(object, expire_at_ms);
   tool_json_line(object, stdout);
+}
+
+/* False: the format has no place for what must be said. */
+static bool write_record(const exporting *e, bytes *scratch, const nacre_iter *iter) {
+  uint64_t expire_at_ms = nacre_iter_expire_at_ms(iter);
+  if (e->table != NULL) {
+    write_of_table(e->table, nacre_iter_key(iter), nacre_iter_value(iter), expire_at_ms);
+  } else if (expire_at_ms != 0 && e->kind == &tool_records_csv) {
+    return false;
+  } else {
+    e->kind->write(scratch, nacre_iter_key(iter), nacre_iter_value(iter), expire_at_ms, stdout);
+  }
+  return true;
 }
 
 static int export_records(const exporting *e) {
@@ -36,14 +50,16 @@ static int export_records(const exporting *e) {
   if (e->kind->write_head != NULL) e->kind->write_head(stdout);
   if (e->range.empty) return TOOL_DONE;
   if (nacre_iter_open(e->session.table, &read_options, &iter) != NACRE_OK) return tool_fail_last(o);
+  int status = TOOL_DONE;
   for (nacre_iter_first(iter); nacre_iter_valid(iter) && tool_output_good(); nacre_iter_next(iter)) {
-    if (e->table != NULL) {
-      write_of_table(e->table, nacre_iter_key(iter), nacre_iter_value(iter));
-    } else {
-      e->kind->write(&scratch, nacre_iter_key(iter), nacre_iter_value(iter), stdout);
-    }
+    if (write_record(e, &scratch, iter)) continue;
+    status = tool_fail(
+        o, NACRE_CANCELLED, NULL,
+        "there are records that expire, for which csv has a place with --expire only (tsv and jsonl "
+        "always do)");
+    break;
   }
-  int status = tool_output_check(o);
+  if (status == TOOL_DONE) status = tool_output_check(o);
   if (status == TOOL_DONE) status = nacre_iter_status(iter) == NACRE_OK ? TOOL_DONE : tool_fail_last(o);
   nacre_iter_close(iter);
   tool_bytes_free(&scratch);
@@ -76,6 +92,9 @@ static int export_one(exporting *e) {
 
 int tool_export_run(const options *o) {
   exporting e = {.o = o, .kind = tool_records_of(o->format)};
+  if (o->expire_column && o->format != RECORDS_CSV)
+    return tool_fail_usage(o, "--expire is for csv: tsv and jsonl always say when a record expires");
+  if (o->expire_column) e.kind = &tool_records_csv_expiring;
   int status = tool_range_read(o, &e.range);
   if (status == TOOL_DONE) status = o->argument_count == 1 ? export_all(&e) : export_one(&e);
   tool_range_free(&e.range);

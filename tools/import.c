@@ -98,9 +98,9 @@ static int bad_line(import_state *s, const char *reason) {
   return TOOL_DONE;
 }
 
-static int load_record(import_state *s, nacre_slice key, nacre_slice value) {
+static int load_record(import_state *s, nacre_slice key, nacre_slice value, uint64_t expire_at_ms) {
   nacre_error error;
-  nacre_status put = nacre_load_put(s->load, key, value);
+  nacre_status put = nacre_load_put_expiring(s->load, key, value, expire_at_ms);
   if (put == NACRE_OK) {
     s->load_records++;
     s->batch_record_bytes += key.size + value.size;
@@ -121,13 +121,14 @@ static int load_record(import_state *s, nacre_slice key, nacre_slice value) {
 static int add_record(import_state *s) {
   nacre_slice key = tool_bytes_slice(&s->reader.key), value = tool_bytes_slice(&s->reader.value);
   if (s->reader.line < s->o->from_line) return TOOL_DONE;
-  if (s->load != NULL) return load_record(s, key, value);
+  uint64_t expire_at_ms = s->reader.expire_at_ms != 0 ? s->reader.expire_at_ms : s->o->expire_at_ms;
+  if (s->load != NULL) return load_record(s, key, value, expire_at_ms);
   size_t size = key.size + value.size, count = nacre_batch_count(s->batch);
   if (count > 0 && (count >= s->o->batch || nacre_batch_bytes(s->batch) + size > BATCH_BYTES)) {
     int status = write_batch(s);
     if (status != TOOL_DONE) return status;
   }
-  nacre_status put = nacre_batch_put(s->batch, key, value);
+  nacre_status put = nacre_batch_put_expiring(s->batch, key, value, expire_at_ms);
   if (put == NACRE_TOO_LARGE) {
     nacre_error error;
     nacre_last_error(&error);

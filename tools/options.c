@@ -15,6 +15,7 @@
 #include "bytes.h"
 #include "exit_status.h"
 #include "failure.h"
+#include "moment.h"
 
 enum { VALUE_BASE = 1000 }; /* getopt values: away from short options and from '?' and ':' */
 #define GLOBAL_OPTIONS (OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_QUIET) | OPTION_BIT(OPTION_HELP))
@@ -42,6 +43,9 @@ static const option_words words_of[OPTION_COUNT] = {
     [OPTION_HEX] = {"hex", NULL, "keys and values are read and written as hexadecimal digits"},
     [OPTION_BASE64] = {"base64", NULL, "keys and values are read and written in base64"},
     [OPTION_SYNC] = {"sync", NULL, "return only once the write survives the loss of power"},
+    [OPTION_EXPIRE] = {"expire", "WHEN",
+                       "not seen any more from then on: +90d, 2027-01-31, 2027-01-31T12:00:00Z"},
+    [OPTION_EXPIRE_COLUMN] = {"expire", NULL, "csv gets a column that says when records expire"},
     [OPTION_VALUE_FILE] = {"value-file", "FILE", "take the value from a file, byte for byte"},
     [OPTION_PREFIX] = {"prefix", "P", "only keys that begin with P"},
     [OPTION_FROM] = {"from", "KEY", "only keys from KEY on"},
@@ -239,6 +243,19 @@ static int large_value_option(options *o, const char *text) {
   return status;
 }
 
+static int expire_option(options *o, const char *text) {
+  uint64_t now_ms = tool_moment_now();
+  if (!tool_moment_parse(text, now_ms, &o->expire_at_ms)) {
+    return tool_fail_usage(
+        o,
+        "--expire takes a time from now, +N with s, m, h, d or w behind it, or a date and time, "
+        "2027-01-31 or 2027-01-31T12:00:00Z; not \"%s\"",
+        text);
+  }
+  if (o->expire_at_ms <= now_ms) return tool_fail_usage(o, "--expire %s has passed", text);
+  return TOOL_DONE;
+}
+
 static bool switch_option(options *o, option_id id) {
   bool *const switches[OPTION_COUNT] = {
       [OPTION_JSON] = &o->json,
@@ -260,6 +277,7 @@ static bool switch_option(options *o, option_id id) {
       [OPTION_PASSPHRASE] = &o->passphrase,
       [OPTION_REMOVE] = &o->remove,
       [OPTION_WAIT] = &o->wait,
+      [OPTION_EXPIRE_COLUMN] = &o->expire_column,
   };
   if (switches[id] == NULL) return false;
   *switches[id] = true;
@@ -294,6 +312,7 @@ static int apply(options *o, option_id id, const char *text) {
   if (id == OPTION_BLOCK_BYTES) return block_bytes_option(o, text);
   if (id == OPTION_FILTER_BITS) return filter_bits_option(o, text);
   if (id == OPTION_LARGE_VALUE_BYTES) return large_value_option(o, text);
+  if (id == OPTION_EXPIRE) return expire_option(o, text);
   if (id == OPTION_HEX) return form_option(o, BYTES_HEX);
   if (id == OPTION_BASE64) return form_option(o, BYTES_BASE64);
   if (id == OPTION_FORMAT) return format_option(o, text);

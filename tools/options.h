@@ -25,6 +25,8 @@ typedef enum option_id {
   OPTION_HEX,
   OPTION_BASE64,
   OPTION_SYNC,
+  OPTION_EXPIRE,        /* --expire WHEN of `put` and `import` */
+  OPTION_EXPIRE_COLUMN, /* --expire of `export` */
   OPTION_VALUE_FILE,
   OPTION_PREFIX,
   OPTION_FROM,
@@ -73,7 +75,7 @@ struct options {
   int argument_count;
   char **arguments;
   bool json, quiet, help, sync, reverse, keys_only, skip_bad, create, acknowledge, frames, blocks, entries,
-      raw, keyless, beyond_gaps, sorted, passphrase, remove, wait;
+      raw, keyless, beyond_gaps, sorted, passphrase, remove, wait, expire_column;
   nacre_key_spec store_key; /* uri NULL: none was named */
   nacre_key_spec to_key;    /* of the new store; uri NULL: the same as the store's */
   nacre_key_spec table_keys[NACRE_KEY_SPECS_MAX];
@@ -86,6 +88,7 @@ struct options {
   bytes_form form;
   record_format format;
   const char *value_file, *prefix, *from, *to, *key_field, *keys_store, *keyring, *new_passphrase_file;
+  uint64_t expire_at_ms;                     /* since 1970; 0: never */
   uint64_t limit;                            /* NACRE_NONE: no limit */
   uint64_t from_line;                        /* from 1 */
   uint64_t batch;                            /* lines */

@@ -57,6 +57,19 @@ line_result tool_record_line(record_reader *r) {
   return LINE_GOOD;
 }
 
+record_result tool_record_expiry(record_reader *r, nacre_slice digits) {
+  char text[24] = "";
+  if (digits.size < sizeof text && memchr(digits.data, 0, digits.size) == NULL)
+    memcpy(text, digits.data, digits.size);
+  if (!tool_number_parse(text, &r->expire_at_ms) || r->expire_at_ms == 0) {
+    r->expire_at_ms = 0;
+    return tool_record_bad(r, "its " RECORD_EXPIRY_FIELD
+                              " is not a number of milliseconds since 1970 (leave it out "
+                              "where a record stays)");
+  }
+  return RECORD_GOOD;
+}
+
 record_result tool_record_bad(record_reader *r, const char *reason, ...) {
   va_list arguments;
   va_start(arguments, reason);

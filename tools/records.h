@@ -17,11 +17,12 @@ typedef struct record_reader {
   const char *key_field; /* NULL: none was named */
   bytes text;            /* the lines of the record */
   bytes key, value;
+  uint64_t expire_at_ms; /* 0: it says nothing of that */
   uint64_t line;    /* where the record begins; it ends in lines.line */
   char reason[200]; /* why a record is bad, or the file is */
   /* csv: the columns, and the fields of one record one after the other in `fields` */
   bytes *columns;
-  size_t column_count, key_column;
+  size_t column_count, key_column, expiry_column, value_column; /* SIZE_MAX: there is none */
   bytes fields;
   size_t *field_ends;
   size_t field_count, field_capacity;
@@ -38,10 +39,16 @@ typedef enum record_result {
 typedef struct record_kind {
   record_result (*next)(record_reader *r);
   void (*write_head)(FILE *to); /* may be NULL */
-  void (*write)(bytes *scratch, nacre_slice key, nacre_slice value, FILE *to);
+  /* `expire_at_ms` 0: it stays. */
+  void (*write)(bytes *scratch, nacre_slice key, nacre_slice value, uint64_t expire_at_ms, FILE *to);
 } record_kind;
 
+/* The column or field that says when a record expires, in ms since 1970-01-01 UTC. */
+#define RECORD_EXPIRY_FIELD "expires_unix_ms"
+
 extern const record_kind tool_records_tsv, tool_records_csv, tool_records_jsonl;
+/* As csv, and writes the column as well. */
+extern const record_kind tool_records_csv_expiring;
 const record_kind *tool_records_of(record_format format);
 /* The format that a file's name says; RECORDS_UNSAID when it does not. */
 record_format tool_records_guess(const char *file);
@@ -52,6 +59,8 @@ void tool_records_end(record_reader *r);
 /* For the readers: begins a record with one line, without its LF or CR LF. LINE_TOO_LONG has its reason
  * set. */
 line_result tool_record_line(record_reader *r);
+/* Reads what stands in the field or column of that name. */
+record_result tool_record_expiry(record_reader *r, nacre_slice digits);
 record_result tool_record_bad(record_reader *r, const char *reason, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -3,8 +3,9 @@
  * records_csv: comma-separated values as RFC 4180 has them: quoted fields may hold commas, line breaks and
  * doubled quotes; lines end in CR LF (LF is accepted). The first record names the columns.
  *
- * With two columns the value is the other column's bytes as they are, which is how a table is exported. With
- * any other number it is a JSON object of all columns but the key, in their order; those must be UTF-8.
+ * A column expires_unix_ms says when the record expires; empty: it stays. With one column beside that and the key,
+ * the value is that one's bytes as they are, which is how a table is exported. With any other number it is a JSON
+ * object of them, in their order; those must be UTF-8.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -98,6 +99,22 @@ static bool same(nacre_slice a, const bytes *b) {
   return a.size == b->size && memcmp(a.data, tool_bytes_slice(b).data, a.size) == 0;
 }
 
+/* What each column is for, once the key's is known. */
+static void find_columns(record_reader *r) {
+  size_t values = 0;
+  r->value_column = SIZE_MAX;
+  for (size_t i = 0; i < r->column_count; i++) {
+    if (i == r->key_column) continue;
+    if (same(tool_slice(RECORD_EXPIRY_FIELD, strlen(RECORD_EXPIRY_FIELD)), &r->columns[i])) {
+      r->expiry_column = i;
+    } else {
+      r->value_column = i;
+      values++;
+    }
+  }
+  if (values != 1) r->value_column = SIZE_MAX;
+}
+
 /* The names of the columns. Without them nothing of the file can be read, so a fault here is no bad record
  * but the end. */
 static record_result header(record_reader *r) {
@@ -107,6 +124,7 @@ static record_result header(record_reader *r) {
   r->columns = tool_alloc(r->field_count * sizeof *r->columns);
   memset(r->columns, 0, r->field_count * sizeof *r->columns);
   r->key_column = r->key_field == NULL ? 0 : SIZE_MAX;
+  r->expiry_column = SIZE_MAX;
   for (size_t i = 0; i < r->field_count; i++) {
     nacre_slice name = field_at(r, i);
     if (i == 0 && name.size >= 3 &&
@@ -127,6 +145,7 @@ static record_result header(record_reader *r) {
     if (r->key_field != NULL && same(tool_slice(r->key_field, strlen(r->key_field)), &r->columns[i]))
       r->key_column = i;
   }
+  find_columns(r);
   if (r->key_column != SIZE_MAX) return RECORD_NONE;
   (void)tool_record_bad(r, "no column is named \"%s\"", r->key_field);
   return RECORD_FAILED;
@@ -136,7 +155,7 @@ static record_result object_value(record_reader *r) {
   json_t *object = json_object();
   record_result result = RECORD_GOOD;
   for (size_t i = 0; result == RECORD_GOOD && i < r->column_count; i++) {
-    if (i == r->key_column) continue;
+    if (i == r->key_column || i == r->expiry_column) continue;
     nacre_slice field = field_at(r, i);
     json_t *text = json_stringn(field.data, field.size);
     if (text == NULL || json_object_set_new(object, tool_bytes_text(&r->columns[i]), text) != 0) {
@@ -164,8 +183,11 @@ static record_result csv_next(record_reader *r) {
   tool_bytes_clear(&r->value);
   nacre_slice key = field_at(r, r->key_column);
   tool_bytes_add(&r->key, key.data, key.size);
-  if (r->column_count != 2) return object_value(r);
-  nacre_slice value = field_at(r, 1 - r->key_column);
+  r->expire_at_ms = 0;
+  nacre_slice moment = r->expiry_column == SIZE_MAX ? tool_slice("", 0) : field_at(r, r->expiry_column);
+  if (moment.size > 0 && tool_record_expiry(r, moment) != RECORD_GOOD) return RECORD_BAD;
+  if (r->value_column == SIZE_MAX) return object_value(r);
+  nacre_slice value = field_at(r, r->value_column);
   tool_bytes_add(&r->value, value.data, value.size);
   return RECORD_GOOD;
 }
@@ -191,14 +213,31 @@ static void add_csv_field(bytes *to, nacre_slice field) {
 }
 
 static void csv_head(FILE *to) { fputs("key,value\r\n", to); }
+static void expiring_head(FILE *to) { fputs("key,value," RECORD_EXPIRY_FIELD "\r\n", to); }
 
-static void csv_write(bytes *scratch, nacre_slice key, nacre_slice value, FILE *to) {
+static void add_record(bytes *scratch, nacre_slice key, nacre_slice value) {
   tool_bytes_clear(scratch);
   add_csv_field(scratch, key);
   tool_bytes_add_byte(scratch, ',');
   add_csv_field(scratch, value);
+}
+
+static void csv_write(bytes *scratch, nacre_slice key, nacre_slice value, uint64_t expire_at_ms, FILE *to) {
+  (void)expire_at_ms;
+  add_record(scratch, key, value);
+  tool_bytes_add_text(scratch, "\r\n");
+  (void)fwrite(scratch->data, 1, scratch->size, to);
+}
+
+static void expiring_write(bytes *scratch, nacre_slice key, nacre_slice value, uint64_t expire_at_ms,
+                           FILE *to) {
+  char field[32] = ",";
+  if (expire_at_ms != 0) (void)snprintf(field, sizeof field, ",%llu", (unsigned long long)expire_at_ms);
+  add_record(scratch, key, value);
+  tool_bytes_add_text(scratch, field);
   tool_bytes_add_text(scratch, "\r\n");
   (void)fwrite(scratch->data, 1, scratch->size, to);
 }
 
 const record_kind tool_records_csv = {csv_next, csv_head, csv_write};
+const record_kind tool_records_csv_expiring = {csv_next, expiring_head, expiring_write};

@@ -4,7 +4,8 @@
  *
  * Without --key-field: {"key":...,"value":...}, both strings; key_base64 and value_base64 in their place hold
  * any bytes. With it, any object: that field (a string or an integer) is the key and the line, as it stands,
- * the value.
+ * the value. In both, expires_unix_ms, an integer, says when the record expires; what is over 2^63 - 1 is a string of
+ * its digits, since JSON's readers know no such integers.
  */
 #include <jansson.h>
 #include <string.h>
@@ -38,10 +39,25 @@ static record_result member_bytes(record_reader *r, const json_t *object, const 
   return RECORD_GOOD;
 }
 
+/* null is as if it were not there. */
+static record_result expiry(record_reader *r, const json_t *object) {
+  const json_t *moment = json_object_get(object, RECORD_EXPIRY_FIELD);
+  char digits[32] = "";
+  r->expire_at_ms = 0;
+  if (moment == NULL || json_is_null(moment)) return RECORD_GOOD;
+  if (json_is_integer(moment)) {
+    (void)snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(moment));
+  } else if (json_is_string(moment)) {
+    return tool_record_expiry(r, tool_slice(json_string_value(moment), json_string_length(moment)));
+  }
+  return tool_record_expiry(r, tool_slice(digits, strlen(digits)));
+}
+
 static record_result plain_record(record_reader *r, const json_t *object) {
   record_result result = member_bytes(r, object, "key", &r->key);
   if (result == RECORD_GOOD) result = member_bytes(r, object, "value", &r->value);
-  if (result == RECORD_GOOD && json_object_size(object) != 2) {
+  size_t fields = json_object_get(object, RECORD_EXPIRY_FIELD) == NULL ? 2 : 3;
+  if (result == RECORD_GOOD && json_object_size(object) != fields) {
     return tool_record_bad(
         r, "it has further fields, which would be lost (--key-field keeps whole lines as values)");
   }
@@ -101,16 +117,18 @@ static record_result jsonl_next(record_reader *r) {
     result = tool_record_bad(r, "it is not a JSON object");
   } else {
     result = r->key_field == NULL ? plain_record(r, object) : field_record(r, object);
+    if (result == RECORD_GOOD) result = expiry(r, object);
   }
   json_decref(object);
   return result;
 }
 
-static void jsonl_write(bytes *scratch, nacre_slice key, nacre_slice value, FILE *to) {
+static void jsonl_write(bytes *scratch, nacre_slice key, nacre_slice value, uint64_t expire_at_ms, FILE *to) {
   (void)scratch;
   json_t *object = json_object();
   tool_json_set_bytes(object, "key", key, BYTES_TEXT);
   tool_json_set_bytes(object, "value", value, BYTES_TEXT);
+  tool_json_set_expiry(object, expire_at_ms);
   tool_json_line(object, to);
 }
 

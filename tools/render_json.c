@@ -27,6 +27,13 @@ void tool_json_set_number(json_t *object, const char *name, uint64_t value) {
   json_object_set_new(object, name, number);
 }
 
+void tool_json_set_expiry(json_t *object, uint64_t expire_at_ms) {
+  if (expire_at_ms == 0) return;
+  json_t *moment = expire_at_ms > INT64_MAX ? json_sprintf("%llu", (unsigned long long)expire_at_ms)
+                                            : json_integer((json_int_t)expire_at_ms);
+  json_object_set_new(object, "expires_unix_ms", moment);
+}
+
 void tool_json_set_text(json_t *object, const char *name, const char *text) {
   if (text == NULL) {
     json_object_set_new(object, name, json_null());

@@ -21,6 +21,8 @@ void tool_json_set_number(json_t *object, const char *name, uint64_t value);
  * becomes null. */
 void tool_json_set_text(json_t *object, const char *name, const char *text);
 /* Sets `name`, or `name`_base64 or `name`_hex, as the bytes and the form ask. */
+/* When a record expires, unless it stays (0): "expires_unix_ms", a string where JSON's integers end. */
+void tool_json_set_expiry(json_t *object, uint64_t expire_at_ms);
 void tool_json_set_bytes(json_t *object, const char *name, nacre_slice data, bytes_form form);
 
 #endif

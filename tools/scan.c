@@ -11,7 +11,7 @@
 #include "text_key.h"
 
 /* Shows one entry; false ends the scan. */
-typedef bool (*entry_visitor)(void *arg, nacre_slice key, nacre_slice value);
+typedef bool (*entry_visitor)(void *arg, const nacre_iter *at);
 
 static int walk(const options *o, session *a, const key_range *range, entry_visitor visit, void *arg) {
   nacre_read_options read_options = {
@@ -27,7 +27,7 @@ static int walk(const options *o, session *a, const key_range *range, entry_visi
     nacre_iter_first(iter);
   }
   for (; left > 0 && nacre_iter_valid(iter); left--) {
-    if (!visit(arg, nacre_iter_key(iter), nacre_iter_value(iter))) break;
+    if (!visit(arg, iter)) break;
     if (o->reverse) {
       nacre_iter_prev(iter);
     } else {
@@ -55,12 +55,14 @@ typedef struct scan_state {
   bytes line;
 } scan_state;
 
-static bool show_entry(void *arg, nacre_slice key, nacre_slice value) {
+static bool show_entry(void *arg, const nacre_iter *at) {
   scan_state *s = arg;
+  nacre_slice key = nacre_iter_key(at), value = nacre_iter_value(at);
   if (s->o->json) {
     json_t *object = json_object();
     tool_json_set_bytes(object, "key", key, s->o->form);
     if (!s->o->keys_only) tool_json_set_bytes(object, "value", value, s->o->form);
+    tool_json_set_expiry(object, nacre_iter_expire_at_ms(at));
     tool_json_line(object, stdout);
     return tool_output_good();
   }
@@ -82,9 +84,8 @@ int tool_scan_run(const options *o) {
   return status;
 }
 
-static bool count_entry(void *arg, nacre_slice key, nacre_slice value) {
-  (void)key;
-  (void)value;
+static bool count_entry(void *arg, const nacre_iter *at) {
+  (void)at;
   ++*(uint64_t *)arg;
   return true;
 }

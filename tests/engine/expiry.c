@@ -129,6 +129,35 @@ Test(expiry, every_way_to_read_agrees) {
   nacre_value_release(&values[1]);
 }
 
+/* Whichever way the iterator came to an entry, and wherever that stands. */
+Test(expiry, iterators_tell_when) {
+  put_until("a", "1", now_ms + 10);
+  put_text(t, "b", "stays", false);
+  uint8_t *large = test_alloc(2 << 20);
+  ok(nacre_put(t, text("c"), nc_slice(large, 2 << 20), &(nacre_write_options){.expire_at_ms = now_ms + 30}));
+  free(large);
+  uint64_t wanted[] = {now_ms + 10, 0, now_ms + 30};
+  for (int pass = 0; pass < 2; pass++) {
+    nacre_iter *it;
+    ok(nacre_iter_open(t, NULL, &it));
+    cr_assert_eq(nacre_iter_expire_at_ms(it), 0);
+    size_t i = 0;
+    for (nacre_iter_first(it); nacre_iter_valid(it); nacre_iter_next(it))
+      cr_assert_eq(nacre_iter_expire_at_ms(it), wanted[i++]);
+    for (nacre_iter_last(it); nacre_iter_valid(it); nacre_iter_prev(it))
+      cr_assert_eq(nacre_iter_expire_at_ms(it), wanted[--i]);
+    nacre_entry entries[2];
+    nacre_iter_first(it);
+    while ((i = nacre_iter_read(it, entries, 2)) > 0) {
+      size_t at = (size_t)(*(const char *)entries[i - 1].key.data - 'a');
+      cr_assert_eq(nacre_iter_expire_at_ms(it), wanted[at]);
+    }
+    cr_assert_eq(nacre_iter_expire_at_ms(it), 0);
+    nacre_iter_close(it);
+    ok(nacre_flush(t));
+  }
+}
+
 Test(expiry, an_older_version_does_not_come_to_light) {
   put_text(t, "a", "older", false);
   ok(nacre_flush(t));

@@ -504,6 +504,9 @@ NACRE_API bool nacre_iter_valid(const nacre_iter *iter);
 NACRE_API nacre_slice
 nacre_iter_key(const nacre_iter *iter); /* valid until the next move; empty when invalid */
 NACRE_API nacre_slice nacre_iter_value(const nacre_iter *iter);   /* likewise */
+/* From when on the pair it stands at will not be seen any more (nacre_write_options.expire_at_ms); 0: it stays, or the
+ * iterator is invalid. Since 0.1. */
+NACRE_API uint64_t nacre_iter_expire_at_ms(const nacre_iter *iter);
 NACRE_API nacre_status nacre_iter_status(const nacre_iter *iter); /* NACRE_OK at the end of the data */
 
 typedef struct nacre_entry {
