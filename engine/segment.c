@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "block_posts.h"
 #include "filter.h"
 #include "memory.h"
 #include "open_segments.h"
@@ -128,16 +129,26 @@ const nc_properties *nc_segment_properties(nc_segment *s) { return &s->file->pro
 
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
+/* Unpacks into a block's memory. Signposts, if it gets any, stand behind its bytes. */
+static nacre_status unpack_into(nc_unpacker *unpacker, nacre_slice packed, size_t size, size_t posts_at,
+                                nc_cached_block *block, nacre_error *err) {
+  NC_TRY(nc_unpack(&unpacker->workspace, packed, block->bytes, size, err));
+  NC_TRY(nc_block_open(nc_slice(block->bytes, size), &block->block, err));
+  if (posts_at != 0) nc_block_set_posts(&block->block, block->bytes + posts_at);
+  return NACRE_OK;
+}
+
 /* What is packed takes a detour through the workspace's own buffer; frames beyond that are given one. */
-static nacre_status unpack_block(nc_segment *s, nc_unpacker *unpacker, nacre_slice packed,
+static nacre_status unpack_block(nc_segment *s, nc_unpacker *unpacker, nacre_slice packed, bool stays,
                                  nc_cached_block **ret_block, nacre_error *err) {
   const nc_shared *shared = s->home->shared;
-  size_t size;
+  size_t size, posts_at = 0;
   NC_TRY(nc_unpack_size(packed, &size, NULL, err));
+  if (stays) posts_at = (size + 7) & ~(size_t)7;
+  size_t bytes = stays ? posts_at + nc_block_posts_bytes(size) : size;
   nc_cached_block *block;
-  NC_TRY(nc_cached_block_create(shared->env, shared->cache, s->home->table, size, &block, err));
-  nacre_status status = nc_unpack(&unpacker->workspace, packed, block->bytes, size, err);
-  if (status == NACRE_OK) status = nc_block_open(nc_slice(block->bytes, size), &block->block, err);
+  NC_TRY(nc_cached_block_create(shared->env, shared->cache, s->home->table, bytes, &block, err));
+  nacre_status status = unpack_into(unpacker, packed, size, posts_at, block, err);
   if (status == NACRE_OK) {
     *ret_block = block;
   } else {
@@ -147,11 +158,11 @@ static nacre_status unpack_block(nc_segment *s, nc_unpacker *unpacker, nacre_sli
 }
 
 static nacre_status read_through(nc_segment *s, nc_segment_file *f, nc_unpacker *unpacker, uint8_t *frame,
-                                 nc_handle handle, uint8_t type, nc_cached_block **ret_block,
+                                 nc_handle handle, uint8_t type, bool stays, nc_cached_block **ret_block,
                                  nacre_error *err) {
   nacre_slice packed;
   NC_TRY(nc_sealed_reader_frame(f->reader, handle, type, frame, &packed, NULL, err));
-  nacre_status status = unpack_block(s, unpacker, packed, ret_block, err);
+  nacre_status status = unpack_block(s, unpacker, packed, stays, ret_block, err);
   if (status != NACRE_OK) return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), handle.offset);
   (*ret_block)->frame_offset = handle.offset;
   (*ret_block)->type = type;
@@ -159,7 +170,7 @@ static nacre_status read_through(nc_segment *s, nc_segment_file *f, nc_unpacker 
 }
 
 nacre_status nc_segment_file_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
-                                   nc_cached_block **ret_block, nacre_error *err) {
+                                   bool stays, nc_cached_block **ret_block, nacre_error *err) {
   nc_shared *shared = s->home->shared;
   nacre_status status = nc_handle_check(handle, nc_sealed_reader_size(f->reader), err);
   if (status != NACRE_OK) return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), 0);
@@ -168,7 +179,7 @@ nacre_status nc_segment_file_block(nc_segment *s, nc_segment_file *f, nc_handle 
   bool large = handle.size > NC_UNPACKER_FRAME_BYTES;
   uint8_t *frame = large ? nc_heap_alloc(shared->env->heap, handle.size) : unpacker->frame;
   status = frame == NULL ? nc_fail(err, NC_E_NO_MEMORY, "%u bytes for a block", handle.size)
-                         : read_through(s, f, unpacker, frame, handle, type, ret_block, err);
+                         : read_through(s, f, unpacker, frame, handle, type, stays, ret_block, err);
   if (large) nc_heap_free(shared->env->heap, frame, handle.size);
   /* The workspace outlives the table, whose plaintext must not. */
   if (!large) nc_wipe(frame, handle.size);
@@ -180,7 +191,7 @@ nacre_status nc_segment_read_block(nc_segment *s, nc_handle handle, uint8_t type
                                    nacre_error *err) {
   nc_segment_file *f;
   NC_TRY(nc_segment_hold(s, &f, err));
-  nacre_status status = nc_segment_file_block(s, f, handle, type, ret_block, err);
+  nacre_status status = nc_segment_file_block(s, f, handle, type, false, ret_block, err);
   nc_segment_let(s);
   return status;
 }
@@ -202,8 +213,9 @@ nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handl
                               bool no_cache_fill, nc_cached_block **ret_block, nacre_error *err) {
   nc_cache *cache = s->home->shared->cache;
   if (cache != NULL && cached_block(s, handle.offset, type, ret_block)) return NACRE_OK;
-  NC_TRY(nc_segment_file_block(s, f, handle, type, ret_block, err));
-  if (cache != NULL && !no_cache_fill) {
+  bool stays = cache != NULL && !no_cache_fill;
+  NC_TRY(nc_segment_file_block(s, f, handle, type, stays, ret_block, err));
+  if (stays) {
     nc_memory_settle(s->home->shared);
     nc_cache_put(cache, *ret_block, s->cache_id, handle.offset);
   }

@@ -192,48 +192,6 @@ static nacre_status walk_seek(walk *w, nacre_slice key, uint64_t sequence, nacre
   return NACRE_OK;
 }
 
-/* ---- entries that bear no sequence --------------------------------------------------------------------- */
-
-/* Of a segment that was loaded in bulk all entries have the sequence that the manifest tells. [S6] */
-static void give_sequence(const nc_segment *s, nc_entry *entry) {
-  uint64_t one = nc_segment_one_sequence(&s->record);
-  if (one != 0) entry->sequence = one;
-}
-
-/* Whether entries of the segment are all newer than `sequence`. */
-static bool all_newer(const nc_segment *s, uint64_t sequence) {
-  return sequence < nc_segment_one_sequence(&s->record);
-}
-
-/* ---- point reads --------------------------------------------------------------------------------------- */
-
-static nacre_status walk_get(walk *w, nacre_slice key, uint64_t sequence, bool *ret_found,
-                             nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
-  NC_TRY(walk_seek(w, key, sequence, err));
-  *ret_found = w->data.block != NULL && w->data.cursor.valid && nc_slice_equal(w->data.cursor.entry.key, key);
-  if (!*ret_found) return NACRE_OK;
-  *ret_entry = w->data.cursor.entry;
-  ret_entry->key = (nacre_slice){NULL, 0};
-  give_sequence(w->segment, ret_entry);
-  *ret_pin = &w->data.block->pin;
-  nc_pin_ref(*ret_pin);
-  return NACRE_OK;
-}
-
-nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence, bool no_cache_fill,
-                            bool *ret_found, nc_entry *ret_entry, nc_pin **ret_pin, nacre_error *err) {
-  *ret_found = false;
-  if (all_newer(s, sequence)) return NACRE_OK;
-  walk w;
-  walk_clear(&w);
-  bool admits = false;
-  nacre_status status = walk_begin(&w, s, no_cache_fill, err);
-  if (status == NACRE_OK) status = nc_segment_filter_admits(s, w.file, key, &admits, err);
-  if (status == NACRE_OK && admits) status = walk_get(&w, key, sequence, ret_found, ret_entry, ret_pin, err);
-  walk_end(&w);
-  return status;
-}
-
 /* ---- cursor -------------------------------------------------------------------------------------------- */
 
 /* Forward, entries are read a window at a time, few at first, for many seeks are followed by few moves. The block
@@ -252,7 +210,7 @@ static nacre_status publish(segment_cursor *c, nacre_status status) {
   c->base.valid = status == NACRE_OK && c->walk.data.block != NULL && c->walk.data.cursor.valid;
   if (c->base.valid) {
     c->base.entry = c->walk.data.cursor.entry;
-    give_sequence(c->walk.segment, &c->base.entry);
+    nc_segment_give_sequence(c->walk.segment, &c->base.entry);
     c->base.pin = &c->walk.data.block->pin;
   }
   return status;
@@ -274,7 +232,7 @@ static nacre_status cursor_last(nc_cursor *base, nacre_error *err) {
 static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t sequence, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
   nacre_status status = publish_anew(c, walk_seek(&c->walk, key, sequence, err));
-  bool pass = status == NACRE_OK && base->valid && all_newer(c->walk.segment, sequence) &&
+  bool pass = status == NACRE_OK && base->valid && nc_segment_all_newer(c->walk.segment, sequence) &&
               nc_slice_equal(base->entry.key, key);
   return pass ? publish_anew(c, walk_step(&c->walk, MOVE_NEXT, err)) : status;
 }
@@ -284,7 +242,7 @@ static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
                                             : nc_block_read(&c->walk.data.cursor, c->window_next, c->window,
                                                             c->offsets, c->keys, sizeof c->keys);
   if (count == 0) return publish(c, walk_step(&c->walk, MOVE_NEXT, err)); /* the block's end, or a long key */
-  for (size_t i = 0; i < count; i++) give_sequence(c->walk.segment, &c->window[i]);
+  for (size_t i = 0; i < count; i++) nc_segment_give_sequence(c->walk.segment, &c->window[i]);
   base->window = c->window;
   base->ahead = count - 1;
   base->entry = c->window[0];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * segment_file: a segment's inside, shared by segment.c (its life, blocks), segment_open.c (its file),
- * open_segments.c (which are open) and segment_cursor.c (moving in it).
+ * open_segments.c (which are open), segment_get.c (point reads) and segment_cursor.c (moving in it).
  *
  * `holds` says how many readers hold the open file, with a bit that says that there is none. A reader adds
  * itself first and looks at the bit afterwards; whoever closes the file swaps 0 for the bit. Under open_lock,
@@ -49,9 +49,10 @@ struct nc_segment {
 /* segment_open.c: opens, checks and reads in what stays in memory while the file is open. */
 NC_MUST_CHECK nacre_status nc_segment_file_open(nc_segment *s, nc_segment_file **ret_file, nacre_error *err);
 void nc_segment_file_close(nc_segment_file *file);
-/* Opens and unpacks a block of the file that is held, past the cache. */
+/* Opens and unpacks a block of the file that is held, past the cache. One that stays gets signposts. */
 NC_MUST_CHECK nacre_status nc_segment_file_block(nc_segment *s, nc_segment_file *f, nc_handle handle,
-                                                 uint8_t type, nc_cached_block **ret_block, nacre_error *err);
+                                                 uint8_t type, bool stays, nc_cached_block **ret_block,
+                                                 nacre_error *err);
 /* Reads a filter in whole, if it is not. Not beside readers of the file. */
 NC_MUST_CHECK nacre_status nc_segment_filter_load(nc_segment_file *f, nacre_error *err);
 /* Where frame `i` of the filter stands. */
@@ -65,5 +66,15 @@ NC_MUST_CHECK nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, n
                                             nacre_error *err);
 
 void nc_segment_ranges_drop(nc_segment *s);
+
+/* Of a segment that was loaded in bulk all entries have the sequence that the manifest tells. [S6] */
+static inline void nc_segment_give_sequence(const nc_segment *s, nc_entry *entry) {
+  uint64_t one = nc_segment_one_sequence(&s->record);
+  if (one != 0) entry->sequence = one;
+}
+/* Whether its entries are all newer than `sequence`, for that reason. */
+static inline bool nc_segment_all_newer(const nc_segment *s, uint64_t sequence) {
+  return sequence < nc_segment_one_sequence(&s->record);
+}
 
 #endif

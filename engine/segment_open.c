@@ -159,7 +159,7 @@ static nacre_status load_file(nc_segment *s, nc_segment_file *f, nacre_error *er
   NC_TRY(load_properties(s, f, err));
   NC_TRY(check_filter(f, err));
   if (!comes_in_frames(s, f)) NC_TRY(nc_segment_filter_load(f, err));
-  return nc_segment_file_block(s, f, f->footer.index_root, NC_FRAME_INDEX, &f->root, err);
+  return nc_segment_file_block(s, f, f->footer.index_root, NC_FRAME_INDEX, true, &f->root, err);
 }
 
 nacre_status nc_segment_file_open(nc_segment *s, nc_segment_file **ret_file, nacre_error *err) {

@@ -87,7 +87,7 @@ static nacre_status with_cursor(survey *s, const nc_cached_block *block, block_c
 static nacre_status with_block(survey *s, nc_handle handle, uint8_t type, block_check *check,
                                nacre_error *err) {
   nc_cached_block *block;
-  NC_TRY(nc_segment_file_block(s->segment, s->file, handle, type, &block, err));
+  NC_TRY(nc_segment_file_block(s->segment, s->file, handle, type, false, &block, err));
   nacre_status status = with_cursor(s, block, check, err);
   nc_pin_unref(&block->pin);
   return nc_fail_in(err, status, nc_sealed_reader_label(s->file->reader), handle.offset);

@@ -47,6 +47,12 @@ typedef struct nc_block {
   size_t entries_size; /* bytes of entries, before the restarts */
   uint32_t restarts;
   uint32_t longest_key;
+  /* Signposts, if it has any: block_posts.h. */
+  uint32_t post_count, common_size;
+  bool dense;            /* there is one at every entry */
+  const uint8_t *common; /* what all keys begin with */
+  const uint64_t *words;
+  const uint32_t *places;
 } nc_block;
 
 /* Checks the trailer and every restart point. */
@@ -80,5 +86,14 @@ void nc_block_stand_at(nc_block_cursor *c, uint32_t offset);
 /* The first entry at or after (key, sequence) in entry order; invalid when all come before it. */
 NC_MUST_CHECK nacre_status nc_block_seek(nc_block_cursor *c, nacre_slice key, uint64_t sequence,
                                          nacre_error *err);
+
+typedef enum nc_block_match {
+  NC_BLOCK_NONE,     /* all entries come before */
+  NC_BLOCK_SAME_KEY, /* an entry of the key itself */
+  NC_BLOCK_BEHIND    /* an entry of a key behind it */
+} nc_block_match;
+/* The same without a cursor: the key of `*ret_entry` is not filled in. */
+NC_MUST_CHECK nacre_status nc_block_find(const nc_block *block, nacre_slice key, uint64_t sequence,
+                                         nc_block_match *ret_match, nc_entry *ret_entry, nacre_error *err);
 
 #endif

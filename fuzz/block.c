@@ -6,7 +6,7 @@
  * the bytes, a valid cursor stands on an entry of the block and its key is what the bytes say, rebuilt here
  * by the specification alone; the target of a seek is not beyond it. Where a walk from front to back meets
  * no damage and every restart point is an entry of it, the block is well-formed: no move may fail then, and
- * each must come to the entry that the walk saw.
+ * each must come to the entry that the walk saw. All of it is done without signposts, then with them.
  *
  * A block is not canonical (restart points and shared prefixes may be chosen), so "encodes again" is: what a
  * builder makes of a well-formed block holds the same entries, and what it makes of its own block is that
@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 
+#include "block_posts.h"
 #include "fuzz.h"
 
 enum { STEPS_MAX = 64, ENTRIES_MAX = 4096, WALK_BYTES_MAX = 64 * 1024, TARGET_BYTES_MAX = 31 };
@@ -238,6 +239,21 @@ static void require_at(const walk *w, size_t index, const nc_block_cursor *c) {
                c->entry.value.size == seen->entry.value.size);
 }
 
+/* The search without a cursor finds what a seek finds. */
+static void require_find_agrees(const nc_block_cursor *c, bool good, const target *t) {
+  nc_block_match match;
+  nc_entry entry;
+  nacre_slice key = nc_slice(t->key, t->size);
+  bool found = nc_block_find(c->block, key, t->sequence, &match, &entry, NULL) == NACRE_OK;
+  FUZZ_REQUIRE(found == good);
+  if (!good) return;
+  FUZZ_REQUIRE((match != NC_BLOCK_NONE) == c->valid);
+  if (!c->valid) return;
+  FUZZ_REQUIRE((match == NC_BLOCK_SAME_KEY) == nc_slice_equal(key, c->entry.key));
+  FUZZ_REQUIRE(entry.value.data == c->entry.value.data && entry.value.size == c->entry.value.size &&
+               entry.sequence == c->entry.sequence && entry.kind == c->entry.kind);
+}
+
 static void steer(const walk *w, const nc_block *block, uint8_t *key_buffer, nc_reader *moves) {
   nc_block_cursor c;
   nc_block_cursor_init(&c, block, key_buffer);
@@ -255,6 +271,7 @@ static void steer(const walk *w, const nc_block *block, uint8_t *key_buffer, nc_
     bool good = fuzz_accepted_in_place(status, &err, block->entries_size);
     FUZZ_REQUIRE(good || !c.valid);
     if (c.valid) require_sound(&c);
+    if (t.key != NULL) require_find_agrees(&c, good, &t);
     if (c.valid && t.key != NULL) FUZZ_REQUIRE(compare(&c.entry, nc_slice(t.key, t.size), t.sequence) >= 0);
     if (w->well_formed) FUZZ_REQUIRE(good);
     if (w->well_formed) require_at(w, index, &c);
@@ -333,9 +350,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   require_sound_restarts(&block);
   uint8_t *key_buffer = fuzz_alloc(block.longest_key);
   walk_forward(&seen, &block, key_buffer);
+  nc_reader moves_again = moves;
   steer(&seen, &block, key_buffer, &moves);
+  void *posts = fuzz_alloc(nc_block_posts_bytes(bytes.size));
+  nc_block_set_posts(&block, posts);
+  FUZZ_REQUIRE(block.post_count > 0 || !seen.well_formed || seen.count == 0);
+  steer(&seen, &block, key_buffer, &moves_again);
   if (seen.well_formed) walk_back(&seen, &block, key_buffer);
   if (seen.well_formed) build_again(&seen, &again);
+  free(posts);
   free(key_buffer);
   return 0;
 }

@@ -7,9 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "block_posts.h"
 #include "support.h"
 
-enum { KEY_MAX = 24, VALUE_MAX = 40 };
+enum { KEY_MAX = 24, VALUE_MAX = 140, SMALL_VALUE_MAX = 40 };
 
 /* --- a model: the sorted array ------------------------------------------------------------------------------------ */
 
@@ -36,20 +37,29 @@ static int compare(const void *a, const void *b) {
   return nc_entry_compare(x.key, x.sequence, y.key, y.sequence);
 }
 
-/* Keys of few letters and many lengths: long shared prefixes, several versions of a key, the empty key. */
-static model_entry random_entry(random_source *random, unsigned letters) {
+/* Keys of few letters, 0 one of them at times, and many lengths: long shared prefixes, several versions of a key,
+ * the empty key. */
+static model_entry random_entry(random_source *random, unsigned letters, char lowest) {
   model_entry m = {.key_size = (size_t)random_below(random, KEY_MAX + 1),
                    .sequence = 1 + random_below(random, 1000)};
-  for (size_t i = 0; i < m.key_size; i++) m.key[i] = (uint8_t)('a' + random_below(random, letters));
+  for (size_t i = 0; i < m.key_size; i++)
+    m.key[i] = (uint8_t)((unsigned char)lowest + random_below(random, letters));
   m.kind = random_below(random, 5) == 0 ? NC_KIND_DELETE : NC_KIND_PUT;
-  if (m.kind == NC_KIND_PUT) m.value_size = (size_t)random_below(random, VALUE_MAX + 1);
+  if (m.kind == NC_KIND_PUT) m.value_size = (size_t)random_below(random, SMALL_VALUE_MAX + 1);
   random_fill(random, m.value, m.value_size);
   return m;
 }
 
-static model make_model(random_source *random, size_t count, unsigned letters) {
+/* With `large` values there is room for a signpost at every entry. */
+static model make_model(random_source *random, size_t count, unsigned letters, char lowest, bool large) {
   model m = {.entries = malloc((count + 1) * sizeof(model_entry))};
-  for (size_t i = 0; i < count; i++) m.entries[i] = random_entry(random, letters);
+  for (size_t i = 0; i < count; i++) {
+    m.entries[i] = random_entry(random, letters, lowest);
+    if (!large) continue;
+    m.entries[i].kind = NC_KIND_PUT;
+    m.entries[i].value_size = VALUE_MAX - (size_t)random_below(random, VALUE_MAX - NC_BLOCK_POST_GAP);
+    random_fill(random, m.entries[i].value, m.entries[i].value_size);
+  }
   qsort(m.entries, count, sizeof m.entries[0], compare);
   size_t capacity = NC_BLOCK_TRAILER_BYTES + count * nc_block_bound(KEY_MAX, VALUE_MAX);
   uint8_t *work = malloc(capacity), *last_key = malloc(NACRE_KEY_BYTES_MAX);
@@ -78,13 +88,18 @@ typedef struct walker {
   nc_block block;
   nc_block_cursor cursor;
   uint8_t *key_buffer;
+  void *posts; /* NULL: the block has none */
 } walker;
 
-static void walker_open(walker *w, nacre_slice bytes) {
+static void walker_open(walker *w, nacre_slice bytes, bool posts) {
   assert_ok(nc_block_open(bytes, &w->block, NULL));
+  w->posts = posts ? malloc(nc_block_posts_bytes(bytes.size)) : NULL;
+  if (posts) nc_block_set_posts(&w->block, w->posts);
   w->key_buffer = malloc(w->block.longest_key + (size_t)NC_BLOCK_READ_SLACK);
   nc_block_cursor_init(&w->cursor, &w->block, w->key_buffer);
 }
+
+static void walker_close(walker *w) { free(w->key_buffer), free(w->posts); }
 
 /* The cursor is on entry `at` of the model, or past its end. */
 static void stands_at(const nc_block_cursor *c, const model *m, size_t at) {
@@ -161,15 +176,30 @@ static void agrees_in_windows(const model *m, walker *w, random_source *random) 
   }
 }
 
-static void agrees_on_seeks(const model *m, walker *w, random_source *random, unsigned letters) {
+/* What a cursor's seek finds, without a cursor. */
+static void agrees_on_finding(const model *m, const nc_block *block, nacre_slice key, uint64_t sequence,
+                              size_t at) {
+  nc_block_match match;
+  nc_entry entry;
+  assert_ok(nc_block_find(block, key, sequence, &match, &entry, NULL));
+  cr_assert_eq(match == NC_BLOCK_NONE, at == m->count);
+  if (at == m->count) return;
+  nc_entry expected = as_entry(&m->entries[at]);
+  cr_assert_eq(match == NC_BLOCK_SAME_KEY, nc_slice_equal(expected.key, key));
+  cr_assert(nc_slice_equal(entry.value, expected.value) && entry.sequence == expected.sequence &&
+            entry.kind == expected.kind);
+}
+
+static void agrees_on_seeks(const model *m, walker *w, random_source *random, unsigned letters, char lowest) {
   for (size_t i = 0; i < 2 * m->count + 20; i++) {
-    model_entry target = random_entry(random, letters + 1);
+    model_entry target = random_entry(random, letters + 1, lowest);
     if (m->count > 0 && random_below(random, 2) == 0) {
       target = m->entries[random_below(random, m->count)];
       target.sequence += random_below(random, 3) - 1;
     }
     nacre_slice key = nc_slice(target.key, target.key_size);
     size_t at = model_seek(m, key, target.sequence);
+    agrees_on_finding(m, &w->block, key, target.sequence, at);
     assert_ok(nc_block_seek(&w->cursor, key, target.sequence, NULL));
     stands_at(&w->cursor, m, at);
     if (!w->cursor.valid) continue;
@@ -186,14 +216,19 @@ Test(block, agrees_with_a_sorted_array) {
   random_source random = random_begin();
   for (size_t count = 0; count < 300; count += 1 + count / 4) {
     for (unsigned letters = 1; letters <= 16; letters *= 4) {
-      model m = make_model(&random, count, letters);
-      walker w;
-      walker_open(&w, m.block);
-      agrees_in_both_directions(&m, &w);
-      agrees_on_seeks(&m, &w, &random, letters);
-      for (int i = 0; i < 5; i++) agrees_in_windows(&m, &w, &random);
-      free(w.key_buffer);
-      free_model(&m);
+      for (int variant = 0; variant < 4; variant++) {
+        char lowest = random_below(&random, 2) == 0 ? '\0' : 'a';
+        model m = make_model(&random, count, letters, lowest, variant % 2 != 0);
+        walker w;
+        walker_open(&w, m.block, variant / 2 != 0);
+        cr_assert_eq(w.block.post_count > 0, variant / 2 != 0 && m.count > 0);
+        if (variant == 3 && m.count > 0) cr_assert(w.block.dense && w.block.post_count == m.count);
+        agrees_in_both_directions(&m, &w);
+        agrees_on_seeks(&m, &w, &random, letters, lowest);
+        for (int i = 0; i < 5; i++) agrees_in_windows(&m, &w, &random);
+        walker_close(&w);
+        free_model(&m);
+      }
     }
   }
 }
@@ -235,7 +270,7 @@ Test(block, a_full_builder_refuses_and_stays_whole) {
     nacre_slice bytes = nc_block_finish(&b);
     cr_assert_leq(bytes.size, capacity);
     walker w;
-    walker_open(&w, bytes);
+    walker_open(&w, bytes, false);
     assert_ok(nc_block_first(&w.cursor, NULL));
     uint32_t found = 0;
     while (w.cursor.valid) {
@@ -243,7 +278,7 @@ Test(block, a_full_builder_refuses_and_stays_whole) {
       assert_ok(nc_block_next(&w.cursor, NULL));
     }
     cr_assert_eq(found, added);
-    free(w.key_buffer), free(work), free(last_key);
+    walker_close(&w), free(work), free(last_key);
   }
 }
 
@@ -258,24 +293,23 @@ Test(block, the_bound_holds_the_largest_entry) {
                     nc_slice(value, value_size)};
   cr_assert(nc_block_add(&b, &entry));
   walker w;
-  walker_open(&w, nc_block_finish(&b));
+  walker_open(&w, nc_block_finish(&b), true);
   assert_ok(nc_block_seek(&w.cursor, entry.key, NC_SEQUENCE_MAX, NULL));
   cr_assert(w.cursor.valid && w.cursor.entry.key.size == NACRE_KEY_BYTES_MAX &&
             w.cursor.entry.value.size == value_size);
   cr_assert_eq(w.cursor.entry.sequence, NC_SEQUENCE_MAX);
-  free(w.key_buffer), free(work), free(last_key), free(key), free(value);
+  walker_close(&w), free(work), free(last_key), free(key), free(value);
 }
 
 /* --- damage ----------------------------------------------------------------------------------------------------------- */
 
 /* Every move over the bytes, whatever they are: no crash, no endless walk. */
-static bool survives_every_move(nacre_slice bytes) {
-  nc_block block;
-  if (nc_block_open(bytes, &block, NULL) != NACRE_OK) return false;
+static bool survives_every_move_of(nacre_slice bytes, bool posts) {
+  walker w;
+  if (nc_block_open(bytes, &w.block, NULL) != NACRE_OK) return false;
+  walker_open(&w, bytes, posts);
   bool whole = true;
-  uint8_t *key_buffer = malloc(block.longest_key + (size_t)NC_BLOCK_READ_SLACK);
-  nc_block_cursor c;
-  nc_block_cursor_init(&c, &block, key_buffer);
+  nc_block_cursor c = w.cursor;
   static const char *const targets[] = {"", "a", "key000010", "key000025", "zzz"};
   for (size_t i = 0; i < ARRAY_LENGTH(targets); i++) {
     whole &= nc_block_seek(&c, text(targets[i]), 5, NULL) == NACRE_OK;
@@ -295,8 +329,13 @@ static bool survives_every_move(nacre_slice bytes) {
   }
   cr_assert_leq(listed, bytes.size);
   cr_assert_leq(moves, 2 * bytes.size);
-  free(key_buffer);
+  walker_close(&w);
   return whole;
+}
+
+static bool survives_every_move(nacre_slice bytes) {
+  bool whole = survives_every_move_of(bytes, false);
+  return survives_every_move_of(bytes, true) && whole;
 }
 
 static nacre_slice small_block(uint8_t *work, size_t capacity, uint8_t *last_key, unsigned count) {

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * block_posts: see block_posts.h.
+ */
+#include "block_posts.h"
+
+#include "block_entry.h"
+
+enum { WORD_BYTES = 8, SAME_WORD_MAX = 4 };
+
+/* ---- words --------------------------------------------------------------------------------------------- */
+
+/* The eight bytes at `p` as a big-endian number, zeros for those from `size` on. Eight may be read. */
+static inline uint64_t read_word(const uint8_t *p, size_t size) {
+  uint64_t word = __builtin_bswap64(nc_get_u64(p));
+  if (size >= WORD_BYTES) return word;
+  return size == 0 ? 0 : word & ~(~(uint64_t)0 >> 8 * size);
+}
+
+/* The same where no more than `size` bytes may be read. */
+static inline uint64_t read_short_word(const uint8_t *p, size_t size) {
+  if (size >= WORD_BYTES) return read_word(p, size);
+  uint64_t word = 0;
+  for (size_t i = 0; i < size; i++) word |= (uint64_t)p[i] << (56 - 8 * i);
+  return word;
+}
+
+static size_t common_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size) {
+  return nc_slice_shared_prefix(nc_slice(a, a_size), nc_slice(b, b_size));
+}
+
+/* ---- making -------------------------------------------------------------------------------------------- */
+
+size_t nc_block_posts_bytes(size_t block_bytes) {
+  size_t posts = block_bytes / NC_BLOCK_POST_GAP + 1;
+  return (posts * NC_BLOCK_POST_BYTES + 7) & ~(size_t)7;
+}
+
+/* Of an entry what its place and its key take. */
+typedef struct outline {
+  size_t shared, suffix_size, next;
+  const uint8_t *suffix;
+} outline;
+
+/* Passes a varint; false when there is none. */
+static inline bool skip_varint(const uint8_t **p, const uint8_t *end) {
+  uint64_t value, ends = end - *p < 8 ? 0 : ~nc_get_u64(*p) & 0x8080808080808080u;
+  if (ends == 0) return nc_take_varint(p, end, &value);
+  unsigned last = (unsigned)__builtin_ctzll(ends) / 8;
+  if (last != 0 && (*p)[last] == 0) return false; /* it adds nothing [P1] */
+  *p += last + 1;
+  return true;
+}
+
+/* Reads the outline of the entry at `at` < entries_size; false when it does not fit. What else may be wrong with it
+ * is seen by those who read it. */
+static inline bool read_outline(const nc_block *block, size_t at, outline *o) {
+  const uint8_t *p = block->data + at, *end = block->data + block->entries_size;
+  nc_raw_entry sizes;
+  if (!nc_take_sizes(&p, end, &sizes)) return false;
+  if (!skip_varint(&p, end)) return false;
+  size_t left = (size_t)(end - p);
+  if (sizes.suffix_size > left || sizes.value_size > left - sizes.suffix_size) return false;
+  *o = (outline){sizes.shared, sizes.suffix_size, 0, p};
+  o->next = (size_t)(p - block->data) + sizes.suffix_size + sizes.value_size;
+  return true;
+}
+
+/* How many bytes the first key and the last one share, and so all between them, if they are in order. Restart
+ * points may lie: whatever comes out is looked at again. */
+static bool find_common(const nc_block *block, outline *ret_first, size_t *ret_common) {
+  outline o;
+  size_t at = nc_block_restart(block, block->restarts - 1);
+  if (!read_outline(block, 0, ret_first) || !read_outline(block, at, &o)) return false;
+  size_t common = common_bytes(ret_first->suffix, ret_first->suffix_size, o.suffix, o.suffix_size);
+  while ((at = o.next) < block->entries_size) {
+    if (!read_outline(block, at, &o)) return false;
+    if (o.shared < common) common = o.shared;
+  }
+  *ret_common = common;
+  return true;
+}
+
+/* The word of the entry that follows one of the word `last`; false when it does not begin with the common
+ * bytes. */
+static inline bool next_word(const uint8_t *common, size_t common_size, const outline *o, uint64_t last,
+                             uint64_t *ret_word) {
+  if (o->shared >= common_size) {
+    size_t kept = o->shared - common_size;
+    *ret_word = last;
+    if (kept >= WORD_BYTES) return true;
+    *ret_word = read_word(o->suffix, o->suffix_size) >> 8 * kept;
+    if (kept != 0) *ret_word |= last & ~(~(uint64_t)0 >> 8 * kept);
+    return true;
+  }
+  size_t missing = common_size - o->shared;
+  if (o->suffix_size < missing || memcmp(o->suffix, common + o->shared, missing) != 0) return false;
+  *ret_word = read_word(o->suffix + missing, o->suffix_size - missing);
+  return true;
+}
+
+void nc_block_set_posts(nc_block *block, void *memory) {
+  outline o;
+  size_t common_size, key_size = 0, posts_max = block->entries_size / NC_BLOCK_POST_GAP + 1;
+  block->post_count = 0;
+  if (block->restarts == 0 || !find_common(block, &o, &common_size)) return;
+  const uint8_t *common = o.suffix;
+  uint64_t *words = memory, word = 0, last = 0;
+  uint32_t *places = (uint32_t *)(words + posts_max), count = 0;
+  bool dense = true;
+  for (size_t at = 0, due = 0; at < block->entries_size; at = o.next) {
+    if (!read_outline(block, at, &o) || o.shared > key_size ||
+        !next_word(common, common_size, &o, last, &word) || word < last)
+      return;
+    key_size = o.shared + o.suffix_size;
+    if (key_size > block->longest_key) return;
+    last = word;
+    if (at < due) {
+      dense = false;
+      continue;
+    }
+    words[count] = word;
+    places[count++] = (uint32_t)at;
+    due = at + NC_BLOCK_POST_GAP;
+  }
+  block->words = words;
+  block->places = places;
+  block->common = common;
+  block->common_size = (uint32_t)common_size;
+  block->dense = dense;
+  block->post_count = count;
+}
+
+/* ---- finding ------------------------------------------------------------------------------------------- */
+
+/* How many words are below `word`. */
+static inline size_t count_below(const uint64_t *words, size_t count, uint64_t word) {
+  const uint64_t *base = words;
+  while (count > 1) {
+    size_t half = count / 2;
+    base += base[half - 1] < word ? half : 0;
+    count -= half;
+  }
+  return (size_t)(base - words) + (*base < word);
+}
+
+/* The target against what all keys begin with: 0 when it does, too. */
+static inline int compare_common(const nc_block *block, nacre_slice key) {
+  if (key.size >= block->common_size)
+    return block->common_size == 0 ? 0 : memcmp(key.data, block->common, block->common_size);
+  int order = key.size == 0 ? 0 : memcmp(key.data, block->common, key.size);
+  return order != 0 ? order : -1;
+}
+
+/* Implementation notes. The words of the last post below the target and of the target differ in a byte that is
+ * greater, hence not 0, hence a byte of the target; so the keys differ exactly where the words do, or the lower
+ * one ends before. In a dense block the entry behind that post has a word that is not below, so it shares no more
+ * with its predecessor than the target does. */
+bool nc_block_start_at_post(const nc_block *block, nacre_slice key, nc_block_start *ret_start) {
+  size_t count = block->post_count;
+  if (count == 0) return false;
+  int order = compare_common(block, key);
+  *ret_start = (nc_block_start){.at = order > 0 ? block->entries_size : 0};
+  if (order != 0) return true;
+  size_t common = block->common_size;
+  uint64_t word = read_short_word((const uint8_t *)key.data + common, key.size - common);
+  size_t below = count_below(block->words, count, word);
+  if (below + SAME_WORD_MAX < count && block->words[below + SAME_WORD_MAX] == word) return false;
+  if (below == 0) return true;
+  ret_start->passed = !block->dense || below == count;
+  ret_start->at = block->places[ret_start->passed ? below - 1 : below];
+  ret_start->matched = common + (size_t)__builtin_clzll(block->words[below - 1] ^ word) / 8;
+  return true;
+}
