@@ -143,14 +143,21 @@ bool nc_memtable_get(const nc_memtable *m, nacre_slice key, uint64_t sequence, n
 
 /* ---- cursor -------------------------------------------------------------------------------------------------- */
 
+/* Forward, records are read a window at a time, few at first; the place is that of the last one then. */
+enum { WINDOW_MIN = 4, WINDOW_MAX = 16 };
+
 typedef struct memtable_cursor {
   nc_cursor base;
   nc_memtable *memtable;
   nc_memtree_place place;
+  unsigned window_next; /* how many to read next */
+  nc_entry window[WINDOW_MAX];
 } memtable_cursor;
 
 static nacre_status stand(memtable_cursor *c, bool valid) {
+  nc_cursor_show_nothing(&c->base);
   c->base.valid = valid;
+  c->window_next = WINDOW_MIN;
   if (valid) record_entry(nc_memtree_at(&c->place), &c->base.entry);
   return NACRE_OK;
 }
@@ -176,12 +183,21 @@ static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t seque
 static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
   (void)err;
   memtable_cursor *c = (memtable_cursor *)base;
-  return stand(c, nc_memtree_next(&c->place));
+  const nc_record *records[WINDOW_MAX];
+  unsigned count = nc_memtree_read(&c->place, records, c->window_next);
+  if (count == 0) return stand(c, false);
+  for (unsigned i = 0; i < count; i++) record_entry(records[i], &c->window[i]);
+  c->window_next = WINDOW_MAX;
+  base->entry = c->window[0];
+  base->window = c->window;
+  base->ahead = count - 1;
+  return NACRE_OK;
 }
 
 static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
   (void)err;
   memtable_cursor *c = (memtable_cursor *)base;
+  c->place.at -= (unsigned)base->ahead;
   return stand(c, nc_memtree_prev(&c->place));
 }
 
@@ -203,11 +219,10 @@ static const nc_cursor_ops memtable_cursor_ops = {cursor_first, cursor_last,  cu
                                                   cursor_prev,  cursor_close, cursor_pass};
 
 nacre_status nc_memtable_cursor(nc_memtable *m, nc_cursor **ret_cursor, nacre_error *err) {
-  memtable_cursor *c = calloc(1, sizeof *c);
+  memtable_cursor *c = malloc(sizeof *c);
   if (c == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   nc_pin_ref(&m->pin);
-  c->base.ops = &memtable_cursor_ops;
-  c->base.pin = &m->pin;
+  c->base = (nc_cursor){.ops = &memtable_cursor_ops, .pin = &m->pin};
   c->memtable = m;
   *ret_cursor = &c->base;
   return NACRE_OK;

@@ -274,6 +274,18 @@ bool nc_memtree_prev(nc_memtree_place *place) {
   return true;
 }
 
+unsigned nc_memtree_read(nc_memtree_place *place, const nc_record **records, unsigned capacity) {
+  if (!nc_memtree_next(place)) return 0;
+  unsigned count = order_count(place->order) - place->at;
+  if (count > capacity) count = capacity;
+  for (unsigned i = 0; i < count; i++) {
+    records[i] = place->leaf->records[order_slot(place->order, place->at + i)];
+    __builtin_prefetch(records[i]);
+  }
+  place->at += count - 1;
+  return count;
+}
+
 const nc_record *nc_memtree_at(const nc_memtree_place *place) {
   return place->leaf->records[order_slot(place->order, place->at)];
 }

@@ -54,6 +54,9 @@ bool nc_memtree_last(const nc_memtree *tree, nc_memtree_place *ret_place);
 bool nc_memtree_seek(const nc_memtree *tree, nacre_slice key, uint64_t sequence, nc_memtree_place *ret_place);
 bool nc_memtree_next(nc_memtree_place *place);
 bool nc_memtree_prev(nc_memtree_place *place);
+/* Moves on by one or more, but no further than the leaf goes: as many records as `capacity` has room for. The place
+ * is that of the last one afterwards. 0: there is none. */
+unsigned nc_memtree_read(nc_memtree_place *place, const nc_record **records, unsigned capacity);
 const nc_record *nc_memtree_at(const nc_memtree_place *place);
 
 #endif

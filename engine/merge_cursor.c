@@ -2,88 +2,181 @@
  *
  * merge_cursor: see merge_cursor.h.
  *
- * Children that have an entry stand sorted in the direction of travel; the one that was moved is put back in its
- * place. Going forward, every child stands at or after the current entry, and the first runs free until it
- * passes the second: of the entries that it has at hand, those before the second's are shown as the merge's
- * own, so that a long stretch from one child costs a comparison a window. Going backward, every child stands
- * at or before the current entry. A turn puts the others on the other side.
+ * Children that have an entry stand sorted in the direction of travel.
+ *
+ * Forward, what they have at hand is merged a batch at a time, without moving any of them: a head says how far a
+ * child's window has been used. A batch ends with the last entry that some child has at hand, for what that one has
+ * next is not known; it is moved on only when the batch has been passed, so that all entries of it stay good. A
+ * stretch that comes from one child alone is shown in that child's own window.
+ *
+ * Backward, every child stands at or before the current entry, and the first one is shown.
+ *
+ * Whoever turns around, or passes a stretch, first has the children moved to where the merge stands (settle).
  */
 #include "merge_cursor.h"
 
 #include <stdlib.h>
 
+enum { BATCH_MAX = 64, WORD_BYTES = 8 };
+
+/* A child, and what of its entries has not been merged yet. */
+typedef struct head {
+  nc_cursor *child;
+  const nc_entry *at;
+  size_t left;   /* entries at hand behind `at` */
+  uint64_t word; /* of the key of `at`: mix */
+} head;
+
 typedef struct merge_cursor {
   nc_cursor base;
   bool backward;
+  bool spent; /* forward: the first head's last entry at hand has been merged */
   size_t count, live;
-  nc_cursor **children;
-  nc_cursor **sorted; /* the first `live` */
+  head *heads;
+  head **sorted; /* the first `live` */
+  nc_entry batch[BATCH_MAX];
 } merge_cursor;
+
+/* What a child has at hand, from where it stands. */
+static void head_load(head *h) {
+  h->at = h->child->ahead > 0 ? h->child->window : &h->child->entry;
+  h->left = h->child->ahead;
+}
+
+/* Moves the child to where its head is. */
+static void head_sync(head *h) {
+  nc_cursor *child = h->child;
+  if (h->at == &child->entry || h->at == child->window) return;
+  child->window = h->at;
+  child->ahead = h->left;
+  child->entry = *h->at;
+}
 
 static int order(const merge_cursor *c, const nc_entry *x, const nc_entry *y) {
   int order = nc_entry_compare(x->key, x->sequence, y->key, y->sequence);
   return c->backward ? -order : order;
 }
 
-/* How many of the entries that the first child has at hand come before the second child's. The very next one
- * decides it where runs interleave, the last one where they do not. */
-static size_t ahead_of_second(const merge_cursor *c) {
-  const nc_cursor *first = c->sorted[0];
-  size_t low = 1, high = first->ahead;
-  if (c->live == 1 || high == 0) return high;
-  const nc_entry *second = &c->sorted[1]->entry;
-  if (order(c, &first->window[1], second) > 0) return 0;
-  if (order(c, &first->window[high], second) < 0) return high;
-  high--;
-  while (low < high) { /* window[low] comes before it, window[high + 1] does not */
-    size_t middle = high - (high - low) / 2;
-    if (order(c, &first->window[middle], second) < 0) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  return low;
-}
-
-static void publish(merge_cursor *c) {
+static nacre_status fail(merge_cursor *c, nacre_status status) {
   nc_cursor_show_nothing(&c->base);
-  c->base.valid = c->live > 0;
-  if (!c->base.valid) return;
-  nc_cursor_show(&c->base, c->sorted[0]);
-  c->base.ahead = ahead_of_second(c);
+  c->live = 0;
+  c->spent = false;
+  return status;
 }
 
-/* Puts `child` in its place among sorted[from..live), which are in order; sorted[from - 1] is free. */
-static void insert(merge_cursor *c, nc_cursor *child, size_t from) {
+/* ---- sorting ------------------------------------------------------------------------------------------- */
+
+/* Puts `h` in its place among sorted[from..live), which are in order; sorted[from - 1] is free. */
+static void insert(merge_cursor *c, head *h, size_t from) {
   size_t low = from, high = c->live;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (order(c, &c->sorted[middle]->entry, &child->entry) < 0) {
+    if (order(c, c->sorted[middle]->at, h->at) < 0) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
   for (size_t i = from; i < low; i++) c->sorted[i - 1] = c->sorted[i];
-  c->sorted[low - 1] = child;
+  c->sorted[low - 1] = h;
 }
 
+/* All children anew, from where they stand. */
 static void sort(merge_cursor *c) {
   size_t live = c->live = 0;
-  for (size_t i = 0; i < c->count; i++) live += c->children[i]->valid;
+  c->spent = false;
+  for (size_t i = 0; i < c->count; i++) live += c->heads[i].child->valid;
   c->live = live;
   for (size_t i = c->count; i > 0; i--) {
-    if (c->children[i - 1]->valid) insert(c, c->children[i - 1], live--);
+    head *h = &c->heads[i - 1];
+    if (!h->child->valid) continue;
+    head_load(h);
+    insert(c, h, live--);
   }
-  publish(c);
 }
 
-static nacre_status fail(merge_cursor *c, nacre_status status) {
-  nc_cursor_show_nothing(&c->base);
-  c->live = 0;
-  return status;
+/* ---- showing ------------------------------------------------------------------------------------------- */
+
+/* How many of the first bytes all keys at hand share: those between the first one and the last of each window. */
+static size_t shared_bytes(const merge_cursor *c) {
+  nacre_slice first = c->sorted[0]->at->key;
+  size_t shared = first.size;
+  for (size_t i = 0; i < c->live; i++) {
+    const head *h = c->sorted[i];
+    size_t with_last = nc_slice_shared_prefix(nc_slice(first.data, shared), h->at[h->left].key);
+    if (with_last < shared) shared = with_last;
+  }
+  return shared;
 }
+
+/* The bytes of a key behind those that all share, as a number that orders as they do; zeros behind its end. */
+static inline uint64_t word_of(nacre_slice key, size_t skip) {
+  const uint8_t *p = (const uint8_t *)key.data + skip;
+  size_t size = key.size - skip;
+  uint64_t word = 0;
+  if (size >= WORD_BYTES) {
+    memcpy(&word, p, WORD_BYTES);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+  }
+  for (size_t i = 0; i < size; i++) word |= (uint64_t)p[i] << (56 - 8 * i);
+  return word;
+}
+
+static inline bool comes_before(const head *x, const head *y) {
+  if (x->word != y->word) return x->word < y->word;
+  return nc_entry_compare(x->at->key, x->at->sequence, y->at->key, y->at->sequence) < 0;
+}
+
+/* Merges what is at hand until a child's last entry of it is taken. */
+static size_t mix(merge_cursor *c) {
+  head **sorted = c->sorted;
+  size_t n = 0, skip = shared_bytes(c), live = c->live;
+  for (size_t i = 0; i < live; i++) sorted[i]->word = word_of(sorted[i]->at->key, skip);
+  for (head *h = sorted[0]; n < BATCH_MAX; h = sorted[0]) {
+    c->batch[n++] = *h->at;
+    if (h->left == 0) {
+      c->spent = true;
+      break;
+    }
+    h->at++;
+    h->left--;
+    h->word = word_of(h->at->key, skip);
+    size_t place = 1;
+    for (; place < live && comes_before(sorted[place], h); place++) sorted[place - 1] = sorted[place];
+    sorted[place - 1] = h;
+  }
+  return n;
+}
+
+static void show(merge_cursor *c, const nc_entry *window, size_t count) {
+  c->base.valid = true;
+  c->base.entry = *window;
+  c->base.window = window;
+  c->base.ahead = count - 1;
+}
+
+static void publish(merge_cursor *c) {
+  nc_cursor_show_nothing(&c->base);
+  if (c->live == 0) return;
+  head *first = c->sorted[0];
+  c->base.pin = first->child->pin;
+  if (c->backward) {
+    c->base.valid = true;
+    c->base.entry = *first->at;
+  } else if (c->live == 1 || order(c, &first->at[first->left], c->sorted[1]->at) < 0) {
+    show(c, first->at, first->left + 1);
+    first->at += first->left;
+    first->left = 0;
+    c->spent = true;
+  } else {
+    show(c, c->batch, mix(c));
+  }
+}
+
+/* ---- moving -------------------------------------------------------------------------------------------- */
 
 /* Moves every child to a first, last or sought entry, and sorts them. */
 typedef struct target {
@@ -95,13 +188,14 @@ typedef struct target {
 static nacre_status place(merge_cursor *c, const target *to, nacre_error *err) {
   c->backward = to->backward;
   for (size_t i = 0; i < c->count; i++) {
-    nc_cursor *child = c->children[i];
+    nc_cursor *child = c->heads[i].child;
     nacre_status status = to->seek       ? nc_cursor_seek(child, to->key, to->sequence, err)
                           : to->backward ? nc_cursor_last(child, err)
                                          : nc_cursor_first(child, err);
     if (status != NACRE_OK) return fail(c, status);
   }
   sort(c);
+  publish(c);
   return NACRE_OK;
 }
 
@@ -117,64 +211,94 @@ static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t seque
   return place((merge_cursor *)base, &(target){.seek = true, .key = key, .sequence = sequence}, err);
 }
 
-/* Puts every child but the current one on the far side of the current entry. */
-static nacre_status turn(merge_cursor *c, bool backward, nacre_error *err) {
-  if (c->backward == backward) return NACRE_OK;
-  const nc_cursor *current = c->sorted[0];
-  const nc_entry at = current->entry;
-  for (size_t i = 0; i < c->count; i++) {
-    if (c->children[i] == current) continue;
-    NC_TRY(backward ? nc_cursor_seek_before(c->children[i], at.key, at.sequence, err)
-                    : nc_cursor_seek(c->children[i], at.key, at.sequence, err));
+/* Moves a head, from the beginning of its child's window, to the first entry that does not come before `shown`. When
+ * there is none at hand, nothing of that window is shown, and the child may go on. */
+static nacre_status head_settle(head *h, const nc_entry *shown, nacre_error *err) {
+  for (head_load(h); nc_entry_compare(h->at->key, h->at->sequence, shown->key, shown->sequence) < 0;
+       h->at++, h->left--) {
+    if (h->left > 0) continue;
+    head_sync(h);
+    return nc_cursor_next(h->child, err);
   }
-  c->backward = backward;
+  head_sync(h);
+  return NACRE_OK;
+}
+
+/* Every child stands at or behind the entry that is shown afterwards, and the first one at it. */
+static nacre_status settle(merge_cursor *c, nacre_error *err) {
+  if (c->backward) return NACRE_OK;
+  const nc_entry shown = c->base.entry;
+  for (size_t i = 0; i < c->live; i++) NC_TRY(head_settle(c->sorted[i], &shown, err));
   sort(c);
   return NACRE_OK;
 }
 
-static nacre_status step(merge_cursor *c, bool backward, nacre_error *err) {
-  nc_cursor *child = c->sorted[0];
-  nc_cursor_follow(child, &c->base);
-  NC_TRY(turn(c, backward, err));
-  NC_TRY(backward ? nc_cursor_prev(child, err) : nc_cursor_next(child, err));
-  if (child->valid) {
-    insert(c, child, 1);
+/* Puts every child but the current one on the far side of the current entry. */
+static nacre_status turn(merge_cursor *c, bool backward, nacre_error *err) {
+  if (c->backward == backward) return NACRE_OK;
+  NC_TRY(settle(c, err));
+  const nc_cursor *current = c->sorted[0]->child;
+  const nc_entry at = *c->sorted[0]->at;
+  for (size_t i = 0; i < c->count; i++) {
+    nc_cursor *child = c->heads[i].child;
+    if (child == current) continue;
+    NC_TRY(backward ? nc_cursor_seek_before(child, at.key, at.sequence, err)
+                    : nc_cursor_seek(child, at.key, at.sequence, err));
+  }
+  c->backward = backward;
+  sort(c);
+  c->spent = true;
+  return NACRE_OK;
+}
+
+/* Moves the first child on, and puts it back in its place. */
+static nacre_status refill(merge_cursor *c, nacre_error *err) {
+  head *h = c->sorted[0];
+  head_sync(h);
+  NC_TRY(c->backward ? nc_cursor_prev(h->child, err) : nc_cursor_next(h->child, err));
+  c->spent = false;
+  if (h->child->valid) {
+    head_load(h);
+    insert(c, h, 1);
   } else {
     c->live--;
     memmove(c->sorted, c->sorted + 1, c->live * sizeof *c->sorted);
   }
+  return NACRE_OK;
+}
+
+static nacre_status step(merge_cursor *c, bool backward, nacre_error *err) {
+  nacre_status status = turn(c, backward, err);
+  if (status == NACRE_OK && (backward || c->spent)) status = refill(c, err);
+  if (status != NACRE_OK) return fail(c, status);
   publish(c);
   return NACRE_OK;
 }
 
 static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
-  merge_cursor *c = (merge_cursor *)base;
-  nacre_status status = step(c, false, err);
-  return status == NACRE_OK ? NACRE_OK : fail(c, status);
+  return step((merge_cursor *)base, false, err);
 }
 
 static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
-  merge_cursor *c = (merge_cursor *)base;
-  nacre_status status = step(c, true, err);
-  return status == NACRE_OK ? NACRE_OK : fail(c, status);
+  return step((merge_cursor *)base, true, err);
 }
 
 static nacre_status cursor_pass(nc_cursor *base, const nc_range_span *deleted, bool backward,
                                 nacre_error *err) {
   merge_cursor *c = (merge_cursor *)base;
   if (backward != c->backward) return NACRE_OK;
-  nc_cursor_follow(c->sorted[0], base);
-  for (size_t i = 0; i < c->live; i++) {
-    nacre_status status = nc_cursor_pass(c->sorted[i], deleted, backward, err);
-    if (status != NACRE_OK) return fail(c, status);
-  }
+  nacre_status status = settle(c, err);
+  for (size_t i = 0; i < c->live && status == NACRE_OK; i++)
+    status = nc_cursor_pass(c->sorted[i]->child, deleted, backward, err);
+  if (status != NACRE_OK) return fail(c, status);
   sort(c);
+  publish(c);
   return NACRE_OK;
 }
 
 static void cursor_close(nc_cursor *base) {
   merge_cursor *c = (merge_cursor *)base;
-  for (size_t i = 0; i < c->count; i++) nc_cursor_close(c->children[i]);
+  for (size_t i = 0; i < c->count; i++) nc_cursor_close(c->heads[i].child);
   free(c);
 }
 
@@ -183,16 +307,18 @@ static const nc_cursor_ops merge_cursor_ops = {cursor_first, cursor_last,  curso
 
 nacre_status nc_merge_cursor(nc_cursor *const *children, size_t count, nc_cursor **ret_cursor,
                              nacre_error *err) {
-  merge_cursor *c = calloc(1, sizeof *c + 2 * count * sizeof(nc_cursor *));
+  merge_cursor *c = malloc(sizeof *c + count * (sizeof(head) + sizeof(head *)));
   if (c == NULL) {
     for (size_t i = 0; i < count; i++) nc_cursor_close(children[i]);
     return nc_fail(err, NC_E_NO_MEMORY, NULL);
   }
-  c->base.ops = &merge_cursor_ops;
+  c->base = (nc_cursor){.ops = &merge_cursor_ops};
+  c->backward = c->spent = false;
   c->count = count;
-  c->children = (nc_cursor **)(void *)(c + 1);
-  c->sorted = c->children + count;
-  if (count > 0) memcpy(c->children, children, count * sizeof *children);
+  c->live = 0;
+  c->heads = (head *)(void *)(c + 1);
+  c->sorted = (head **)(void *)(c->heads + count);
+  for (size_t i = 0; i < count; i++) c->heads[i] = (head){.child = children[i]};
   *ret_cursor = &c->base;
   return NACRE_OK;
 }
