@@ -215,6 +215,16 @@ static nacre_status copy_bulk_file(nc_checkpoint *c, nc_table_copy *copy, const 
   return NACRE_OK;
 }
 
+/* The file of a large write that has failed since it was listed: nothing that was acknowledged refers to it, and what
+ * was copied of it goes. Any other that is missing is missed. */
+static bool may_be_missing(const nc_table_copy *copy, const nc_named_file *file) {
+  if (file->value == NULL || !nc_named_value_gone(copy->table, file->value)) return false;
+  char name[NC_FILE_NAME_BYTES];
+  nc_file_name_format(file->number, NC_FILE_VALUE, name);
+  nc_ignore(nc_dir_remove(&copy->to, name, NULL)); /* an orphan if it stays */
+  return true;
+}
+
 static nacre_status copy_bulk(nc_checkpoint *c, nc_table_copy *copy, bool bodies, nacre_error *err) {
   for (size_t i = 0; i < copy->named.count; i++) {
     const nc_named_file *file = &copy->named.list[i];
@@ -222,8 +232,7 @@ static nacre_status copy_bulk(nc_checkpoint *c, nc_table_copy *copy, bool bodies
     if (!bodies) pthread_mutex_lock(&copy->table->header_lock);
     nacre_status status = copy_bulk_file(c, copy, file, bodies, err);
     if (!bodies) pthread_mutex_unlock(&copy->table->header_lock);
-    /* The file of a large write that has failed meanwhile: nothing that was acknowledged refers to it. */
-    if (status == NACRE_NOT_FOUND && file->value != NULL && !file->value->named) continue;
+    if (status == NACRE_NOT_FOUND && may_be_missing(copy, file)) continue;
     NC_TRY(status);
   }
   return NACRE_OK;

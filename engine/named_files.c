@@ -146,6 +146,14 @@ void nc_named_files_free(nc_named_files *named) {
   *named = (nc_named_files){0};
 }
 
+bool nc_named_value_gone(nacre_table *t, const nc_value_item *value) {
+  if (value->named) return false;
+  pthread_mutex_lock(&t->commit_lock);
+  bool there = nc_value_set_find(&t->values, value->name.number) != NULL;
+  pthread_mutex_unlock(&t->commit_lock);
+  return !there;
+}
+
 const nc_named_file *nc_named_files_find(const nc_named_files *named, uint64_t number, nc_file_type type) {
   nc_named_file wanted = {.number = number};
   const nc_named_file *found = named->count == 0 ? NULL

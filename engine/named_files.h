@@ -32,6 +32,9 @@ NC_MUST_CHECK nacre_status nc_named_files_take(nacre_table *t, nc_named_files *r
 NC_MUST_CHECK nacre_status nc_named_files_take_locked(nacre_table *t, nc_named_files *ret_named,
                                                       nacre_error *err);
 void nc_named_files_free(nc_named_files *named);
+/* Whether the file of a large value is not part of the table any more: its write has failed since, or its put was
+ * dropped before a manifest named it. Then it may be missing, and nothing that counts refers to it. */
+bool nc_named_value_gone(nacre_table *t, const nc_value_item *value);
 /* NULL: it is not named. */
 const nc_named_file *nc_named_files_find(const nc_named_files *named, uint64_t number, nc_file_type type);
 

@@ -79,21 +79,13 @@ static nacre_status check_file(nc_verifier *v, const nc_value_name *name, nacre_
   return status;
 }
 
-/* Of a write that failed since, or of a put that was dropped since: it is not part of the table any more. */
-static bool was_dropped(nacre_table *t, uint64_t number) {
-  pthread_mutex_lock(&t->commit_lock);
-  bool there = nc_value_set_find(&t->values, number) != NULL;
-  pthread_mutex_unlock(&t->commit_lock);
-  return !there;
-}
-
 nacre_status nc_verify_values(nc_verifier *v, uint64_t sequence, bool segments_whole, nacre_error *err) {
   for (size_t i = 0; i < v->named->view->memtable_count; i++)
     NC_TRY(verify_memtable(v, v->named->view->memtables[i], sequence, err));
   for (size_t i = 0; i < v->named->value_count; i++) {
     const nc_value_item *item = &v->named->values[i];
     nacre_status status = check_file(v, &item->name, err);
-    if (status == NACRE_CORRUPT && !item->named && was_dropped(v->table, item->name.number)) continue;
+    if (status == NACRE_CORRUPT && nc_named_value_gone(v->table, item)) continue;
     if (status == NACRE_OK && segments_whole && item->named && !v->referenced[i])
       status = nc_fail(err, NC_E_VALUE_UNREFERENCED, "number %llu", (unsigned long long)item->name.number);
     NC_TRY(nc_verify_note(v, status, err));

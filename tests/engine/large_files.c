@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "header.h"
 #include "large_site.h"
@@ -272,6 +273,25 @@ Test(large_files, a_full_disk_leaves_nothing_behind) {
 }
 
 /* ---- copies ---------------------------------------------------------------------------------------------- */
+
+/* Whether a manifest names it or a log alone refers to it. */
+Test(large_files, a_checkpoint_misses_what_somebody_took_away) {
+  char path[PATH_BYTES], to[PATH_BYTES], away[PATH_BYTES];
+  join(away, large.s.path, "away");
+  for (int round = 0; round < 2; round++) {
+    large_put(1, 1, LARGE_SIZE);
+    only_file(large.directory, ".val", path);
+    if (round == 1) ok(nacre_flush(large.t));
+    file_copy(path, away);
+    cr_assert_eq(unlink(path), 0);
+    join(to, large.s.path, round == 0 ? "first" : "second");
+    cr_assert_neq(nacre_checkpoint(large.store, to, NULL, NULL), NACRE_OK);
+    file_copy(away, path);
+    cr_assert_eq(unlink(away), 0);
+    large_erase(1);
+    large_compact();
+  }
+}
 
 Test(large_files, a_checkpoint_has_their_files) {
   char to[PATH_BYTES], kept[PATH_BYTES];
