@@ -200,6 +200,37 @@ class WorkedExamples(unittest.TestCase):
         state._apply(sealed.Frame(manifest.EDIT, 0, 0, page['value edit'], None))
         self.assertEqual((state.commit, state.values), (3, {12: named}))
 
+    def test_kinds(self):
+        """A log's group, the segment that it is flushed to, frame behind frame, and what a manifest says of both."""
+        page, key, far = self.page, self.page['data key'], 4102444800000
+        group = decode_record(sealed.Frame(GROUP, 0, 0, page['kinds group'], None), 'the example')
+        plum = Entry(b'plum', 23, 4, u64(far) + b'v')
+        self.assertEqual(group.entries, [Entry(b'pea', 22, 3, b'pear'), plum, Entry(b'peach', 24, 3, b'pear'),
+                                         Entry(b'q', 25, 3, b'r')])
+        (large,) = decode_record(sealed.Frame(GROUP, 0, 0, page['large group'], None), 'the example').entries
+        data = bytes(sealed.START)
+        for kind, plain in ((segment.DATA, b'\0' + len(page['kinds block']).to_bytes(4, 'little') + page['kinds block']),
+                            (segment.INDEX, b'\0' + len(page['kinds index block']).to_bytes(4, 'little')
+                             + page['kinds index block']), (segment.RANGES, page['ranges']),
+                            (segment.PROPERTIES, page['kinds properties']), (segment.FOOTER, page['kinds footer'])):
+            data += seal(key, kind, plain, len(data))
+        file = sealed.Sealed.__new__(sealed.Sealed)
+        file.data, file.key, file.name = data, key, 'the example'
+        _, footer, properties, found, ranges = segment.read_segment(file)
+        self.assertEqual((found, footer.commit), ([large, plum], 3))
+        self.assertEqual(ranges, [Entry(b'pea', 22, 3, b'peach'), Entry(b'peach', 24, 3, b'pear'),
+                                  Entry(b'peach', 22, 3, b'pear'), Entry(b'q', 25, 3, b'r')])
+        state = manifest.Manifest.__new__(manifest.Manifest)
+        state.file = types.SimpleNamespace(name='the example', slot=types.SimpleNamespace(number=2))
+        state.segments, state.logs, state.values, state.commit, state.complete = {}, {}, {}, 3, True
+        for name in ('kinds edit', 'load edit'):
+            state._apply(sealed.Frame(manifest.EDIT, 0, 0, page[name], None))
+        common = ascending(0xE0, 16), COMMITMENT
+        self.assertEqual(state.segments, {
+            14: manifest.SegmentNamed(14, FILE, TABLE, len(data), *common, 6, 0, 21, 25, 6, b'pea', b'r', 3),
+            15: manifest.SegmentNamed(15, FILE, TABLE, 8640, *common, 3, 6, 26, 26, 3, b'sa', b'sz', 4)})
+        self.assertEqual((properties.range_deletes, state.state), (4, manifest.State(16, 26, 1)))
+
     def test_current(self):
         self.is_example('CURRENT MAC key', derive(KEK, b'current-mac', TABLE, 32))
         holder = types.SimpleNamespace(find_for_current=lambda kek_id, minimum, where: {KEK_ID: KEK}[kek_id],

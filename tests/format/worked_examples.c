@@ -21,6 +21,7 @@
 #include "keyring.h"
 #include "log_record.h"
 #include "manifest_edit.h"
+#include "ranges.h"
 #include "support.h"
 #include "value_file.h"
 
@@ -196,7 +197,7 @@ static layout segment_layout(void) {
 }
 
 static void block_is(const char *name, const nc_entry *entries, size_t count) {
-  uint8_t work[128], last_key[NACRE_KEY_BYTES_MAX];
+  uint8_t work[256], last_key[NACRE_KEY_BYTES_MAX];
   nc_block_builder b;
   nc_block_begin(&b, work, sizeof work, last_key);
   for (size_t i = 0; i < count; i++) cr_assert(nc_block_add(&b, &entries[i]));
@@ -359,6 +360,133 @@ Test(worked_examples, the_large_value) {
   nc_edit_add_value(&w, &reference.name);
   nc_edit_remove_value(&w, 8);
   is_example("value edit", bytes, w.size);
+}
+
+/* ---- range deletes, expiring puts, loads ------------------------------------------------------------------ */
+
+static const uint64_t plum_expires_ms = 4102444800000; /* 2100-01-01 */
+
+static nacre_slice expiring_value(uint8_t bytes[NC_EXPIRY_BYTES + 1]) {
+  nc_put_u64(bytes, plum_expires_ms);
+  bytes[NC_EXPIRY_BYTES] = 'v';
+  return nc_slice(bytes, NC_EXPIRY_BYTES + 1);
+}
+
+Test(worked_examples, the_group_of_kinds) {
+  uint8_t bytes[256], value[NC_EXPIRY_BYTES + 1];
+  nc_log_record record = {.first_sequence = 22, .count = 4};
+  size_t size = nc_log_record_encode(&record, NC_FRAME_LOG_GROUP, bytes);
+  size += nc_operation_encode(NC_KIND_RANGE_DELETE, text("pea"), text("pear"), bytes + size);
+  size += nc_operation_encode(NC_KIND_EXPIRING, text("plum"), expiring_value(value), bytes + size);
+  size += nc_operation_encode(NC_KIND_RANGE_DELETE, text("peach"), text("pear"), bytes + size);
+  size += nc_operation_encode(NC_KIND_RANGE_DELETE, text("q"), text("r"), bytes + size);
+  is_example("kinds group", bytes, size);
+}
+
+static nc_handle kinds_frame(nc_handle before, size_t plaintext) {
+  return (nc_handle){before.offset + before.size, (uint32_t)nc_frame_size(plaintext)};
+}
+
+static layout kinds_layout(nc_handle *ret_ranges) {
+  layout l = {.data = {NC_FRAMES_OFFSET,
+                       (uint32_t)nc_frame_size(NC_PACK_HEADER_BYTES + example_of("kinds block").size)}};
+  l.index = kinds_frame(l.data, NC_PACK_HEADER_BYTES + example_of("kinds index block").size);
+  *ret_ranges = kinds_frame(l.index, example_of("ranges").size);
+  l.properties = kinds_frame(*ret_ranges, example_of("kinds properties").size);
+  l.size = kinds_frame(l.properties, NC_FOOTER_BYTES).offset + nc_frame_size(NC_FOOTER_BYTES);
+  return l;
+}
+
+Test(worked_examples, the_blocks_of_kinds) {
+  uint8_t reference[NC_VALUE_REFERENCE_BYTES_MAX], value[NC_EXPIRY_BYTES + 1];
+  uint8_t handle[NC_HANDLE_VARINT_BYTES_MAX];
+  nc_value_reference large = {.name = value_name()};
+  size_t size = nc_value_reference_encode(&large, reference);
+  nc_entry entries[] = {{text("pear"), 21, NC_KIND_LARGE, nc_slice(reference, size)},
+                        {text("plum"), 23, NC_KIND_EXPIRING, expiring_value(value)}};
+  block_is("kinds block", entries, ARRAY_LENGTH(entries));
+  nc_handle ranges;
+  size = nc_handle_encode(kinds_layout(&ranges).data, handle);
+  nc_entry index = {text("plum"), 0, NC_KIND_PUT, nc_slice(handle, size)};
+  block_is("kinds index block", &index, 1);
+}
+
+Test(worked_examples, the_ranges) {
+  uint8_t bytes[128];
+  uint64_t fragments, sequences;
+  nc_writer w = nc_writer_over(bytes, sizeof bytes);
+  nc_ranges_write(&w, text("pea"), text("peach"), (uint64_t[]){22}, 1);
+  nc_ranges_write(&w, text("peach"), text("pear"), (uint64_t[]){24, 22}, 2);
+  nc_ranges_write(&w, text("q"), text("r"), (uint64_t[]){25}, 1);
+  is_example("ranges", bytes, w.size);
+  assert_ok(nc_ranges_check(nc_slice(bytes, w.size), &fragments, &sequences, NULL));
+  cr_assert(fragments == 3 && sequences == 4);
+}
+
+Test(worked_examples, the_properties_of_kinds) {
+  uint8_t bytes[128], footer[NC_FOOTER_BYTES];
+  nc_properties properties = {.smallest = text("pea"),
+                              .largest = text("r"),
+                              .sequence_min = 21,
+                              .sequence_max = 25,
+                              .entries = 2,
+                              .key_bytes = 8,
+                              .value_bytes = 93 + 9,
+                              .data_blocks = 1,
+                              .created_ms = created_ms,
+                              .range_deletes = 4};
+  layout l = kinds_layout(&properties.ranges);
+  is_example("kinds properties", bytes, nc_properties_encode(&properties, bytes, sizeof bytes));
+  nc_footer f = {.file_size = l.size,
+                 .frame_count = 5,
+                 .properties = l.properties,
+                 .index_root = l.index,
+                 .index_levels = 1,
+                 .manifest = uuid_from(0xD0),
+                 .manifest_sequence = 3};
+  nc_footer_encode(&f, footer);
+  is_example("kinds footer", footer, sizeof footer);
+}
+
+static void segment_edit_is(const char *name, uint64_t commit, const nc_table_state *state,
+                            nc_segment_record *segment) {
+  uint8_t bytes[256];
+  nc_writer w = nc_writer_over(bytes, sizeof bytes);
+  segment->file = uuid_from(0x50);
+  segment->origin_table = uuid_from(0x40);
+  ascending(0xE0, segment->last_tag, NC_TAG_BYTES);
+  ascending(0x80, segment->dek_commitment, NC_COMMITMENT_BYTES);
+  nc_edit_begin(&w, commit, 0);
+  nc_edit_add_state(&w, state);
+  nc_edit_add_segment(&w, segment);
+  is_example(name, bytes, w.size);
+}
+
+Test(worked_examples, the_edits_of_kinds) {
+  nc_handle ranges;
+  nc_table_state state = {.next_file_number = 15, .last_sequence = 25, .key_file_generation = 1};
+  nc_segment_record flushed = {.number = 14,
+                               .size = kinds_layout(&ranges).size,
+                               .run = 6,
+                               .sequence_min = 21,
+                               .sequence_max = 25,
+                               .entries = 2 + 4,
+                               .smallest = text("pea"),
+                               .largest = text("r"),
+                               .flags = NC_SEGMENT_LARGEST_EXCLUDED | NC_SEGMENT_HOLDS_RANGES};
+  segment_edit_is("kinds edit", 4, &state, &flushed);
+  state = (nc_table_state){.next_file_number = 16, .last_sequence = 26, .key_file_generation = 1};
+  nc_segment_record loaded = {.number = 15,
+                              .size = segment_layout().size,
+                              .run = 3,
+                              .level = 6,
+                              .sequence_min = 26,
+                              .sequence_max = 26,
+                              .entries = 3,
+                              .smallest = text("sa"),
+                              .largest = text("sz"),
+                              .flags = NC_SEGMENT_ONE_SEQUENCE};
+  segment_edit_is("load edit", 5, &state, &loaded);
 }
 
 Test(worked_examples, current) {
