@@ -140,9 +140,25 @@ static nacre_status add_range(nc_builder *b, nacre_slice to, nacre_error *err) {
   return nc_segment_writer_add_range(b->writer, &f, err);
 }
 
+/* Where the rest begins outlives the entry at hand, whose key it is. */
+static nacre_status keep_cut(nc_builder *b, nacre_slice key, nacre_error *err) {
+  if (key.size > b->cut_capacity) {
+    uint8_t *grown = nc_heap_grow(b->table->shared->env->heap, b->cut_key, b->cut_capacity, key.size);
+    if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+    b->cut_key = grown;
+    b->cut_capacity = key.size;
+  }
+  if (key.size > 0) memcpy(b->cut_key, key.data, key.size);
+  b->range_from = nc_slice(b->cut_key, key.size);
+  return NACRE_OK;
+}
+
 /* Ends the segment before `key`. A fragment that goes on there is cut: its rest belongs to the next one. */
 static nacre_status cut(nc_builder *b, nacre_slice key, nacre_error *err) {
-  if (b->range_begun && nc_slice_compare(b->range_from, key) < 0) NC_TRY(add_range(b, key, err));
+  if (b->range_begun && nc_slice_compare(b->range_from, key) < 0) {
+    NC_TRY(add_range(b, key, err));
+    NC_TRY(keep_cut(b, key, err));
+  }
   return nc_builder_end(b, err);
 }
 
@@ -225,6 +241,7 @@ static nacre_status fold_and_build(nc_builder *b, nc_cursor *from, const nc_rang
   b->ranges = ranges;
   if (status == NACRE_OK) status = build_all(b, &fold, err);
   nc_builder_drop(b);
+  nc_heap_free(heap, b->cut_key, b->cut_capacity);
   nc_fold_end(&fold);
   nc_range_set_free(ranges);
   return status;

@@ -38,6 +38,8 @@ typedef struct nc_builder {
   size_t next_range;
   bool range_begun;       /* the next one begins at or before the key at hand, */
   nacre_slice range_from; /* and from here on it is not in a segment yet */
+  uint8_t *cut_key;       /* where it was cut, private */
+  size_t cut_capacity;
   size_t below_at;        /* the first segment of build->below that does not end before the key */
   uint64_t below_bytes;   /* that the segment at hand lies over */
   uint32_t entries;
