@@ -11,7 +11,6 @@
 
 #include "salvage.h"
 
-static const nc_table_settings CATALOGUE_SETTINGS = {NACRE_COMPRESSION_AUTOMATIC, 4096, 10, NACRE_NONE};
 
 typedef struct request {
   nc_salvage *s;
@@ -66,7 +65,8 @@ static nacre_status open_catalogue(nc_salvage *s, nc_salvage_table *ret_catalogu
     nc_dir_close(&dir);
     return status;
   }
-  return nc_salvage_table_open(s, &dir, keys, &CATALOGUE_SETTINGS, ret_catalogue, err);
+  const nc_table_settings settings = nc_catalogue_settings();
+  return nc_salvage_table_open(s, &dir, keys, &settings, ret_catalogue, err);
 }
 
 /* Reading the catalogue is no part of what the report counts. */
@@ -189,7 +189,7 @@ nacre_status nc_salvage_find(nc_salvage *s, const char *table, nc_salvage_found 
   q.by_uuid = table != NULL && strncmp(table, NC_UUID_PREFIX, prefix) == 0;
   if (q.by_uuid && !nc_uuid_parse(table + prefix, &q.uuid))
     return nc_fail(err, NC_E_TABLE_MISSING, "%.100s", table);
-  *ret_found = (nc_salvage_found){.settings = CATALOGUE_SETTINGS};
+  *ret_found = (nc_salvage_found){.settings = nc_catalogue_settings()};
   nc_catalogue_item *item = NULL;
   nacre_error why = {.status = NACRE_OK};
   bool many = false;

@@ -41,7 +41,9 @@ nacre_status nc_salvage_target_open(nc_salvage *s, const nc_salvage_found *found
   nacre_table_options options = {.compression = found->settings.compression,
                                  .block_bytes = found->settings.block_bytes,
                                  .filter_bits_per_key = found->settings.filter_bits_per_key,
-                                 .large_value_bytes = found->settings.large_value_bytes};
+                                 .large_value_bytes = found->settings.large_value_bytes,
+                                 .segment_bytes = found->settings.segment_bytes,
+                                 .level_ratio = found->settings.level_ratio};
   NC_TRY(check_outside(s, nc_table_keys_table(found->keys), err));
   nacre_status status = open_store(s, &target.store);
   if (status == NACRE_OK) status = nacre_batch_create(&target.batch);

@@ -12,7 +12,6 @@
 #include "last_error.h"
 #include "random.h"
 
-static const nc_table_settings CATALOGUE_SETTINGS = {NACRE_COMPRESSION_AUTOMATIC, 4096, 10, NACRE_NONE};
 
 /* ---- options ------------------------------------------------------------------------------------------- */
 
@@ -149,7 +148,8 @@ nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *store_dir, const
     nc_dir_close(&dir);
     return status;
   }
-  return nc_table_load(NULL, shared, &dir, table_keys, &CATALOGUE_SETTINGS, read_only, NACRE_RECOVERY_STRICT,
+  const nc_table_settings settings = nc_catalogue_settings();
+  return nc_table_load(NULL, shared, &dir, table_keys, &settings, read_only, NACRE_RECOVERY_STRICT,
                        ret_catalogue, err);
 }
 

@@ -47,6 +47,13 @@ static nacre_status check_table_options(const nacre_table_options *o, nacre_erro
   if (o->large_value_bytes != 0 && o->large_value_bytes < LARGE_VALUE_BYTES_MIN) {
     return nc_fail(err, NC_E_ARGUMENT, "large_value_bytes is below 4,096");
   }
+  if (o->segment_bytes != 0 &&
+      (o->segment_bytes < NACRE_SEGMENT_BYTES_MIN || o->segment_bytes > NACRE_SEGMENT_BYTES_MAX)) {
+    return nc_fail(err, NC_E_ARGUMENT, "segment_bytes is not between 16,384 and 1,073,741,824");
+  }
+  if (o->level_ratio != 0 && (o->level_ratio < NACRE_LEVEL_RATIO_MIN || o->level_ratio > NACRE_LEVEL_RATIO_MAX)) {
+    return nc_fail(err, NC_E_ARGUMENT, "level_ratio is not between 2 and 100");
+  }
   if (o->filter_bits_per_key > 32 && o->filter_bits_per_key != UINT32_MAX) {
     return nc_fail(err, NC_E_ARGUMENT, "filter_bits_per_key is above 32");
   }
@@ -64,6 +71,8 @@ static void fill_record(nc_catalogue_record *record, const char *name, const nac
       .block_bytes = o->block_bytes == 0 ? BLOCK_BYTES_DEFAULT : o->block_bytes,
       .filter_bits_per_key = o->filter_bits_per_key == 0 ? FILTER_BITS_DEFAULT : o->filter_bits_per_key,
       .large_value_bytes = o->large_value_bytes,
+      .segment_bytes = o->segment_bytes,
+      .level_ratio = o->level_ratio,
       .key_file_generation = nc_table_keys_generation(keys)};
   nc_key_record_fill(&record->current, nc_kek_describe(nc_table_keys_active(keys)), specs, spec_count);
 }

@@ -224,8 +224,8 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
   t->settings = *settings;
   t->policy = (nc_policy){.young_runs = NC_YOUNG_RUNS,
                           .young_bytes = NC_YOUNG_RUNS * shared->memtable_bytes,
-                          .ratio = NC_LEVEL_RATIO,
-                          .segment_bytes = NC_SEGMENT_BYTES_TARGET};
+                          .ratio = settings->level_ratio,
+                          .segment_bytes = settings->segment_bytes};
   t->read_only = read_only;
   t->mode = mode;
   t->home = (nc_segment_home){shared, t, &t->dir, &t->keys};

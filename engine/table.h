@@ -26,6 +26,7 @@
 #include "memtable.h"
 #include "meter.h"
 #include "recovery.h"
+#include "segment_writer.h"
 #include "throttle.h"
 #include "value_set.h"
 #include "write_queue.h"
@@ -112,6 +113,8 @@ typedef struct nc_table_settings {
   nacre_compression compression;
   uint32_t block_bytes, filter_bits_per_key;
   uint64_t large_value_bytes; /* a longer value has a file of its own */
+  uint64_t segment_bytes;
+  uint32_t level_ratio;
 } nc_table_settings;
 
 struct nacre_table {
@@ -205,7 +208,15 @@ static inline nc_table_settings nc_table_settings_of(const nc_catalogue_record *
       .compression = (nacre_compression)record->compression,
       .block_bytes = record->block_bytes,
       .filter_bits_per_key = record->filter_bits_per_key,
-      .large_value_bytes = record->large_value_bytes == 0 ? NC_LARGE_VALUE_BYTES : record->large_value_bytes};
+      .large_value_bytes = record->large_value_bytes == 0 ? NC_LARGE_VALUE_BYTES : record->large_value_bytes,
+      .segment_bytes = record->segment_bytes == 0 ? NC_SEGMENT_BYTES_TARGET : record->segment_bytes,
+      .level_ratio = record->level_ratio == 0 ? NC_LEVEL_RATIO : record->level_ratio};
+}
+
+/* Of the catalogue, which says nothing of itself. */
+static inline nc_table_settings nc_catalogue_settings(void) {
+  return nc_table_settings_of(&(nc_catalogue_record){
+      .block_bytes = 4096, .filter_bits_per_key = 10, .large_value_bytes = NACRE_NONE});
 }
 
 /* ---- table.c: life ------------------------------------------------------------------------------------- */

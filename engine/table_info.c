@@ -28,7 +28,10 @@ static nacre_status fill_info(nc_heap *names, const nc_catalogue_item *item, nac
   info->compression = (nacre_compression)record->compression;
   info->block_bytes = record->block_bytes;
   info->filter_bits_per_key = record->filter_bits_per_key;
-  info->large_value_bytes = nc_table_settings_of(record).large_value_bytes;
+  nc_table_settings settings = nc_table_settings_of(record);
+  info->large_value_bytes = settings.large_value_bytes;
+  info->segment_bytes = settings.segment_bytes;
+  info->level_ratio = settings.level_ratio;
   info->created_ms = record->created_ms;
   nacre_key_spec *specs;
   NC_TRY(nc_key_specs_join(record, NULL, 0, &specs, &info->key_count, err));

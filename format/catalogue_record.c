@@ -60,7 +60,10 @@ size_t nc_catalogue_record_encode(const nc_catalogue_record *record, void *out, 
   }
   nc_write_varint(&w, record->key_file_generation);
   write_specs(&w, &record->current);
-  if (record->large_value_bytes != 0) nc_write_varint(&w, record->large_value_bytes);
+  bool tree = record->segment_bytes != 0 || record->level_ratio != 0;
+  if (tree || record->large_value_bytes != 0) nc_write_varint(&w, record->large_value_bytes);
+  if (tree) nc_write_varint(&w, record->segment_bytes);
+  if (tree) nc_write_varint(&w, record->level_ratio);
   return w.failed ? 0 : w.size;
 }
 
@@ -114,11 +117,20 @@ static bool read_keys(nc_reader *r, nc_catalogue_record *record) {
   return has_pending <= 1 && read_specs(r, &record->current);
 }
 
-/* What came later, left out where it is 0: a record has one encoding. */
+/* 0: the default. */
+static bool within(uint64_t value, uint64_t min, uint64_t max) { return value == 0 || (value >= min && value <= max); }
+
+/* What came later, left out where it and all behind it is 0: a record has one encoding. */
 static bool read_more(nc_reader *r, nc_catalogue_record *record) {
   if (r->failed || nc_reader_left(r) == 0) return true;
   record->large_value_bytes = nc_read_varint(r);
-  return record->large_value_bytes >= LARGE_VALUE_BYTES_MIN;
+  if (!within(record->large_value_bytes, LARGE_VALUE_BYTES_MIN, UINT64_MAX)) return false;
+  if (nc_reader_left(r) == 0) return record->large_value_bytes != 0;
+  record->segment_bytes = nc_read_varint(r);
+  uint64_t ratio = nc_read_varint(r);
+  record->level_ratio = (uint32_t)ratio;
+  return within(record->segment_bytes, NACRE_SEGMENT_BYTES_MIN, NACRE_SEGMENT_BYTES_MAX) &&
+         within(ratio, NACRE_LEVEL_RATIO_MIN, NACRE_LEVEL_RATIO_MAX) && (record->segment_bytes != 0 || ratio != 0);
 }
 
 nacre_status nc_catalogue_record_decode(nacre_slice bytes, nc_catalogue_record *ret_record,

@@ -4,7 +4,8 @@
  *
  * The catalogue is itself a table; the key of a record is 'T' ‖ table UUID, its value
  *   u8 state · string name · u64 created ms · u8 compression · varint block bytes · varint filter bits a key
- *   · pin · u8 has pending · [pin · specs] · varint key-file generation · specs · [varint large value bytes]
+ *   · pin · u8 has pending · [pin · specs] · varint key-file generation · specs · [varint large value bytes
+ *   · [varint segment bytes · varint level ratio]]
  *   pin = KEK id · u32 KEK version · KEK commitment[32]
  *   specs = varint count, and for each: string uri, region, principal
  */
@@ -51,7 +52,9 @@ typedef struct nc_catalogue_record {
   nc_key_record current, pending; /* pending: a key change that is not yet, or not any more, committed */
   bool has_pending;
   uint64_t key_file_generation;
-  uint64_t large_value_bytes; /* 0: the default */
+  uint64_t large_value_bytes; /* 0: the default, as in the next two */
+  uint64_t segment_bytes;
+  uint32_t level_ratio;
 } nc_catalogue_record;
 
 void nc_catalogue_key(const nc_uuid *table, uint8_t out[NC_CATALOGUE_KEY_BYTES]);

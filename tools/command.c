@@ -41,7 +41,7 @@ static const command commands[] = {
      "named; any one of them opens it.",
      "  nacre table create /srv/records people --compression zstd",
      B(STORE_KEY) | B(TRUST_KEY) | B(TABLE_KEY) | B(COMPRESSION) | B(BLOCK_BYTES) | B(FILTER_BITS) |
-         B(LARGE_VALUE_BYTES), 2, 2,
+         B(LARGE_VALUE_BYTES) | B(SEGMENT_BYTES) | B(LEVEL_RATIO), 2, 2,
      tool_table_create_run},
     {"table list", "STORE", "list the tables of a store", NULL, "  nacre table list /srv/records", STORE_KEYS, 1,
      1, tool_table_list_run},

@@ -40,6 +40,8 @@ static const option_words words_of[OPTION_COUNT] = {
     [OPTION_FILTER_BITS] = {"filter-bits", "N", "bits a key in the filters of segments; 0: no filter (10)"},
     [OPTION_LARGE_VALUE_BYTES] = {"large-value-bytes", "N",
                                   "longer values have a file each (1048576); 0: only those over 15 MiB"},
+    [OPTION_SEGMENT_BYTES] = {"segment-bytes", "N", "merges end a segment of this size, in bytes (67108864)"},
+    [OPTION_LEVEL_RATIO] = {"level-ratio", "N", "a level of the tree is so many times as large as the one above (10)"},
     [OPTION_HEX] = {"hex", NULL, "keys and values are read and written as hexadecimal digits"},
     [OPTION_BASE64] = {"base64", NULL, "keys and values are read and written in base64"},
     [OPTION_SYNC] = {"sync", NULL, "return only once the write survives the loss of power"},
@@ -313,6 +315,10 @@ static int apply(options *o, option_id id, const char *text) {
   if (id == OPTION_FILTER_BITS) return filter_bits_option(o, text);
   if (id == OPTION_LARGE_VALUE_BYTES) return large_value_option(o, text);
   if (id == OPTION_EXPIRE) return expire_option(o, text);
+  if (id == OPTION_SEGMENT_BYTES)
+    return number_option(o, id, text, NACRE_SEGMENT_BYTES_MIN, NACRE_SEGMENT_BYTES_MAX, &o->segment_bytes);
+  if (id == OPTION_LEVEL_RATIO)
+    return number_option(o, id, text, NACRE_LEVEL_RATIO_MIN, NACRE_LEVEL_RATIO_MAX, &o->level_ratio);
   if (id == OPTION_HEX) return form_option(o, BYTES_HEX);
   if (id == OPTION_BASE64) return form_option(o, BYTES_BASE64);
   if (id == OPTION_FORMAT) return format_option(o, text);

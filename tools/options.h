@@ -22,6 +22,8 @@ typedef enum option_id {
   OPTION_BLOCK_BYTES,
   OPTION_FILTER_BITS,
   OPTION_LARGE_VALUE_BYTES,
+  OPTION_SEGMENT_BYTES,
+  OPTION_LEVEL_RATIO,
   OPTION_HEX,
   OPTION_BASE64,
   OPTION_SYNC,
@@ -84,7 +86,8 @@ struct options {
   size_t trusted_key_count;
   nacre_compression compression;
   uint32_t block_bytes, filter_bits;
-  uint64_t large_value_bytes; /* 0: the default */
+  uint64_t large_value_bytes; /* 0: the default, as of the next two */
+  uint64_t segment_bytes, level_ratio;
   bytes_form form;
   record_format format;
   const char *value_file, *prefix, *from, *to, *key_field, *keys_store, *keyring, *new_passphrase_file;

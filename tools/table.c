@@ -47,7 +47,9 @@ int tool_table_create_run(const options *o) {
                                        .compression = o->compression,
                                        .block_bytes = o->block_bytes,
                                        .filter_bits_per_key = o->filter_bits,
-                                       .large_value_bytes = o->large_value_bytes};
+                                       .large_value_bytes = o->large_value_bytes,
+                                       .segment_bytes = o->segment_bytes,
+                                       .level_ratio = (uint32_t)o->level_ratio};
   if (o->table_key_count == 0) table_options.keys = NULL;
   if (nacre_table_create(a.store, o->arguments[1], &table_options, NULL) != NACRE_OK)
     status = tool_fail_last(o);
@@ -88,6 +90,8 @@ static json_t *json_of(const nacre_table_info *info) {
                        info->filter_bits_per_key == UINT32_MAX ? 0 : info->filter_bits_per_key);
   if (info->large_value_bytes != NACRE_NONE)
     tool_json_set_number(object, "large_value_bytes", info->large_value_bytes);
+  tool_json_set_number(object, "segment_bytes", info->segment_bytes);
+  tool_json_set_number(object, "level_ratio", info->level_ratio);
   for (size_t i = 0; i < info->key_count; i++) {
     json_t *key = json_object();
     tool_json_set_text(key, "uri", info->keys[i].uri);
@@ -182,6 +186,8 @@ static void info_text(const nacre_table_info *info) {
   } else {
     tool_text_field("large values", "over %s", tool_text_size(text, info->large_value_bytes, true));
   }
+  tool_text_field("segments", "up to %s", tool_text_size(text, info->segment_bytes, true));
+  tool_text_field("levels", "%u times the one above", info->level_ratio);
 }
 
 int tool_table_info_run(const options *o) {

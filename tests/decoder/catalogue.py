@@ -44,7 +44,13 @@ def decode_described(key, value):
         take_specs(cursor, where)
     generation = cursor.varint()
     specs = take_specs(cursor, where)
-    demand(not cursor.left() or cursor.varint() >= 4096, where, 'large value bytes are below 4,096')
+    if cursor.left():
+        large, tree = cursor.varint(), None
+        if cursor.left():
+            tree = cursor.varint(), cursor.varint()
+        demand(large >= 4096 or (tree and large == 0), where, 'large value bytes are below 4,096')
+        demand(tree is None or (any(tree) and (tree[0] == 0 or 16384 <= tree[0] <= 1073741824) and
+                                (tree[1] == 0 or 2 <= tree[1] <= 100)), where, 'an impossible tree')
     cursor.finish()
     demand(life in LIFE_NAMES, where, 'unknown life of a table')
     demand(1 <= len(name) <= 255 and b'\0' not in name, where, 'a name is not 1 to 255 bytes without NUL')

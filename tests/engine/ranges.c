@@ -358,6 +358,34 @@ Test(ranges, are_cut_where_a_segment_ends) {
   verify();
 }
 
+/* A merge cuts at keys of blocks that it has left behind when it writes the rest. */
+Test(ranges, are_cut_by_merges_as_often_as_segments_end) {
+  enum { VALUES = 300, VALUE_BYTES = 900 };
+  nacre_table_options options = {.compression = NACRE_COMPRESSION_NONE, .segment_bytes = NACRE_SEGMENT_BYTES_MIN};
+  static const char value[VALUE_BYTES];
+  char key[16];
+  ok(nacre_table_close(t));
+  ok(nacre_table_create(store, "small", &options, &t));
+  for (int i = 0; i < VALUES; i++) ok(nacre_put(t, text(key_of(i, key)), nc_slice(value, VALUE_BYTES), NULL));
+  ok(nacre_flush(t));
+  nacre_snapshot *snapshot;
+  ok(nacre_snapshot_take(t, &snapshot));
+  delete_keys(0, VALUES - 1);
+  compact();
+  const nc_version *v = t->view->version;
+  cr_assert(v->run_count == 1 && v->ranges_segments >= 8, "%zu segments", v->ranges_segments);
+  nacre_read_options at = {.snapshot = snapshot};
+  for (int i = 0; i < VALUES; i++) {
+    nacre_value old = {0};
+    cr_assert((nacre_get(t, text(key_of(i, key)), NULL, &old) == NACRE_OK) == (i == VALUES - 1), "key %d", i);
+    nacre_value_release(&old);
+    ok(nacre_get(t, text(key_of(i, key)), &at, &old));
+    nacre_value_release(&old);
+  }
+  verify();
+  nacre_snapshot_release(snapshot);
+}
+
 /* Range deletes alone fill more than one frame may take. */
 Test(ranges, are_shared_out_among_segments) {
   enum { MANY = 60, KEY_BYTES = 60000 };

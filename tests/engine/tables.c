@@ -70,6 +70,8 @@ Test(tables, table_options_are_checked) {
   nacre_store *store = site_open(&s);
   static const nacre_table_options bad[] = {{.reserved = {1}},          {.key_count = 1},
                                             {.key_count = 17},          {.compression = (nacre_compression)4},
+                                            {.segment_bytes = 16383},   {.segment_bytes = (1 << 30) + 1},
+                                            {.level_ratio = 1},         {.level_ratio = 101},
                                             {.block_bytes = 1023},      {.block_bytes = 1048577},
                                             {.filter_bits_per_key = 33}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -78,6 +80,7 @@ Test(tables, table_options_are_checked) {
   static const nacre_table_options good[] = {
       {.compression = NACRE_COMPRESSION_NONE, .block_bytes = 1024},
       {.compression = NACRE_COMPRESSION_LZ4, .block_bytes = 1048576},
+      {.segment_bytes = 16384, .level_ratio = 100},
       {.compression = NACRE_COMPRESSION_ZSTD, .filter_bits_per_key = 32},
       {.filter_bits_per_key = UINT32_MAX}};
   nacre_table_infos *infos;
@@ -91,17 +94,19 @@ Test(tables, table_options_are_checked) {
     ok(nacre_table_close(t));
   }
   ok(nacre_table_list(store, &infos));
-  cr_assert_eq(nacre_table_infos_count(infos), 4);
-  for (size_t i = 0; i < 4; i++) {
+  cr_assert_eq(nacre_table_infos_count(infos), 5);
+  for (size_t i = 0; i < 5; i++) {
     const nacre_table_info *info = nacre_table_infos_at(infos, i);
     cr_expect_eq(info->compression, good[i].compression);
     cr_expect_eq(info->block_bytes, good[i].block_bytes == 0 ? 4096 : good[i].block_bytes);
     cr_expect_eq(info->filter_bits_per_key,
                  good[i].filter_bits_per_key == 0 ? 10 : good[i].filter_bits_per_key);
+    cr_expect_eq(info->segment_bytes, good[i].segment_bytes == 0 ? 64 << 20 : good[i].segment_bytes);
+    cr_expect_eq(info->level_ratio, good[i].level_ratio == 0 ? 10 : good[i].level_ratio);
     cr_expect(info->key_count == 1 && strcmp(info->keys[0].uri, s.uri) == 0 && strlen(info->uuid) == 36);
     cr_expect(info->kek_version == 1 && strlen(info->kek_id) == 36 && info->created_ms > 1500000000000u);
   }
-  cr_expect_null(nacre_table_infos_at(infos, 4));
+  cr_expect_null(nacre_table_infos_at(infos, 5));
   nacre_table_infos_free(infos);
   ok(nacre_close(store));
 }

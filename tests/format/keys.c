@@ -409,6 +409,32 @@ Test(catalogue, records_come_back) {
   }
 }
 
+/* Each shape of what came later has one encoding, and no other length of it is one. */
+Test(catalogue, later_fields_are_left_out_where_they_say_nothing) {
+  static const struct {
+    uint64_t large, segment;
+    uint32_t ratio;
+  } shapes[] = {{0, 0, 0}, {4096, 0, 0}, {0, 16384, 0}, {0, 0, 2}, {5000, 1 << 30, 100}};
+  size_t sizes[5];
+  for (size_t i = 0; i < 5; i++) {
+    uint8_t bytes[512], again[512];
+    nc_catalogue_record record = sample_record(), decoded;
+    record.large_value_bytes = shapes[i].large;
+    record.segment_bytes = shapes[i].segment;
+    record.level_ratio = shapes[i].ratio;
+    sizes[i] = nc_catalogue_record_encode(&record, bytes, sizeof bytes);
+    assert_ok(nc_catalogue_record_decode(nc_slice(bytes, sizes[i]), &decoded, NULL));
+    cr_assert(decoded.large_value_bytes == shapes[i].large && decoded.segment_bytes == shapes[i].segment &&
+              decoded.level_ratio == shapes[i].ratio);
+    cr_assert_eq(nc_catalogue_record_encode(&decoded, again, sizeof again), sizes[i]);
+  }
+  cr_assert(sizes[1] == sizes[0] + 2 && sizes[2] == sizes[0] + 5 && sizes[3] == sizes[0] + 3);
+  uint8_t zeros[512] = {0};
+  nc_catalogue_record record = sample_record();
+  size_t size = nc_catalogue_record_encode(&record, zeros, sizeof zeros);
+  for (size_t more = 1; more <= 3; more++) cr_assert(!decodes_record(nc_slice(zeros, size + more)), "%zu zeros", more);
+}
+
 Test(catalogue, refuses_fields_out_of_range) {
   nc_catalogue_record r = sample_record();
   cr_assert(accepted(&r));
@@ -429,6 +455,16 @@ Test(catalogue, refuses_fields_out_of_range) {
   r = sample_record(), r.current.specs[0].uri = text("");
   cr_assert(!accepted(&r));
   r = sample_record(), r.pending.specs[0].uri = text("");
+  cr_assert(!accepted(&r));
+  r = sample_record(), r.large_value_bytes = 4095;
+  cr_assert(!accepted(&r));
+  r = sample_record(), r.segment_bytes = NACRE_SEGMENT_BYTES_MIN - 1;
+  cr_assert(!accepted(&r));
+  r.segment_bytes = NACRE_SEGMENT_BYTES_MAX + 1;
+  cr_assert(!accepted(&r));
+  r = sample_record(), r.level_ratio = 1;
+  cr_assert(!accepted(&r));
+  r.level_ratio = NACRE_LEVEL_RATIO_MAX + 1;
   cr_assert(!accepted(&r));
   char name[NACRE_TABLE_NAME_BYTES_MAX + 1];
   memset(name, 'n', sizeof name);

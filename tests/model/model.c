@@ -113,6 +113,8 @@ static void create_table(session *s) {
       .block_bytes = blocks[draw(s, 3)],
       .filter_bits_per_key = filters[draw(s, 3)],
       .large_value_bytes = draw(s, 4) == 0 ? 0 : 4096,
+      .segment_bytes = draw(s, 4) != 0 ? 0 : NACRE_SEGMENT_BYTES_MIN,
+      .level_ratio = draw(s, 2) == 0 ? 0 : NACRE_LEVEL_RATIO_MIN,
   };
   if (!expect_status(s, nacre_table_create(s->store, "model", &options, &s->table), NACRE_OK,
                      "create the table"))

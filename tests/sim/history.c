@@ -15,6 +15,7 @@ static step *add_step(history *h, step_kind kind, uint32_t table) {
   h->steps = test_grow(h->steps, h->step_count, &h->step_capacity, sizeof *h->steps);
   step *s = &h->steps[h->step_count++];
   *s = (step){.kind = kind, .table = table, .first_entry = h->entry_count};
+  h->tables[table].flushes += kind == STEP_FLUSH;
   return s;
 }
 
@@ -56,8 +57,20 @@ static void add_entry(history *h, step *s, step_entry entry) {
   s->entry_count++;
 }
 
+/* The writes of some tables sweep over the keys, a stretch of them from flush to flush, so that what is flushed
+ * overlaps nothing: merges move it. */
+enum { SWEEP_KEYS = 5 };
+static bool sweeps(uint32_t table) { return history_tree(table) == HISTORY_TREE_SMALL; }
+
+static step_entry draw_swept(const history *h, test_random *random, uint32_t table) {
+  unsigned window = h->tables[table].flushes % (HISTORY_KEYS / SWEEP_KEYS);
+  return (step_entry){.key = (uint16_t)(window * SWEEP_KEYS + test_random_below(random, SWEEP_KEYS)),
+                      .deleted = test_random_chance(random, 400)};
+}
+
 /* One write in 25 deletes a range, of few keys mostly. */
-static step_entry draw_entry(test_random *random) {
+static step_entry draw_entry(const history *h, test_random *random, uint32_t table) {
+  if (sweeps(table)) return draw_swept(h, random, table);
   step_entry entry = {.key = draw_key(random)};
   entry.deleted = test_random_chance(random, 4);
   if (!entry.deleted || !test_random_chance(random, 6)) return entry;
@@ -73,7 +86,7 @@ static void add_write(history *h, test_random *random, uint32_t index) {
   step *s = add_group(h, STEP_WRITE, index);
   s->sync = test_random_chance(random, 5);
   for (size_t i = 0; i < count; i++) {
-    add_entry(h, s, draw_entry(random));
+    add_entry(h, s, draw_entry(h, random, index));
   }
 }
 
@@ -107,11 +120,11 @@ static void add_any(history *h, test_random *random, uint32_t live[HISTORY_SLOTS
     add_step(h, STEP_REOPEN_TABLE, live[slot]);
   else if (dice < 25)
     add_step(h, STEP_COMPACT, live[slot]);
-  else if (dice < 40)
+  else if (dice < (sweeps(live[slot]) ? 70 : 40))
     add_step(h, STEP_FLUSH, live[slot]);
-  else if (dice < 70)
+  else if (dice < 75)
     add_step(h, STEP_SYNC, live[slot]);
-  else if (dice < 82 && loads)
+  else if (dice < 86 && loads && !sweeps(live[slot]))
     add_load(h, random, live[slot]);
   else
     add_write(h, random, live[slot]);

@@ -61,6 +61,7 @@ typedef struct history_table {
   char name[32];
   uint32_t group_count;
   size_t row_capacity;
+  unsigned flushes; /* steps of that kind */
   uint16_t (*rows)[HISTORY_KEYS]; /* rows[g][k]: the group whose value key k has in state g; 0: none */
 } history_table;
 
@@ -80,6 +81,12 @@ void history_init_keys(history *h, uint64_t seed, size_t step_count, unsigned ke
 void history_deinit(history *h);
 
 size_t history_key(unsigned key, char bytes[HISTORY_KEY_BYTES]);
+/* Tables of small segments and levels, and those of the usual ones. */
+typedef enum history_shape { HISTORY_TREE_USUAL, HISTORY_TREE_SMALL } history_shape;
+static inline history_shape history_tree(uint32_t table) {
+  return table % HISTORY_SLOTS == 1 ? HISTORY_TREE_SMALL : HISTORY_TREE_USUAL;
+}
+
 /* The index of a key; HISTORY_KEYS when it is none of them. */
 unsigned history_key_index(nacre_slice key);
 size_t history_value(uint32_t table, unsigned key, uint32_t group, uint8_t bytes[HISTORY_VALUE_BYTES]);

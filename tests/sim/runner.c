@@ -106,6 +106,10 @@ static nacre_status create_table(runner *r, uint32_t table) {
   nacre_table_options options = {.compression = (nacre_compression)(table % 4),
                                  .block_bytes = 1024,
                                  .large_value_bytes = table % 3 == 0 ? 0 : 4096};
+  if (history_tree(table) == HISTORY_TREE_SMALL) {
+    options.segment_bytes = NACRE_SEGMENT_BYTES_MIN;
+    options.level_ratio = NACRE_LEVEL_RATIO_MIN;
+  }
   nacre_key_spec key = {.uri = fake_kms_uri(0)};
   if (r->kms != NULL) options.keys = &key;
   options.key_count = r->kms != NULL;

@@ -169,12 +169,16 @@ class Tables(Case):
         self.run_nacre("init", self.store)
         self.run_nacre("table", "create", self.store, "one")
         self.run_nacre("table", "create", self.store, "two", "--compression", "none", "--block-bytes", "8192",
-                       "--filter-bits", "0")
+                       "--filter-bits", "0", "--segment-bytes", "1048576", "--level-ratio", "4")
         listed = self.json("table", "list", self.store)["tables"]
         self.assertEqual([t["name"] for t in listed], ["one", "two"])
         two = self.json("table", "info", self.store, "two")
         self.assertEqual((two["compression"], two["block_bytes"], two["filter_bits_per_key"]),
                          ("none", 8192, 0))
+        self.assertEqual((two["segment_bytes"], two["level_ratio"]), (1048576, 4))
+        self.assertEqual((listed[0]["segment_bytes"], listed[0]["level_ratio"]), (67108864, 10))
+        self.run_nacre("table", "create", self.store, "z", "--segment-bytes", "16383", status=USAGE)
+        self.run_nacre("table", "create", self.store, "z", "--level-ratio", "1", status=USAGE)
         self.assertEqual(two, listed[1])
         self.assertEqual(len(two["keys"]), 1)
         text = self.text("table", "list", self.store)

@@ -226,6 +226,12 @@ typedef struct nacre_table_options {
    * at every merge; writing one takes two syncs. Default 1 MiB; at least 4,096; NACRE_NONE: only what does not
    * fit the log, over some 15 MiB, is. For values written from then on. */
   uint64_t large_value_bytes;
+  /* Merges end a segment when it has grown past this; default 64 MiB; NACRE_SEGMENT_BYTES_MIN to _MAX (16 KiB to
+   * 1 GiB). Smaller ones let a merge touch less of what lies below, and are more files. */
+  uint64_t segment_bytes;
+  /* How many times as large as a level the one below it should be; default 10; NACRE_LEVEL_RATIO_MIN to _MAX (2 to
+   * 100). More means fewer levels, and more written again at each merge. */
+  uint32_t level_ratio;
   uint64_t reserved[8];
 } nacre_table_options;
 
@@ -290,6 +296,8 @@ typedef struct nacre_table_info {
   nacre_compression compression;
   uint32_t block_bytes, filter_bits_per_key;
   uint64_t large_value_bytes; /* as it was asked for; NACRE_NONE: only what does not fit otherwise */
+  uint64_t segment_bytes;     /* this and the next: of the tree, as in nacre_table_options */
+  uint32_t level_ratio;
   const nacre_key_spec *keys; /* the KMS keys that wrap the table key */
   size_t key_count;
   uint64_t created_ms; /* since 1970-01-01 UTC */

@@ -36,6 +36,12 @@ extern "C" {
 #define NACRE_KEY_URI_BYTES_MAX ((size_t)2048)
 #define NACRE_KEY_SPECS_MAX ((size_t)16) /* KMS keys that wrap one table key */
 
+/* What a table may be given for the shape of its tree (nacre_table_options). */
+#define NACRE_SEGMENT_BYTES_MIN ((uint64_t)16 << 10)
+#define NACRE_SEGMENT_BYTES_MAX ((uint64_t)1 << 30)
+#define NACRE_LEVEL_RATIO_MIN 2
+#define NACRE_LEVEL_RATIO_MAX 100
+
 /* Bytes somewhere else. The slice owns nothing: whoever made it says how long it stays valid.
  * As a bound, NULL data means "unbounded"; non-NULL data of size 0 is the empty key. */
 typedef struct nacre_slice {
