@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static nacre_error err;
 
@@ -144,6 +145,24 @@ Test(private_memory, stays_out_of_dumps_and_children) {
     cr_assert_not_null(strstr(flags, " wf"), "not MADV_WIPEONFORK: %s", flags);
     nc_heap_free(heap, p, sizes[i]);
   }
+  nc_heap_destroy(heap);
+}
+
+/* The first 4 MiB take pages as they are used; what comes then asks for huge ones, and is kept like the first. */
+Test(private_memory, what_grows_large_asks_for_huge_pages) {
+  enum { BLOCKS = 20, FIRST_BLOCKS = 3, BLOCK_BYTES = 1000 * 1000 };
+  bool huge_pages = access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+  nc_heap *heap = make_heap();
+  char flags[256];
+  void *blocks[BLOCKS];
+  for (int i = 0; i < BLOCKS; i++) {
+    blocks[i] = nc_heap_alloc(heap, BLOCK_BYTES);
+    memset(blocks[i], 1, BLOCK_BYTES);
+    flags_of(blocks[i], flags);
+    cr_expect_eq(strstr(flags, " hg") != NULL, huge_pages && i >= FIRST_BLOCKS, "block %d: %s", i, flags);
+    cr_expect(strstr(flags, " dd") != NULL && strstr(flags, " wf") != NULL, "block %d: %s", i, flags);
+  }
+  for (int i = 0; i < BLOCKS; i++) nc_heap_free(heap, blocks[i], BLOCK_BYTES);
   nc_heap_destroy(heap);
 }
 
