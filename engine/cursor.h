@@ -32,6 +32,7 @@ typedef struct nc_cursor_ops {
   void (*close)(nc_cursor *c); /* frees the cursor itself */
   nacre_status (*pass)(nc_cursor *c, const nc_range_span *deleted, bool backward,
                        nacre_error *err); /* NULL: never passes anything */
+  void (*rest)(nc_cursor *c);             /* NULL: it holds nothing */
 } nc_cursor_ops;
 
 struct nc_cursor {
@@ -67,6 +68,13 @@ static inline nacre_status nc_cursor_pass(nc_cursor *c, const nc_range_span *del
 }
 /* Out of the stretch. */
 nacre_status nc_cursor_leave(nc_cursor *c, const nc_range_span *deleted, bool backward, nacre_error *err);
+/* Lets go of what it stands in, and wipes what it has copied: it stands nowhere, until it is placed again. */
+static inline void nc_cursor_rest(nc_cursor *c) {
+  if (c->ops->rest != NULL) c->ops->rest(c);
+  c->valid = false;
+  c->window = NULL;
+  c->ahead = 0;
+}
 static inline void nc_cursor_close(nc_cursor *c) {
   if (c != NULL) c->ops->close(c);
 }

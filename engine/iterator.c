@@ -7,158 +7,28 @@
  * when the merge is about to let go of it. Going backward, versions of a key come oldest first, so the merge
  * has to pass them all: it stands before the key that is shown, whose value is kept by a pin.
  */
-#include <stdlib.h>
+#include "iterator.h"
 
 #include "expiry.h"
 #include "large_read.h"
 #include "last_error.h"
-#include "memory.h"
-#include "merge_cursor.h"
 #include "range_read.h"
 
-typedef struct key_copy {
-  uint8_t *data;
-  size_t size, capacity;
-} key_copy;
-
 enum { STEPS_BEFORE_A_JUMP = 16 };
-
-struct nacre_iter {
-  nacre_table *table;
-  nc_view *view;
-  uint64_t sequence;
-  uint64_t opened_ms; /* what has expired by then is not shown */
-  nc_cursor *merge;
-  bool has_lower, has_upper;
-  key_copy lower, upper, sought, key;
-  nacre_slice at; /* the key that is shown, or was looked at last: in `key` or where the merge has it */
-  bool valid, backward;
-  bool read; /* what is shown was handed out by nacre_iter_read */
-  nacre_slice value;
-  uint64_t expires_ms; /* of what is shown; 0: never */
-  nc_pin *value_pin; /* backward only */
-  bool has_span;
-  nc_range_span span; /* around the key that was looked at last */
-  unsigned steps;     /* over entries that a range delete hides */
-  bool large;         /* the value is a reference, until it is loaded */
-  nc_pin *large_pin;  /* of what was loaded */
-  bool keys_only;
-  nacre_status status;
-};
-
-static nc_heap *heap_of(const nacre_iter *it) { return it->table->shared->env->heap; }
-static nacre_slice slice_of(const key_copy *k) { return nc_slice(k->data, k->size); }
-
-static nacre_status copy_key(nacre_iter *it, key_copy *to, nacre_slice key, nacre_error *err) {
-  if (key.size > to->capacity || to->data == NULL) {
-    size_t capacity = key.size < 64 ? 64 : key.size;
-    uint8_t *grown = nc_heap_alloc(heap_of(it), capacity);
-    if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-    nc_heap_free(heap_of(it), to->data, to->capacity);
-    to->data = grown;
-    to->capacity = capacity;
-  }
-  if (key.size > 0) memcpy(to->data, key.data, key.size);
-  to->size = key.size;
-  return NACRE_OK;
-}
-
-/* ---- opening and closing ------------------------------------------------------------------------------- */
-
-static nacre_status open_children(nacre_iter *it, bool no_cache_fill, nc_cursor **children, size_t *count,
-                                  nacre_error *err) {
-  static const nacre_slice none = {NULL, 0};
-  for (size_t i = 0; i < it->view->memtable_count; i++) {
-    NC_TRY(nc_memtable_cursor(it->view->memtables[i], &children[*count], err));
-    (*count)++;
-  }
-  for (size_t i = 0; i < it->view->version->run_count; i++) {
-    nc_run run = nc_run_within(&it->view->version->runs[i], it->has_lower ? slice_of(&it->lower) : none,
-                               it->has_upper ? slice_of(&it->upper) : none);
-    if (run.count == 0) continue; /* its files need not be opened */
-    NC_TRY(nc_run_cursor(&run, no_cache_fill, &children[*count], err));
-    (*count)++;
-  }
-  return NACRE_OK;
-}
-
-static nacre_status open_merge(nacre_iter *it, bool no_cache_fill, nacre_error *err) {
-  size_t count = 0;
-  nc_cursor **children = calloc(it->view->memtable_count + it->view->version->run_count, sizeof(nc_cursor *));
-  if (children == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  nacre_status status = open_children(it, no_cache_fill, children, &count, err);
-  if (status == NACRE_OK) {
-    status = nc_merge_cursor(children, count, &it->merge, err);
-  } else {
-    for (size_t i = 0; i < count; i++) nc_cursor_close(children[i]);
-  }
-  free(children);
-  return status;
-}
-
-static nacre_status open_bounds(nacre_iter *it, const nacre_read_options *options, nacre_error *err) {
-  if (options == NULL) return NACRE_OK;
-  it->has_lower = options->lower.data != NULL;
-  it->has_upper = options->upper_excluded.data != NULL;
-  if (it->has_lower) NC_TRY(copy_key(it, &it->lower, options->lower, err));
-  if (it->has_upper) NC_TRY(copy_key(it, &it->upper, options->upper_excluded, err));
-  return NACRE_OK;
-}
-
-nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *options, nacre_iter **ret_iter) {
-  nacre_error *err = nc_thread_error();
-  NC_TRY(nc_table_check(table, err));
-  if (ret_iter == NULL) return nc_fail(err, NC_E_ARGUMENT, "ret_iter is NULL");
-  nacre_iter *it = calloc(1, sizeof *it);
-  if (it == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  it->table = table;
-  nc_table_lend(table);
-  nc_memory_settle(table->shared);
-  it->keys_only = options != NULL && options->keys_only;
-  nacre_status status = nc_read_moment(table, options, &it->view, &it->sequence, err);
-  it->opened_ms = nc_read_wall_ms(table, options);
-  if (status == NACRE_OK) status = open_bounds(it, options, err);
-  if (status == NACRE_OK) status = open_merge(it, options != NULL && options->no_cache_fill, err);
-  if (status != NACRE_OK) {
-    nacre_iter_close(it);
-    return status;
-  }
-  *ret_iter = it;
-  return NACRE_OK;
-}
-
-static void drop_value(nacre_iter *it) {
-  nc_pin_unref(it->value_pin);
-  nc_pin_unref(it->large_pin);
-  it->value_pin = it->large_pin = NULL;
-}
-
-void nacre_iter_close(nacre_iter *it) {
-  if (it == NULL || nc_table_forked(it->table)) return;
-  nacre_table *t = it->table;
-  drop_value(it);
-  nc_cursor_close(it->merge);
-  key_copy *keys[] = {&it->lower, &it->upper, &it->sought, &it->key};
-  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-    nc_heap_free(heap_of(it), keys[i]->data, keys[i]->capacity);
-  nc_view_unref(it->view);
-  free(it);
-  nc_table_take_back(t);
-}
 
 /* ---- moving -------------------------------------------------------------------------------------------- */
 
 static nacre_status end(nacre_iter *it) {
   it->valid = false;
-  drop_value(it);
+  nc_iter_drop_value(it);
   return NACRE_OK;
 }
 
 /* Before the merge lets go of it. */
 static nacre_status keep_key(nacre_iter *it, nacre_error *err) {
   if (it->at.data == it->key.data) return NACRE_OK;
-  NC_TRY(copy_key(it, &it->key, it->at, err));
-  it->at = slice_of(&it->key);
+  NC_TRY(nc_iter_copy_key(it, &it->key, it->at, err));
+  it->at = nc_key_copy_slice(&it->key);
   return NACRE_OK;
 }
 
@@ -204,10 +74,10 @@ static nacre_status jump(nacre_iter *it, nacre_error *err) {
 static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error *err) {
   nc_cursor *m = it->merge;
   it->backward = false;
-  drop_value(it);
+  nc_iter_drop_value(it);
   while (m->valid) {
     const nc_entry *entry = &m->entry;
-    if (it->has_upper && nc_slice_compare(entry->key, slice_of(&it->upper)) >= 0) break;
+    if (it->has_upper && nc_slice_compare(entry->key, nc_key_copy_slice(&it->upper)) >= 0) break;
     if (!hidden(it, entry, has_passed)) {
       it->at = entry->key;
       has_passed = true;
@@ -232,9 +102,9 @@ static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error 
  * met. */
 static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin *pin, nacre_error *err) {
   bool gone;
-  NC_TRY(copy_key(it, &it->key, entry->key, err));
-  it->at = slice_of(&it->key);
-  drop_value(it);
+  NC_TRY(nc_iter_copy_key(it, &it->key, entry->key, err));
+  it->at = nc_key_copy_slice(&it->key);
+  nc_iter_drop_value(it);
   NC_TRY(deleted(it, entry, &gone, err));
   if (gone || !is_seen(it, entry)) return NACRE_OK;
   it->value = nc_entry_payload(entry);
@@ -250,11 +120,11 @@ static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin
 static nacre_status settle_backward(nacre_iter *it, nacre_error *err) {
   nc_cursor *m = it->merge;
   it->backward = true;
-  drop_value(it);
+  nc_iter_drop_value(it);
   while (m->valid) {
     const nc_entry *entry = &m->entry;
     if (it->value_pin != NULL && !same_key(it->at, entry->key)) break;
-    if (it->has_lower && nc_slice_compare(entry->key, slice_of(&it->lower)) < 0) break;
+    if (it->has_lower && nc_slice_compare(entry->key, nc_key_copy_slice(&it->lower)) < 0) break;
     if (entry->sequence <= it->sequence) NC_TRY(take_candidate(it, entry, m->pin, err));
     NC_TRY(nc_cursor_prev(m, err));
     NC_TRY(jump(it, err));
@@ -264,13 +134,13 @@ static nacre_status settle_backward(nacre_iter *it, nacre_error *err) {
 }
 
 static nacre_status move_first(nacre_iter *it, nacre_error *err) {
-  NC_TRY(it->has_lower ? nc_cursor_seek(it->merge, slice_of(&it->lower), NC_SEQUENCE_MAX, err)
+  NC_TRY(it->has_lower ? nc_cursor_seek(it->merge, nc_key_copy_slice(&it->lower), NC_SEQUENCE_MAX, err)
                        : nc_cursor_first(it->merge, err));
   return settle_forward(it, false, err);
 }
 
 static nacre_status move_last(nacre_iter *it, nacre_error *err) {
-  NC_TRY(it->has_upper ? nc_cursor_seek_before(it->merge, slice_of(&it->upper), NC_SEQUENCE_MAX, err)
+  NC_TRY(it->has_upper ? nc_cursor_seek_before(it->merge, nc_key_copy_slice(&it->upper), NC_SEQUENCE_MAX, err)
                        : nc_cursor_last(it->merge, err));
   return settle_backward(it, err);
 }
@@ -278,14 +148,14 @@ static nacre_status move_last(nacre_iter *it, nacre_error *err) {
 /* The caller's key may be the one that is shown. */
 static nacre_status take_target(nacre_iter *it, nacre_slice *key, nacre_error *err) {
   if (key->data == NULL) return nc_fail(err, NC_E_ARGUMENT, "the key is NULL");
-  NC_TRY(copy_key(it, &it->sought, *key, err));
-  *key = slice_of(&it->sought);
+  NC_TRY(nc_iter_copy_key(it, &it->sought, *key, err));
+  *key = nc_key_copy_slice(&it->sought);
   return NACRE_OK;
 }
 
 static nacre_status move_seek(nacre_iter *it, nacre_slice key, nacre_error *err) {
   NC_TRY(take_target(it, &key, err));
-  if (it->has_lower && nc_slice_compare(key, slice_of(&it->lower)) < 0) return move_first(it, err);
+  if (it->has_lower && nc_slice_compare(key, nc_key_copy_slice(&it->lower)) < 0) return move_first(it, err);
   NC_TRY(nc_cursor_seek(it->merge, key, NC_SEQUENCE_MAX, err));
   return settle_forward(it, false, err);
 }
@@ -293,7 +163,7 @@ static nacre_status move_seek(nacre_iter *it, nacre_slice key, nacre_error *err)
 /* Sequence 0 stands behind every version of a key. */
 static nacre_status move_seek_back(nacre_iter *it, nacre_slice key, nacre_error *err) {
   NC_TRY(take_target(it, &key, err));
-  if (it->has_upper && nc_slice_compare(key, slice_of(&it->upper)) >= 0) return move_last(it, err);
+  if (it->has_upper && nc_slice_compare(key, nc_key_copy_slice(&it->upper)) >= 0) return move_last(it, err);
   NC_TRY(nc_cursor_seek_before(it->merge, key, 0, err));
   return settle_backward(it, err);
 }
@@ -314,10 +184,13 @@ static nacre_status move_prev(nacre_iter *it, nacre_error *err) {
   return settle_backward(it, err);
 }
 
-/* False in a child, where nothing may be touched: the iterator is invalid and says why. */
+/* False in a child, where nothing may be touched. */
+static inline bool is_alive(const nacre_iter *it) { return it != NULL && *it->parent != 0; }
+
+/* False in a child: the iterator is invalid and says why. */
 static bool may_move(nacre_iter *it, nacre_error *err) {
   if (it == NULL) return false;
-  if (!nc_table_forked(it->table)) return true;
+  if (is_alive(it)) return true;
   it->valid = false;
   it->status = nc_fail(err, NC_E_FORKED, NULL);
   return false;
@@ -335,7 +208,7 @@ static void finish(nacre_iter *it, nacre_status status) {
   it->read = false;
   if (status == NACRE_OK) return;
   it->valid = false;
-  drop_value(it);
+  nc_iter_drop_value(it);
 }
 
 void nacre_iter_first(nacre_iter *it) {
@@ -358,7 +231,30 @@ void nacre_iter_seek_back(nacre_iter *it, nacre_slice key) {
   if (may_move(it, err)) finish(it, move_seek_back(it, key, err));
 }
 
+/* Goes on to the next key, if the merge has it at hand and nothing about it asks for a second look. Older versions of
+ * the key that is shown, and what is newer than the iterator, are passed on the way. */
+static bool next_at_hand(nacre_iter *it) {
+  nc_cursor *m = it->merge;
+  if (!it->valid || it->backward || it->read || it->large || !it->has_span) return false;
+  for (size_t i = 1; i <= m->ahead; i++) {
+    const nc_entry *entry = &m->window[i];
+    if (entry->sequence > it->sequence || same_key(it->at, entry->key)) continue;
+    if (entry->kind != NC_KIND_PUT || entry->sequence < it->span.hidden) return false;
+    if (!nc_range_span_holds(&it->span, entry->key)) return false;
+    if (it->has_upper && nc_slice_compare(entry->key, nc_key_copy_slice(&it->upper)) >= 0) return false;
+    m->window = entry;
+    m->ahead -= i;
+    m->entry = *entry;
+    it->at = entry->key;
+    it->value = entry->value;
+    it->expires_ms = 0;
+    return true;
+  }
+  return false;
+}
+
 void nacre_iter_next(nacre_iter *it) {
+  if (is_alive(it) && next_at_hand(it)) return;
   nacre_error *err = nc_thread_error();
   if (may_move(it, err) && it->valid) finish(it, move_next(it, err));
 }
@@ -373,7 +269,7 @@ static size_t within_bounds(const nacre_iter *it) {
   const nc_cursor *m = it->merge;
   size_t count = m->ahead;
   if (!it->has_upper) return count;
-  while (count > 0 && nc_slice_compare(m->window[count].key, slice_of(&it->upper)) >= 0) count /= 2;
+  while (count > 0 && nc_slice_compare(m->window[count].key, nc_key_copy_slice(&it->upper)) >= 0) count /= 2;
   return count;
 }
 
@@ -420,19 +316,19 @@ size_t nacre_iter_read(nacre_iter *it, nacre_entry *entries, size_t capacity) {
   return count;
 }
 
-bool nacre_iter_valid(const nacre_iter *it) { return it != NULL && it->valid && !nc_table_forked(it->table); }
+static inline bool is_valid(const nacre_iter *it) { return is_alive(it) && it->valid; }
 
-nacre_slice nacre_iter_key(const nacre_iter *it) {
-  return nacre_iter_valid(it) ? it->at : (nacre_slice){"", 0};
-}
+bool nacre_iter_valid(const nacre_iter *it) { return is_valid(it); }
+
+nacre_slice nacre_iter_key(const nacre_iter *it) { return is_valid(it) ? it->at : (nacre_slice){"", 0}; }
 
 nacre_slice nacre_iter_value(const nacre_iter *it) {
-  return nacre_iter_valid(it) && !it->keys_only ? it->value : (nacre_slice){"", 0};
+  return is_valid(it) && !it->keys_only ? it->value : (nacre_slice){"", 0};
 }
 
-uint64_t nacre_iter_expire_at_ms(const nacre_iter *it) { return nacre_iter_valid(it) ? it->expires_ms : 0; }
+uint64_t nacre_iter_expire_at_ms(const nacre_iter *it) { return is_valid(it) ? it->expires_ms : 0; }
 
 nacre_status nacre_iter_status(const nacre_iter *it) {
   if (it == NULL) return NACRE_INVALID;
-  return nc_table_forked(it->table) ? NACRE_FORKED : it->status;
+  return is_alive(it) ? it->status : NACRE_FORKED;
 }

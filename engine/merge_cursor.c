@@ -296,6 +296,13 @@ static nacre_status cursor_pass(nc_cursor *base, const nc_range_span *deleted, b
   return NACRE_OK;
 }
 
+static void cursor_rest(nc_cursor *base) {
+  merge_cursor *c = (merge_cursor *)base;
+  for (size_t i = 0; i < c->count; i++) nc_cursor_rest(c->heads[i].child);
+  c->live = 0;
+  c->spent = false;
+}
+
 static void cursor_close(nc_cursor *base) {
   merge_cursor *c = (merge_cursor *)base;
   for (size_t i = 0; i < c->count; i++) nc_cursor_close(c->heads[i].child);
@@ -303,7 +310,7 @@ static void cursor_close(nc_cursor *base) {
 }
 
 static const nc_cursor_ops merge_cursor_ops = {cursor_first, cursor_last,  cursor_seek, cursor_next,
-                                               cursor_prev,  cursor_close, cursor_pass};
+                                               cursor_prev,  cursor_close, cursor_pass, cursor_rest};
 
 nacre_status nc_merge_cursor(nc_cursor *const *children, size_t count, nc_cursor **ret_cursor,
                              nacre_error *err) {

@@ -72,6 +72,9 @@ NC_MUST_CHECK nacre_status nc_segments_ranges(nc_segment *const *segments, size_
 NC_MUST_CHECK nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor,
                                              nacre_error *err);
 
+/* Takes it to another segment, nowhere in it yet. */
+void nc_segment_cursor_change(nc_cursor *cursor, nc_segment *s);
+
 /* For verify: the file that stands in the directory now, which need not be the one that was opened when the
  * segment was first read. */
 NC_MUST_CHECK nacre_status nc_segment_open_file(nc_segment *s, nc_sealed_reader **ret_reader,

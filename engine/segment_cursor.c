@@ -110,6 +110,7 @@ static void walk_end(walk *w) {
   stand_release(heap, &w->leaf);
   stand_release(heap, &w->data);
   nc_segment_let(w->segment);
+  walk_clear(w);
 }
 
 static bool two_levels(const walk *w) { return w->file->footer.index_levels == 2; }
@@ -198,7 +199,10 @@ static nacre_status walk_seek(walk *w, nacre_slice key, uint64_t sequence, nacre
  * cursor stands at the last of them then, and `offsets` tell where the others are. */
 typedef struct segment_cursor {
   nc_cursor base;
-  walk walk;
+  nc_segment *segment;
+  walk walk; /* nowhere when it rests */
+  bool no_cache_fill;
+  size_t keys_used;   /* bytes of `keys` that have been written to */
   size_t window_next; /* how many entries to read next */
   nc_entry window[WINDOW_MAX];
   uint32_t offsets[WINDOW_MAX];
@@ -216,6 +220,13 @@ static nacre_status publish(segment_cursor *c, nacre_status status) {
   return status;
 }
 
+static nacre_status wake(segment_cursor *c, nacre_error *err) {
+  if (c->walk.segment != NULL) return NACRE_OK;
+  nacre_status status = walk_begin(&c->walk, c->segment, c->no_cache_fill, err);
+  if (status != NACRE_OK) walk_end(&c->walk);
+  return status;
+}
+
 static nacre_status publish_anew(segment_cursor *c, nacre_status status) {
   c->window_next = WINDOW_MIN;
   return publish(c, status);
@@ -223,14 +234,17 @@ static nacre_status publish_anew(segment_cursor *c, nacre_status status) {
 
 static nacre_status cursor_first(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
+  NC_TRY(wake(c, err));
   return publish_anew(c, walk_edge(&c->walk, MOVE_FIRST, err));
 }
 static nacre_status cursor_last(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
+  NC_TRY(wake(c, err));
   return publish_anew(c, walk_edge(&c->walk, MOVE_LAST, err));
 }
 static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t sequence, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
+  NC_TRY(wake(c, err));
   nacre_status status = publish_anew(c, walk_seek(&c->walk, key, sequence, err));
   bool pass = status == NACRE_OK && base->valid && nc_segment_all_newer(c->walk.segment, sequence) &&
               nc_slice_equal(base->entry.key, key);
@@ -242,6 +256,9 @@ static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
                                             : nc_block_read(&c->walk.data.cursor, c->window_next, c->window,
                                                             c->offsets, c->keys, sizeof c->keys);
   if (count == 0) return publish(c, walk_step(&c->walk, MOVE_NEXT, err)); /* the block's end, or a long key */
+  nacre_slice last = c->window[count - 1].key;
+  size_t used = (size_t)((const uint8_t *)last.data - c->keys) + last.size + NC_BLOCK_READ_SLACK;
+  if (used > c->keys_used) c->keys_used = used;
   for (size_t i = 0; i < count; i++) nc_segment_give_sequence(c->walk.segment, &c->window[i]);
   base->window = c->window;
   base->ahead = count - 1;
@@ -273,7 +290,6 @@ static segment_cursor *take_cursor(nc_shared *shared) {
 }
 
 static void give_cursor(nc_shared *shared, segment_cursor *c) {
-  nc_wipe(c->keys, sizeof c->keys);
   pthread_mutex_lock(&shared->cursors_lock);
   bool kept = shared->idle_cursor_count < IDLE_CURSORS_MAX;
   if (kept) {
@@ -294,30 +310,48 @@ void nc_segment_cursors_drop(nc_shared *shared) {
   shared->idle_cursor_count = 0;
 }
 
+static void cursor_rest(nc_cursor *base) {
+  segment_cursor *c = (segment_cursor *)base;
+  walk_end(&c->walk);
+  nc_wipe(c->keys, c->keys_used);
+  c->keys_used = 0;
+}
+
 static void cursor_close(nc_cursor *base) {
   segment_cursor *c = (segment_cursor *)base;
-  nc_segment *segment = c->walk.segment;
-  walk_end(&c->walk);
+  nc_segment *segment = c->segment;
+  cursor_rest(base);
   give_cursor(segment->home->shared, c);
   nc_segment_unref(segment);
 }
 
-static const nc_cursor_ops segment_cursor_ops = {cursor_first, cursor_last,  cursor_seek, cursor_next,
-                                                 cursor_prev,  cursor_close, NULL /* runs do it */};
+static const nc_cursor_ops segment_cursor_ops = {cursor_first,          cursor_last, cursor_seek,
+                                                 cursor_next,           cursor_prev, cursor_close,
+                                                 NULL /* runs do it */, cursor_rest};
 
 nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor, nacre_error *err) {
   nc_shared *shared = s->home->shared;
   segment_cursor *c = take_cursor(shared);
   if (c == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   c->base = (nc_cursor){.ops = &segment_cursor_ops};
+  c->segment = s;
+  c->no_cache_fill = no_cache_fill;
+  c->keys_used = 0;
   walk_clear(&c->walk);
-  nacre_status status = walk_begin(&c->walk, s, no_cache_fill, err);
+  nacre_status status = wake(c, err);
   if (status != NACRE_OK) {
-    walk_end(&c->walk);
     give_cursor(shared, c);
     return status;
   }
   nc_segment_ref(s);
   *ret_cursor = &c->base;
   return NACRE_OK;
+}
+
+void nc_segment_cursor_change(nc_cursor *cursor, nc_segment *s) {
+  segment_cursor *c = (segment_cursor *)cursor;
+  nc_cursor_rest(cursor);
+  nc_segment_ref(s);
+  nc_segment_unref(c->segment);
+  c->segment = s;
 }

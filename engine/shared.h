@@ -40,6 +40,7 @@ typedef struct nc_shared {
   pthread_mutex_t cursors_lock;
   void *idle_cursors; /* of segments, for iterators to come: segment_cursor.c */
   size_t idle_cursor_count;
+  atomic_uint resting_stripes; /* in which an iterator may rest: iterator_open.c */
   pthread_mutex_t tables_lock;
   nacre_table *tables; /* loaded ones, by next_shared */
 } nc_shared;

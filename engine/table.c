@@ -59,6 +59,7 @@ static void free_table(nacre_table *t) {
   for (size_t i = 0; i < t->doubtful_count; i++) nc_segment_unref(t->doubtful[i]);
   free(t->doubtful);
   nc_views_recall(t);
+  nc_iters_deinit(t);
   nc_view_unref(t->view);
   nc_heap_free(heap, t->encode, t->encode_capacity);
   nc_rewrap_deinit(t);

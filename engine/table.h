@@ -53,6 +53,8 @@ typedef struct nc_view {
 enum { NC_READER_STRIPES = 16 };
 typedef struct nc_reader_stripe {
   _Alignas(64) atomic_uintptr_t place;   /* 0, a view with a count, or the mark of a reader that took it */
+  _Atomic(nacre_iter *) resting;         /* an iterator that was closed, for the next one: iterator_open.c */
+  atomic_bool rests;                     /* one may rest here */
   atomic_uint_fast64_t lent, given_back; /* live ones are the difference of all stripes' sums */
   atomic_uint_fast64_t reads, writes;    /* calls, for statistics */
 } nc_reader_stripe;
@@ -271,6 +273,10 @@ void nc_table_lend(nacre_table *t);
 void nc_table_take_back(nacre_table *t);
 bool nc_table_lends(nacre_table *t);
 
+/* Whether a read can have these options. */
+NC_MUST_CHECK nacre_status nc_read_check(const nacre_table *t, const nacre_read_options *options,
+                                         nacre_error *err);
+
 /* The sequence that a longer read with these options sees, and a view, counted. */
 NC_MUST_CHECK nacre_status nc_read_moment(nacre_table *t, const nacre_read_options *options,
                                           nc_view **ret_view, uint64_t *ret_sequence, nacre_error *err);
@@ -280,6 +286,11 @@ NC_MUST_CHECK nacre_status nc_snapshot_moment(const nacre_snapshot *snapshot, co
                                               uint64_t *ret_sequence, nacre_error *err);
 /* There is a live snapshot of that moment: changes after it are kept. */
 bool nc_snapshot_lives(nacre_table *t, uint64_t sequence);
+
+/* ---- iterator_open.c: iterators that rest between two opens ------------------------------------------------- */
+
+void nc_iters_recall(nacre_table *t); /* ends them */
+void nc_iters_deinit(nacre_table *t);
 
 /* ---- read.c -------------------------------------------------------------------------------------------- */
 

@@ -74,6 +74,7 @@ void nc_views_recall(nacre_table *t) {
     uintptr_t place = atomic_exchange_explicit(&t->readers[i].place, 0, memory_order_acq_rel);
     if (!is_mark(place)) nc_view_unref((nc_view *)place);
   }
+  nc_iters_recall(t);
 }
 
 /* A stripe's view, which is this reader's now; NULL: there is none, or another reader has it. */
@@ -98,14 +99,17 @@ static void begin(nacre_table *t, nc_reading *r) {
   r->view = nc_table_view(t, &r->sequence);
 }
 
+nacre_status nc_read_check(const nacre_table *t, const nacre_read_options *options, nacre_error *err) {
+  if (options == NULL) return NACRE_OK;
+  NC_TRY(nc_check_reserved(options->reserved, err));
+  if (options->snapshot != NULL && options->snapshot->table != t)
+    return nc_fail(err, NC_E_ARGUMENT, "the snapshot is of another table");
+  return NACRE_OK;
+}
+
 nacre_status nc_reading_begin(nacre_table *t, const nacre_read_options *options, nc_reading *r,
                               nacre_error *err) {
-  if (options != NULL) {
-    NC_TRY(nc_check_reserved(options->reserved, err));
-    if (options->snapshot != NULL && options->snapshot->table != t) {
-      return nc_fail(err, NC_E_ARGUMENT, "the snapshot is of another table");
-    }
-  }
+  NC_TRY(nc_read_check(t, options, err));
   begin(t, r);
   if (options != NULL && options->snapshot != NULL) r->sequence = options->snapshot->sequence;
   return NACRE_OK;

@@ -229,16 +229,12 @@ static nacre_status publish(run_cursor *c, nacre_status status) {
   return status;
 }
 
-static void leave(run_cursor *c) {
-  nc_cursor_close(c->inside);
-  c->inside = NULL;
-}
-
 static nacre_status enter(run_cursor *c, size_t at, nacre_error *err) {
-  if (c->inside != NULL && c->at == at) return NACRE_OK;
-  leave(c);
+  bool same = c->at == at;
   c->at = at;
-  return nc_segment_cursor(c->run.segments[at], c->no_cache_fill, &c->inside, err);
+  if (c->inside == NULL) return nc_segment_cursor(c->run.segments[at], c->no_cache_fill, &c->inside, err);
+  if (!same) nc_segment_cursor_change(c->inside, c->run.segments[at]);
+  return NACRE_OK;
 }
 
 /* A segment that holds nothing but range deletes has no entries: it is passed. */
@@ -283,7 +279,7 @@ static nacre_status move_prev(run_cursor *c, nacre_error *err) {
 static nacre_status move_seek(run_cursor *c, nacre_slice key, uint64_t sequence, nacre_error *err) {
   size_t at = nc_run_reaching(&c->run, key);
   if (at == c->run.count) {
-    leave(c);
+    if (c->inside != NULL) nc_cursor_rest(c->inside);
     return NACRE_OK;
   }
   NC_TRY(enter(c, at, err));
@@ -346,13 +342,17 @@ static nacre_status cursor_pass(nc_cursor *base, const nc_range_span *deleted, b
   nc_cursor_follow(c->inside, base);
   return publish(c, backward ? pass_backward(c, deleted, err) : pass_forward(c, deleted, err));
 }
+static void cursor_rest(nc_cursor *base) {
+  run_cursor *c = (run_cursor *)base;
+  if (c->inside != NULL) nc_cursor_rest(c->inside);
+}
 static void cursor_close(nc_cursor *base) {
-  leave((run_cursor *)base);
+  nc_cursor_close(((run_cursor *)base)->inside);
   free(base);
 }
 
 static const nc_cursor_ops run_cursor_ops = {cursor_first, cursor_last,  cursor_seek, cursor_next,
-                                             cursor_prev,  cursor_close, cursor_pass};
+                                             cursor_prev,  cursor_close, cursor_pass, cursor_rest};
 
 nc_run nc_run_within(const nc_run *run, nacre_slice lower, nacre_slice upper_excluded) {
   size_t first = lower.data == NULL ? 0 : nc_run_reaching(run, lower), end = run->count;

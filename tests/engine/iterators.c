@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "fixture.h"
+#include "iterator.h"
 
 enum { KEYS = 60 };
 static site s;
@@ -328,6 +329,52 @@ Test(iterators, are_pinned_to_the_moment_they_were_opened_at) {
     nacre_iter_close(its[i]);
     nacre_snapshot_release(snapshots[i]);
   }
+}
+
+/* The closed iterators that the table keeps for the next ones; each must hold no view but the one that is shown, and
+ * nothing of a key. */
+static size_t resting(void) {
+  size_t count = 0;
+  for (size_t i = 0; i < NC_READER_STRIPES; i++) {
+    const nacre_iter *it = atomic_load(&t->readers[i].resting);
+    if (it == NULL) continue;
+    count++;
+    cr_assert_eq(it->view, atomic_load(&t->view));
+    const nc_key_copy *copies[] = {&it->lower, &it->upper, &it->sought, &it->key};
+    for (size_t k = 0; k < 4; k++) {
+      for (size_t b = 0; b < copies[k]->capacity; b++) cr_assert_eq(copies[k]->data[b], 0);
+    }
+  }
+  return count;
+}
+
+Test(iterators, a_closed_one_rests_until_the_next_is_opened) {
+  test_random random = {test_seed("iterators", 84)};
+  nacre_iter *its[2];
+  for (int round = 0; round < 12; round++) {
+    fill(&random);
+    if (round % 3 == 0) ok(nacre_flush(t));
+    for (int again = 0; again < 3; again++) {
+      set(test_random_below(&random, KEYS), 1000 + round);
+      its[0] = open_between(0, KEYS, NULL);
+      cr_assert_eq(resting(), 0, "it is the one that rested");
+      its[1] = open_between(0, KEYS, NULL);
+      walk(&random, its[0], model, 0, KEYS);
+      walk(&random, its[1], model, 0, KEYS);
+      if (again == 1) ok(nacre_flush(t)); /* they are over a view of before */
+      nacre_iter_close(its[0]);
+      nacre_iter_close(its[1]);
+      cr_assert_eq(resting(), again == 1 ? 0 : 1);
+    }
+    put_text(t, "99", "not to be seen", false);
+    ok(nacre_delete(t, text("99"), NULL));
+    ok(nacre_flush(t));
+    cr_assert_eq(resting(), 0, "it kept a view that is shown no more");
+  }
+  its[0] = open_between(10, 20, NULL);
+  walk(&random, its[0], model, 10, 20);
+  nacre_iter_close(its[0]);
+  cr_assert_eq(resting(), 0, "it is over a part");
 }
 
 Test(iterators, an_iterator_outlives_its_snapshot) {
