@@ -238,7 +238,7 @@ nacre_status nacre_load_begin(nacre_table *table, const nacre_load_options *opti
     return nc_fail(err, NC_E_NO_MEMORY, NULL);
   }
   pthread_mutex_init(&load->lock, NULL);
-  load->build = (nc_build){.one_sequence = true};
+  load->build = (nc_build){.segment_bytes = table->policy.segment_bytes, .one_sequence = true};
   load->builder = (nc_builder){.table = table, .build = &load->build};
   nc_large_write_init(&load->large, table);
   link_load(load);

@@ -15,9 +15,11 @@ CREATING, LIVE, DROPPED = 1, 2, 3
 LIFE_NAMES = {CREATING: 'creating', LIVE: 'live', DROPPED: 'dropped'}
 COMPRESSION_NAMES = ('auto', 'none', 'lz4', 'zstd')
 NO_FILTER = 4294967295
+LARGE_VALUE_BYTES, SEGMENT_BYTES, LEVEL_RATIO = 1 << 20, 64 << 20, 10  # where a table says nothing
 
 Described = namedtuple('Described', 'uuid life name created compression block_bytes filter_bits pinned '
-                       'pending key_generation specs')
+                       'pending key_generation specs large_value_bytes segment_bytes '
+                       'level_ratio')
 
 
 def take_specs(cursor, where):
@@ -44,8 +46,9 @@ def decode_described(key, value):
         take_specs(cursor, where)
     generation = cursor.varint()
     specs = take_specs(cursor, where)
+    large, tree = None, None
     if cursor.left():
-        large, tree = cursor.varint(), None
+        large = cursor.varint()
         if cursor.left():
             tree = cursor.varint(), cursor.varint()
         demand(large >= 4096 or (tree and large == 0), where, 'large value bytes are below 4,096')
@@ -58,7 +61,8 @@ def decode_described(key, value):
     demand(block_bytes <= 1048576, where, 'block bytes are over 1,048,576')
     demand(filter_bits <= 32 or filter_bits == NO_FILTER, where, 'impossible filter bits')
     return Described(key[1:], life, name, created, COMPRESSION_NAMES[compression], block_bytes, filter_bits,
-                     pinned, pending, generation, specs)
+                     pinned, pending, generation, specs, large or LARGE_VALUE_BYTES, (tree and tree[0]) or SEGMENT_BYTES,
+                     (tree and tree[1]) or LEVEL_RATIO)
 
 
 class Store:

@@ -32,6 +32,7 @@ class Table:
             self._read_segment(named)
         logs = [Log(self._open(sealed.LOG, named, origin=uuid), named)
                 for named in self.manifest.logs.values()]
+        self.loose = []  # value files that no manifest names: a log may refer to them
         self._check_unnamed()
         self.history = History(logs, self.manifest, notes)
         self._check_sequences()
@@ -97,8 +98,11 @@ class Table:
             self._check_leftover(file)
 
     def _check_leftover(self, file):
-        self.notes.add(file.name, 'unnamed')
         slot = file.slot
+        if slot.type == sealed.VALUE:
+            self.loose.append(file)
+        else:
+            self.notes.add(file.name, 'unnamed')
         if slot.type == sealed.MANIFEST and slot.epoch == self.current.epoch + 1:
             return
         self._check_epoch(file)
@@ -171,19 +175,26 @@ class Table:
                 _, named = value_file.decode_reference(entry.value, self.name)
                 demand(seen.setdefault(named.number, named) is named, self.name, 'two entries refer to one file')
                 self.values[named.number] = self._read_value(named)
+        for file in self.loose:
+            if file.slot.number not in self.values:
+                self.notes.add(file.name, 'unnamed')
 
-    def visible(self):
-        """(key, value) of each key whose newest version is a put that has not expired, and that no newer range
-        delete covers."""
+    def records(self):
+        """(key, value, when it expires or 0) of each key whose newest version is a put that has not expired, and
+        that no newer range delete covers."""
         last, now = None, time.time() * 1000
         for entry in self.entries:
             if entry.key != last and entry.kind == PUT and not self._covered(entry):
-                yield entry.key, entry.value
+                yield entry.key, entry.value, 0
             elif entry.key != last and entry.kind == LARGE and not self._covered(entry):
                 expires, named = value_file.decode_reference(entry.value, self.name)
                 if not 0 < expires <= now:
-                    yield entry.key, self.values[named.number]
+                    yield entry.key, self.values[named.number], expires
             elif entry.key != last and entry.kind == EXPIRING and not self._covered(entry):
                 if expiry(entry) > now:
-                    yield entry.key, entry.value[EXPIRY_BYTES:]
+                    yield entry.key, entry.value[EXPIRY_BYTES:], expiry(entry)
             last = entry.key
+
+    def visible(self):
+        """(key, value) of the same."""
+        return ((key, value) for key, value, _ in self.records())

@@ -15,6 +15,7 @@
 #include "support.h"
 
 enum { RUN_BYTES_MIN = 16 }; /* so many equal bytes are printed as one */
+enum { LARGE_VALUE_BYTES_DEFAULT = 1 << 20, SEGMENT_BYTES_DEFAULT = 64 << 20, LEVEL_RATIO_DEFAULT = 10 };
 
 void golden_ok(nacre_status status, const char *doing) {
   nacre_error error;
@@ -46,6 +47,10 @@ static uint8_t *copy_of(nacre_slice bytes) {
 }
 
 void golden_put(golden_records *records, nacre_slice key, nacre_slice value) {
+  golden_put_expiring(records, key, value, 0);
+}
+
+void golden_put_expiring(golden_records *records, nacre_slice key, nacre_slice value, uint64_t expire_at_ms) {
   size_t place;
   if (find(records, key, &place)) {
     free(records->list[place].value);
@@ -57,6 +62,7 @@ void golden_put(golden_records *records, nacre_slice key, nacre_slice value) {
   }
   records->list[place].value = copy_of(value);
   records->list[place].value_size = value.size;
+  records->list[place].expire_at_ms = expire_at_ms;
 }
 
 void golden_delete(golden_records *records, nacre_slice key) {
@@ -68,11 +74,20 @@ void golden_delete(golden_records *records, nacre_slice key) {
   memmove(at, at + 1, (--records->count - place) * sizeof *at);
 }
 
+void golden_delete_range(golden_records *records, nacre_slice from, nacre_slice to_excluded) {
+  size_t place;
+  (void)find(records, from, &place);
+  while (place < records->count && compare(to_excluded, &records->list[place]) > 0) {
+    const golden_record *at = &records->list[place];
+    golden_delete(records, (nacre_slice){at->key, at->key_size});
+  }
+}
+
 void golden_read(nacre_table *table, golden_records *records) {
   nacre_iter *iter;
   golden_ok(nacre_iter_open(table, NULL, &iter), "opening an iterator");
   for (nacre_iter_first(iter); nacre_iter_valid(iter); nacre_iter_next(iter))
-    golden_put(records, nacre_iter_key(iter), nacre_iter_value(iter));
+    golden_put_expiring(records, nacre_iter_key(iter), nacre_iter_value(iter), nacre_iter_expire_at_ms(iter));
   golden_ok(nacre_iter_status(iter), "reading a table to its end");
   nacre_iter_close(iter);
 }
@@ -83,6 +98,7 @@ bool golden_equal(const golden_records *a, const golden_records *b) {
     const golden_record *one = &a->list[i], *other = &b->list[i];
     if (compare((nacre_slice){one->key, one->key_size}, other) != 0 || one->value_size != other->value_size)
       return false;
+    if (one->expire_at_ms != other->expire_at_ms) return false;
     if (memcmp(one->value, other->value, one->value_size) != 0) return false;
   }
   return true;
@@ -132,6 +148,11 @@ static void print_settings(FILE *to, const nacre_table_info *info) {
                 (unsigned long long)info->created_ms, info->kek_version);
   (void)fprintf(to, "compression %s\nblock_bytes %u\nfilter_bits %u\n", compressions[info->compression],
                 info->block_bytes, info->filter_bits_per_key);
+  if (info->large_value_bytes != LARGE_VALUE_BYTES_DEFAULT)
+    (void)fprintf(to, "large_value_bytes %llu\n", (unsigned long long)info->large_value_bytes);
+  if (info->segment_bytes != SEGMENT_BYTES_DEFAULT)
+    (void)fprintf(to, "segment_bytes %llu\n", (unsigned long long)info->segment_bytes);
+  if (info->level_ratio != LEVEL_RATIO_DEFAULT) (void)fprintf(to, "level_ratio %u\n", info->level_ratio);
 }
 
 static const char *base_name(const char *path) {
@@ -168,6 +189,7 @@ static void print_records(FILE *to, const golden_records *records) {
     print_bytes(to, record->key, record->key_size);
     (void)fprintf(to, " = ");
     print_bytes(to, record->value, record->value_size);
+    if (record->expire_at_ms != 0) (void)fprintf(to, " until %llu", (unsigned long long)record->expire_at_ms);
     (void)fputc('\n', to);
   }
   (void)fputc('\n', to);

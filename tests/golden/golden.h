@@ -15,6 +15,7 @@ enum { GOLDEN_PATH_BYTES = 4096 };
 typedef struct golden_record {
   uint8_t *key, *value;
   size_t key_size, value_size;
+  uint64_t expire_at_ms; /* 0: it stays */
 } golden_record;
 
 /* The records of one table, by key. Zeroed: none. */
@@ -24,7 +25,9 @@ typedef struct golden_records {
 } golden_records;
 
 void golden_put(golden_records *records, nacre_slice key, nacre_slice value);
+void golden_put_expiring(golden_records *records, nacre_slice key, nacre_slice value, uint64_t expire_at_ms);
 void golden_delete(golden_records *records, nacre_slice key);
+void golden_delete_range(golden_records *records, nacre_slice from, nacre_slice to_excluded);
 void golden_read(nacre_table *table, golden_records *records); /* adds all that an iterator shows */
 bool golden_equal(const golden_records *a, const golden_records *b);
 void golden_free(golden_records *records);

@@ -192,6 +192,6 @@ int main(int argc, char **argv) {
     test_scratch_remove(p.scratch);
   }
   (void)closedir(dir);
-  CHECK(stores >= 5, "%zu golden stores in %s", stores, argv[1]);
+  CHECK(stores >= 6, "%zu golden stores in %s", stores, argv[1]);
   return test_finish();
 }

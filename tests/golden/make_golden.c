@@ -94,7 +94,8 @@ static nacre_slice text(const char *s) { return (nacre_slice){s, strlen(s)}; }
 
 static void begin_session(void) {
   /* No workers: nothing is merged or flushed but what is asked for. */
-  nacre_store_options options = {.create = true, .workers = UINT32_MAX, .io = failing_io()};
+  nacre_store_options options = {
+      .create = true, .workers = UINT32_MAX, .memtable_bytes = 64 * 1024, .io = failing_io()};
   golden_ok(nacre_open(store_path, &options, &store), "opening the store");
 }
 
@@ -451,6 +452,146 @@ static void make_rotated(void) {
   /* What is left of it ends with the process, as a process that was killed would. */
 }
 
+/* ---- kinds --------------------------------------------------------------------------------------------- */
+
+/* Whenever this is read: over, and not yet. */
+static const uint64_t long_ago_ms = 1000, far_ms = 4102444800000; /* 2100-01-01 */
+
+enum { LARGE_BYTES = 5000 };
+
+/* What is over is no record. */
+static void note_put(shelf *s, nacre_slice key, nacre_slice value, uint64_t expire_at_ms) {
+  if (expire_at_ms == long_ago_ms) {
+    golden_delete(&s->records, key);
+  } else {
+    golden_put_expiring(&s->records, key, value, expire_at_ms);
+  }
+}
+
+static void put_until(const char *name, const char *key, const char *value, uint64_t expire_at_ms) {
+  shelf *s = shelf_of(name);
+  nacre_write_options options = {.expire_at_ms = expire_at_ms};
+  golden_ok(nacre_put(s->table, text(key), text(value), &options), "writing what expires");
+  note_put(s, text(key), text(value), expire_at_ms);
+}
+
+static void put_large(const char *name, const char *key, uint8_t byte, uint64_t expire_at_ms) {
+  uint8_t value[LARGE_BYTES];
+  shelf *s = shelf_of(name);
+  nacre_write_options options = {.expire_at_ms = expire_at_ms};
+  memset(value, byte, sizeof value);
+  golden_ok(nacre_put(s->table, text(key), (nacre_slice){value, sizeof value}, &options),
+            "writing a large value");
+  note_put(s, text(key), (nacre_slice){value, sizeof value}, expire_at_ms);
+}
+
+static void delete_range(const char *name, const char *from, const char *to) {
+  shelf *s = shelf_of(name);
+  golden_ok(nacre_delete_range(s->table, text(from), text(to), NULL), "deleting a range");
+  golden_delete_range(&s->records, text(from), text(to));
+}
+
+static void load_put(shelf *s, nacre_load *load, const char *key, nacre_slice value, uint64_t expire_at_ms) {
+  golden_ok(nacre_load_put_expiring(load, text(key), value, expire_at_ms), "loading");
+  note_put(s, text(key), value, expire_at_ms);
+}
+
+/* Every fifth expires, one expired long ago, and behind them all is a large one. */
+static void load_shells(const char *name, unsigned first, unsigned count, const char *value) {
+  uint8_t large[LARGE_BYTES];
+  char key[64];
+  nacre_load *load;
+  shelf *s = shelf_of(name);
+  golden_ok(nacre_load_begin(s->table, NULL, &load), "beginning a load");
+  for (unsigned i = first; i < first + count; i++) {
+    (void)snprintf(key, sizeof key, "shell/%04u", i);
+    load_put(s, load, key, text(value), i == first + 1 ? long_ago_ms : i % 5 == 0 ? far_ms : 0);
+  }
+  memset(large, 'l', sizeof large);
+  (void)snprintf(key, sizeof key, "shell/%04u, large", first + count - 1);
+  load_put(s, load, key, (nacre_slice){large, sizeof large}, 0);
+  golden_ok(nacre_load_commit(load), "committing a load");
+}
+
+static void batch_of_kinds(const char *name) {
+  uint8_t large[LARGE_BYTES];
+  shelf *s = shelf_of(name);
+  nacre_batch *batch;
+  memset(large, 'b', sizeof large);
+  golden_ok(nacre_batch_create(&batch), "making a batch");
+  golden_ok(nacre_batch_put(batch, text("batch/1"), text("gone in the same batch")), "adding to a batch");
+  golden_ok(nacre_batch_delete_range(batch, text("batch/"), text("batch0")), "adding to a batch");
+  golden_ok(nacre_batch_put_expiring(batch, text("batch/2"), text("expires"), far_ms), "adding to a batch");
+  golden_ok(nacre_batch_put(batch, text("batch/3"), (nacre_slice){large, sizeof large}), "adding to a batch");
+  golden_ok(nacre_write(s->table, batch, NULL), "writing a batch");
+  nacre_batch_destroy(batch);
+  golden_put_expiring(&s->records, text("batch/2"), text("expires"), far_ms);
+  golden_put(&s->records, text("batch/3"), (nacre_slice){large, sizeof large});
+}
+
+/* A snapshot keeps what flushes would drop: older versions, and range deletes that newer ones cover. */
+static void write_runs_of_kinds(const char *name) {
+  nacre_snapshot *snapshots[2];
+  fill(name, 20, 10, 1, "2031");
+  delete_range(name, "shell/0005", "shell/0015");
+  put_until(name, "until/2100", "still there", far_ms);
+  golden_ok(nacre_snapshot_take(shelf_of(name)->table, &snapshots[0]), "taking a snapshot");
+  put_until(name, "until/1970", "never seen", long_ago_ms);
+  delete_range(name, "shell/0010", "shell/0022");
+  put_large(name, "large/stays", 's', 0);
+  put_large(name, "large/until 2100", 'u', far_ms);
+  golden_ok(nacre_snapshot_take(shelf_of(name)->table, &snapshots[1]), "taking a snapshot");
+  fill(name, 12, 1, 1, "2032, again");
+  flush(name);
+  nacre_snapshot_release(snapshots[0]);
+  nacre_snapshot_release(snapshots[1]);
+}
+
+/* Each load lies over what is on the level below. The first is two segments. */
+static void load_levels(const char *name) {
+  static const unsigned counts[] = {3, 2, 1};
+  char key[16];
+  uint8_t value[9000];
+  shelf *s = shelf_of(name);
+  for (size_t level = 0; level < sizeof counts / sizeof counts[0]; level++) {
+    nacre_load *load;
+    golden_ok(nacre_load_begin(s->table, NULL, &load), "beginning a load");
+    for (unsigned i = 0; i < counts[level]; i++) {
+      (void)snprintf(key, sizeof key, "%u", i);
+      memset(value, (int)('a' + level), sizeof value);
+      load_put(s, load, key, (nacre_slice){value, level == 0 ? sizeof value : 20}, 0);
+    }
+    golden_ok(nacre_load_commit(load), "committing a load");
+  }
+}
+
+static void make_kinds(void) {
+  begin_session();
+  create("kinds", (nacre_table_options){.block_bytes = 1024, .large_value_bytes = 4096});
+  create("deleted as one range", (nacre_table_options){.compression = NACRE_COMPRESSION_NONE});
+  create("tree", (nacre_table_options){
+                     .compression = NACRE_COMPRESSION_NONE, .segment_bytes = 16 * 1024, .level_ratio = 2});
+  load_levels("tree");
+  load_shells("kinds", 0, 40, "loaded into an empty table, so at the bottom");
+  write_runs_of_kinds("kinds");
+  load_shells("kinds", 25, 10, "loaded above what it overlaps");
+  load_shells("kinds", 60, 10, "loaded beside it all, so at the bottom, too");
+  fill("deleted as one range", 0, 10, 1, "2030");
+  flush("deleted as one range");
+  delete_range("deleted as one range", "shell", "shellz");
+  flush("deleted as one range");
+  end_session();
+  begin_session();
+  delete_range("kinds", "shell/0036", "shell/0038");
+  put_until("kinds", "until/1970 in the log", "never seen", long_ago_ms);
+  put_until("kinds", "until/2100 in the log", "still there", far_ms);
+  put_large("kinds", "large/in the log", 'g', 0);
+  put_large("kinds", "large/in the log until 1970", 'p', long_ago_ms);
+  batch_of_kinds("kinds");
+  end_session();
+  golden_copy_store(store_path, target);
+}
+
 /* ---- expected.txt -------------------------------------------------------------------------------------- */
 
 static void records_of(void *arg, nacre_table *table, const char *name, golden_records *records) {
@@ -478,11 +619,9 @@ static void write_expected(const char *directory) {
 static const struct {
   const char *name;
   void (*make)(void);
-} stores[] = {{"clean", make_clean},
-              {"torn", make_torn},
-              {"tables", make_tables},
-              {"compression", make_compression},
-              {"rotated", make_rotated}};
+} stores[] = {{"clean", make_clean},     {"torn", make_torn},
+              {"tables", make_tables},   {"compression", make_compression},
+              {"rotated", make_rotated}, {"kinds", make_kinds}};
 
 static void make(const char *directory, void (*make_store)(void)) {
   char keyring[GOLDEN_PATH_BYTES];
@@ -504,6 +643,6 @@ int main(int argc, char **argv) {
     make(argv[2], stores[i].make);
     return 0;
   }
-  (void)fprintf(stderr, "usage: %s clean|torn|tables|compression|rotated DIRECTORY\n", argv[0]);
+  (void)fprintf(stderr, "usage: %s clean|torn|tables|compression|rotated|kinds DIRECTORY\n", argv[0]);
   return 2;
 }

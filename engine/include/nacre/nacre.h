@@ -226,7 +226,7 @@ typedef struct nacre_table_options {
    * at every merge; writing one takes two syncs. Default 1 MiB; at least 4,096; NACRE_NONE: only what does not
    * fit the log, over some 15 MiB, is. For values written from then on. */
   uint64_t large_value_bytes;
-  /* Merges end a segment when it has grown past this; default 64 MiB; NACRE_SEGMENT_BYTES_MIN to _MAX (16 KiB to
+  /* Merges and bulk loads end a segment when it has grown past this; default 64 MiB; NACRE_SEGMENT_BYTES_MIN to _MAX (16 KiB to
    * 1 GiB). Smaller ones let a merge touch less of what lies below, and are more files. */
   uint64_t segment_bytes;
   /* How many times as large as a level the one below it should be; default 10; NACRE_LEVEL_RATIO_MIN to _MAX (2 to
@@ -418,8 +418,8 @@ typedef struct nacre_load_options {
  * counts: the next writing open removes it.
  *
  * A load belongs to one thread at a time; a table may have any number at once. It counts as live for
- * nacre_table_close (NACRE_BUSY). Memory: some 10 MiB, and 8 bytes for each key of the segment at hand (64 MiB
- * of it). Errors: NACRE_READ_ONLY, and those of a first write (NACRE_NO_SPACE, NACRE_IO, NACRE_CORRUPT,
+ * nacre_table_close (NACRE_BUSY). Memory: some 10 MiB, and 8 bytes for each key of the segment at hand
+ * (nacre_table_options, segment_bytes). Errors: NACRE_READ_ONLY, and those of a first write (NACRE_NO_SPACE, NACRE_IO, NACRE_CORRUPT,
  * NACRE_ROLLED_BACK). Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_load_begin(nacre_table *table,
                                                          const nacre_load_options *options, /* NULL: none */
