@@ -63,7 +63,7 @@ static _Noreturn void usage(void) {
       "  --threads N      threads that share a workload's operations (1)\n"
       "  --seconds S      how long readwhilewriting goes on (10)\n"
       "  --engines A,B    of those that were built in (all)\n"
-      "  --workloads A,B  (all but growing, which takes long)\n"
+      "  --workloads A,B  (all but growing and steady, which take long)\n"
       "  --csv FILE       every run's figures, too\n"
       "  --dir DIRECTORY  where stores are made, and removed again ($TMPDIR, or /tmp)\n"
       "  --seed N         of keys, values and their order (1)\n",

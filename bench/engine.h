@@ -33,6 +33,7 @@ typedef struct bench_engine {
   void (*close)(void *store);
   /* Waits until background work is done; returns the seconds at its end that only made sure of it. */
   double (*settle)(void *store);
+  void (*tell)(void *store); /* what the engine says of its amplification, to stderr. NULL: nothing */
   void *(*session_open)(void *store);
   void (*session_close)(void *session);
   void (*put)(void *session, bench_slice key, bench_slice value);

@@ -89,6 +89,21 @@ static double nacre_settle(void *opened) {
   return 0;
 }
 
+static void nacre_tell(void *opened) {
+  store *s = opened;
+  nacre_stats stats;
+  check(nacre_table_stats(s->table, &stats), "stats");
+  fprintf(stderr, "nacre: written %.2f, read %.1f, space %.3f times;", stats.write_amplification,
+          stats.read_amplification, stats.space_amplification);
+  for (uint64_t i = 0; i < stats.level_count; i++) {
+    const nacre_level *l = &stats.levels[i];
+    if (l->segments > 0)
+      fprintf(stderr, " level %u: %u segments, %u MB, %u entries;", (unsigned)i, (unsigned)l->segments,
+              (unsigned)(l->bytes >> 20), (unsigned)l->entries);
+  }
+  fprintf(stderr, " %u flushes, %u merges\n", (unsigned)stats.flushes, (unsigned)stats.merges);
+}
+
 /* ---- a session ----------------------------------------------------------------------------------------- */
 
 static void *nacre_session_open(void *opened) {
@@ -178,6 +193,7 @@ const bench_engine bench_nacre = {.name = "nacre",
                                   .open = nacre_store_open,
                                   .close = nacre_store_close,
                                   .settle = nacre_settle,
+                                  .tell = nacre_tell,
                                   .session_open = nacre_session_open,
                                   .session_close = nacre_session_close,
                                   .put = nacre_put_one,

@@ -28,13 +28,14 @@ enum {
   SYNC_PART = 100,
   WARM_PASSES = 3,
   GROWING_READS = 100000,
+  STEADY_ROUNDS = 2,
   MIXED_THREADS = 4,
   PATH = 4096
 };
 
 const char *const bench_workload_names[] = {
     "fillseq",    "fillbatch", "fillsync", "fillrandom",       "overwrite", "readrandom", "readmissing",
-    "seekrandom", "readseq",   "space",    "readwhilewriting", "growing",   NULL};
+    "seekrandom", "readseq",   "space",    "readwhilewriting", "growing",   "steady", NULL};
 
 typedef struct bench {
   const bench_engine *engine;
@@ -499,6 +500,37 @@ static void run_growing(bench *b) {
   bench_directory_remove(b->path);
 }
 
+static void run_steady_row(bench *b, void (*body)(worker *w), uint64_t ops, const char *name) {
+  char space[32];
+  snprintf(space, sizeof space, "%.20s space", name);
+  run_row(b, body, ops, name, "", true);
+  run_space(b, space);
+  if (b->engine->tell != NULL) b->engine->tell(b->store);
+}
+
+/* Filled at random, then overwritten as often again, and again: what each byte costs in writing, in space and for
+ * readers once nothing of the tree is young any more. Runs when it is named only. */
+static void run_steady(bench *b) {
+  if (b->plan->workloads == NULL || !in_plan(b, "steady")) return;
+  uint64_t ops = b->plan->ops;
+  store_create(b, false);
+  run_steady_row(b, fill_shuffled, ops, "steady fill");
+  for (uint64_t i = 0; i < ops; i++) b->data.versions[i] = b->version;
+  b->version++;
+  for (unsigned round = 1; round <= STEADY_ROUNDS; round++) {
+    char name[32];
+    snprintf(name, sizeof name, "steady again %u", round);
+    run_steady_row(b, overwrite, ops, name);
+    b->version += (uint32_t)ops;
+  }
+  check_contents(b);
+  store_close(b);
+  store_reopen(b);
+  run_row(b, read_random, ops / COLD_PART, "steady reads", "", false);
+  store_close(b);
+  bench_directory_remove(b->path);
+}
+
 static bool needs_main(const bench *b) {
   for (size_t i = 3; strcmp(bench_workload_names[i], "growing") != 0; i++)
     if (in_plan(b, bench_workload_names[i])) return true;
@@ -515,5 +547,6 @@ void bench_run(const bench_engine *engine, const bench_plan *plan, const char *d
   run_fill(&b, "fillsync", fill_shuffled, plan->ops / SYNC_PART < 100 ? 100 : plan->ops / SYNC_PART);
   if (needs_main(&b)) run_main(&b);
   run_growing(&b);
+  run_steady(&b);
   bench_data_deinit(&b.data);
 }
