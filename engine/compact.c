@@ -11,6 +11,7 @@
 
 #include "compaction.h"
 #include "last_error.h"
+#include "segment_writer.h"
 
 static nc_version *present_version(nacre_table *t) {
   uint64_t sequence;
@@ -21,11 +22,64 @@ static nc_version *present_version(nacre_table *t) {
   return v;
 }
 
-/* Lets go of what was chosen. */
-static void finish(nacre_table *t, nc_compaction *c, nacre_status status, const nacre_error *err) {
+/* ---- what cannot be read -------------------------------------------------------------------------------- */
+
+/* A segment that cannot be read is set aside, so that merges of others go on and it does not fail each of them anew.
+ * As long as one is, the error of that merge stays. It is tried again when somebody waits for merges, with the next try
+ * of a failure that may pass, and by the next open. */
+
+/* Whether an error is of this segment's file. */
+static bool is_of(const nacre_error *err, const nc_segment *s) {
+  char name[NC_FILE_NAME_BYTES];
+  nc_segment_name(nc_segment_describe(s)->number, name);
+  size_t size = strlen(name), length = strnlen(err->file, sizeof err->file);
+  return length >= size && memcmp(err->file + length - size, name, size) == 0;
+}
+
+static bool set_aside(const nc_compaction *c, const nacre_error *err) {
+  bool any = false;
+  for (size_t i = 0; i < c->segment_count; i++) {
+    if (!is_of(err, c->segments[i])) continue;
+    nc_segment_set_aside(c->segments[i], true);
+    any = true;
+  }
+  return any;
+}
+
+static bool any_aside(const nc_version *v) {
+  size_t i = 0;
+  while (i < v->segment_count && !nc_segment_aside(v->segments[i])) i++;
+  return i < v->segment_count;
+}
+
+void nc_table_put_back(nacre_table *t) {
+  pthread_mutex_lock(&t->merge_lock);
+  nc_version *v = present_version(t);
+  for (size_t i = 0; i < v->segment_count; i++) nc_segment_set_aside(v->segments[i], false);
+  pthread_mutex_unlock(&t->merge_lock);
+  nc_version_unref(v);
+}
+
+/* Needs merge_lock. Nothing fails any more when all can be read. */
+static void note_success(nacre_table *t) {
+  nc_version *v = present_version(t);
+  if (!any_aside(v)) nc_table_note_result(t, &t->merge_error, NACRE_OK, NULL);
+  nc_version_unref(v);
+}
+
+/* ---- a choice ------------------------------------------------------------------------------------------- */
+
+/* Lets go of what was chosen. `*ret_aside`: some of it could not be read, and is not chosen again. */
+static void finish(nacre_table *t, nc_compaction *c, nacre_status status, const nacre_error *err,
+                   bool *ret_aside) {
   pthread_mutex_lock(&t->merge_lock); /* results are noted in their order */
   nc_compaction_let_go(c);
-  if (status != NACRE_CANCELLED) nc_table_note_result(t, &t->merge_error, status, err);
+  *ret_aside = status != NACRE_OK && status != NACRE_CANCELLED && set_aside(c, err);
+  if (status == NACRE_OK) {
+    note_success(t);
+  } else if (status != NACRE_CANCELLED) {
+    nc_table_note_result(t, &t->merge_error, status, err);
+  }
   pthread_mutex_lock(&t->state_lock);
   t->compacting--;
   pthread_cond_broadcast(&t->changed);
@@ -50,8 +104,7 @@ static nacre_status choose(nacre_table *t, nc_compaction *ret_choice, nacre_erro
   nc_version *v = present_version(t);
   nacre_status status = nc_compaction_pick(v, &t->policy, urgency, ret_choice, err);
   /* Nothing is left to do, whatever has failed: who waits until it is idle is not told of that for ever. */
-  if (status == NACRE_OK && ret_choice->segment_count == 0 && urgency == NC_URGENCY_IDLE)
-    nc_table_note_result(t, &t->merge_error, NACRE_OK, err);
+  if (status == NACRE_OK && ret_choice->segment_count == 0 && urgency == NC_URGENCY_IDLE) note_success(t);
   pthread_mutex_unlock(&t->merge_lock);
   nc_version_unref(v);
   if (status == NACRE_OK && ret_choice->segment_count > 0) return NACRE_OK;
@@ -70,9 +123,10 @@ nacre_status nc_table_compact_once(nacre_table *t, bool *ret_any, nacre_error *e
   if (c.segment_count == 0) return NACRE_OK;
   *ret_any = true;
   if (!nc_worker_pool_inline(t->shared->workers)) nc_table_schedule_merge(t); /* another, beside this one */
+  bool aside;
   nacre_status status = nc_compaction_run(t, &c, &t->closing, err);
-  finish(t, &c, status, err);
-  return status;
+  finish(t, &c, status, err, &aside);
+  return aside ? NACRE_OK : status; /* it is noted, and the next choice is another */
 }
 
 /* ---- asked for ----------------------------------------------------------------------------------------- */
@@ -101,8 +155,9 @@ nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice 
   nacre_status status = nc_compaction_pick_range(v, from, to, &c, err);
   pthread_mutex_unlock(&t->merge_lock);
   nc_version_unref(v);
+  bool aside;
   if (status == NACRE_OK && c.segment_count > 0) status = nc_compaction_run(t, &c, NULL, err);
-  finish(t, &c, status, err);
+  finish(t, &c, status, err, &aside);
   admit_others(t);
   return status;
 }
@@ -118,6 +173,7 @@ nacre_status nacre_compact(nacre_table *table, nacre_slice from, nacre_slice to_
 nacre_status nacre_wait_idle(nacre_table *table) {
   nacre_error *err = nc_thread_error();
   NC_TRY(nc_table_check(table, err));
+  nc_table_put_back(table);
   if (atomic_load(&table->writing)) nc_table_rest(table); /* one that failed, too, or was due before the open */
   nc_table_retry_flush(table);
   nc_table_wait_jobs(table);

@@ -25,7 +25,7 @@ static uint64_t size_of(const nc_segment *s) { return nc_segment_describe(s)->si
 static bool has_flags(const nc_segment *s, uint32_t flags) {
   return (nc_segment_describe(s)->flags & flags) != 0;
 }
-static bool taken(const nc_segment *s) { return nc_segment_taken(s) != NULL; }
+static bool taken(const nc_segment *s) { return nc_segment_taken(s) != NULL || nc_segment_aside(s); }
 
 /* ---- where it goes ------------------------------------------------------------------------------------- */
 
@@ -164,8 +164,9 @@ static cluster next_cluster(const clusters *c, size_t first) {
     if (it->run < c->levels->young_count) k.young_bytes += size_of(it->segment);
     if (!taken(it->segment)) continue;
     k.taken = true;
-    if (nc_segment_taken(it->segment) == taker) continue;
-    taker = nc_segment_taken(it->segment);
+    const void *by = nc_segment_taken(it->segment);
+    if (by == NULL || by == taker) continue;
+    taker = by;
     size_t last = last_of_taker(c, taker);
     if (last > at_least) at_least = last;
   }
@@ -266,10 +267,23 @@ static void take_clusters(nc_compaction *c, const clusters *from, uint64_t cost_
 static bool any_young_taken(const nc_levels *l) {
   for (size_t r = 0; r < l->young_count; r++) {
     for (size_t i = 0; i < l->version->runs[r].count; i++) {
-      if (taken(l->version->runs[r].segments[i])) return true;
+      if (nc_segment_taken(l->version->runs[r].segments[i]) != NULL) return true;
     }
   }
   return false;
+}
+
+static bool any_aside(const nc_run *run) {
+  size_t i = 0;
+  while (i < run->count && !nc_segment_aside(run->segments[i])) i++;
+  return i < run->count;
+}
+
+/* The newest young runs that can be read. */
+static size_t readable_young(const nc_levels *l) {
+  size_t count = 0;
+  while (count < l->young_count && !any_aside(&l->version->runs[count])) count++;
+  return count;
 }
 
 /* The newest `count` young runs as one, on the level given: 0 makes it a young one. It takes the newest one's
@@ -286,8 +300,8 @@ static void take_young(nc_compaction *c, const nc_levels *l, size_t count, uint3
  * taken so far: young runs then differ in size, and are few, and each byte is written again as rarely. */
 static void take_tier(nc_compaction *c, const nc_levels *l, uint64_t times) {
   uint64_t bytes = 0;
-  size_t count = 0;
-  while (count < l->young_count && (count == 0 || l->version->runs[count].bytes <= bytes * times))
+  size_t count = 0, readable = readable_young(l);
+  while (count < readable && (count == 0 || l->version->runs[count].bytes <= bytes * times))
     bytes += l->version->runs[count++].bytes;
   if (count > 1 && !any_young_taken(l)) take_young(c, l, count, 0);
 }
@@ -297,7 +311,8 @@ static void take_tier(nc_compaction *c, const nc_levels *l, uint64_t times) {
 static nacre_status pick_young(nc_compaction *c, const nc_levels *l, const nc_policy *policy,
                                uint64_t cost_max, uint64_t tier, nacre_error *err) {
   if (!find_place(l, 0, &c->place)) {
-    if (!any_young_taken(l)) take_young(c, l, l->young_count, c->place.level);
+    if (!any_young_taken(l) && readable_young(l) == l->young_count)
+      take_young(c, l, l->young_count, c->place.level);
     return NACRE_OK;
   }
   clusters k;

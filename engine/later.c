@@ -77,6 +77,7 @@ void nc_later_run(void *table) {
   wait_locked(t);
   pthread_mutex_unlock(&t->state_lock);
   if (flush) nc_table_retry_flush(t);
+  if (merge) nc_table_put_back(t);
   if (rest) {
     nc_table_rest(t);
   } else if (merge) {

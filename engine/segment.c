@@ -70,6 +70,8 @@ void nc_segment_set_sequence(nc_segment *s, uint64_t sequence) {
 
 void nc_segment_set_taken(nc_segment *s, const void *by) { s->taken = by; }
 const void *nc_segment_taken(const nc_segment *s) { return s->taken; }
+void nc_segment_set_aside(nc_segment *s, bool aside) { s->aside = aside; }
+bool nc_segment_aside(const nc_segment *s) { return s->aside; }
 void nc_segment_set_obsolete(nc_segment *s) { atomic_store(&s->obsolete, true); }
 void nc_segment_clear_obsolete(nc_segment *s) { atomic_store(&s->obsolete, false); }
 

@@ -44,6 +44,9 @@ static inline uint64_t nc_segment_one_sequence(const nc_segment_record *record) 
 /* Who merges it now; NULL: nobody. Under the table's merge_lock. */
 void nc_segment_set_taken(nc_segment *s, const void *by);
 const void *nc_segment_taken(const nc_segment *s);
+/* A merge could not read it: none chooses it again until it is put back. Under the table's merge_lock. */
+void nc_segment_set_aside(nc_segment *s, bool aside);
+bool nc_segment_aside(const nc_segment *s);
 /* The file goes with the last count. */
 void nc_segment_set_obsolete(nc_segment *s);
 /* It stays after all: it has only moved. */

@@ -38,6 +38,7 @@ struct nc_segment {
   uint64_t epoch_max, cache_id;
   atomic_bool obsolete;
   const void *taken;
+  bool aside;
   pthread_mutex_t open_lock;
   atomic_uint holds; /* readers in `file`; NC_SEGMENT_CLOSED: it is not open */
   atomic_bool used;  /* since the clock looked */

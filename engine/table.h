@@ -410,6 +410,8 @@ void nc_table_schedule_merge(nacre_table *t);
 void nc_table_expect_rest_locked(nacre_table *t, const nc_version *v);
 /* Says that the table is idle, until its next memtable is full: what is worth merging then is merged. */
 void nc_table_rest(nacre_table *t);
+/* Segments that a merge could not read are chosen again. */
+void nc_table_put_back(nacre_table *t);
 /* Merges what is most urgent. */
 NC_MUST_CHECK nacre_status nc_table_compact_once(nacre_table *t, bool *ret_any, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice to,

@@ -193,6 +193,41 @@ Test(health, a_merge_that_failed_is_forgotten_once_none_is_due) {
   all_is_well();
 }
 
+static void put_stretch(const char *lead, unsigned count) {
+  static const char value[1000];
+  for (unsigned i = 0; i < count; i++) {
+    char key[16];
+    int size = snprintf(key, sizeof key, "%s%02u", lead, i);
+    ok(nacre_put(t, nc_slice(key, (size_t)size), nc_slice(value, sizeof value), NULL));
+  }
+  ok(nacre_flush(t));
+}
+
+Test(health, a_segment_that_cannot_be_read_keeps_no_other_from_being_merged) {
+  char directory[PATH_BYTES], path[PATH_BYTES], uuid[NC_UUID_TEXT_BYTES];
+  nc_uuid_format(&t->uuid, uuid);
+  join(directory, s.store, uuid);
+  put_stretch("a", 20);
+  only_file(directory, ".seg", path);
+  file_flip(path, 8192 + 40);
+  nacre_condition c = {0};
+  for (unsigned i = 0; i < 12; i++) {
+    put_stretch(i == 3 ? "a" : "z", 20);
+    c = condition(NACRE_WORK_MERGE);
+    cr_expect(c.failures <= 1, "round %u: %u failures", i, (unsigned)c.failures);
+  }
+  cr_expect(c.failures == 1 && c.severity == NACRE_SEVERITY_DELAYED && c.remedy == NACRE_REMEDY_REPAIR &&
+            c.error.status == NACRE_CORRUPT && c.next_try_ms == 0);
+  nacre_stats stats;
+  ok(nacre_table_stats(t, &stats));
+  cr_expect(stats.merges >= 2 && stats.runs <= 6, "%u merges, %u runs", (unsigned)stats.merges, (unsigned)stats.runs);
+  cr_expect_eq(nacre_wait_idle(t), NACRE_CORRUPT, "who waits is told");
+  cr_expect_eq(condition(NACRE_WORK_MERGE).failures, 2, "after another try");
+  file_flip(path, 8192 + 40);
+  ok(nacre_wait_idle(t));
+  cr_expect_eq(condition(NACRE_WORK_MERGE).severity, NACRE_SEVERITY_NONE);
+}
+
 /* The disk fails from one operation on, later and later, until it is the rewrap that meets it. */
 Test(health, a_rewrap_that_fails_delays_only_itself) {
   nacre_status status = NACRE_NO_SPACE;
