@@ -4,7 +4,9 @@
  */
 #include "frame_scan.h"
 
+#include "filler.h"
 #include "frame.h"
+#include "header.h"
 #include "private_memory.h"
 
 enum { WINDOW_BYTES = 1 << 20, SEARCH_FACTOR = 16 };
@@ -12,7 +14,11 @@ enum { WINDOW_BYTES = 1 << 20, SEARCH_FACTOR = 16 };
 void nc_scan_init(nc_scan *scan, nc_heap *heap, nc_sealed_reader *reader, uint64_t end) {
   uint64_t size = nc_sealed_reader_size(reader);
   if (end > size) end = size;
-  *scan = (nc_scan){.reader = reader, .heap = heap, .end = end, .crc_budget = end * SEARCH_FACTOR};
+  *scan = (nc_scan){.reader = reader,
+                    .heap = heap,
+                    .end = end,
+                    .written = NACRE_NONE,
+                    .crc_budget = end * SEARCH_FACTOR};
 }
 
 void nc_scan_deinit(nc_scan *scan) {
@@ -47,6 +53,30 @@ static nacre_status need(nc_scan *scan, uint64_t offset, size_t size, uint8_t **
   return NACRE_OK;
 }
 
+/* From the end backwards, a window at a time. Bytes that are no whole unit are no filler. */
+static nacre_status find_written(nc_scan *scan, nacre_error *err) {
+  const nc_identity *identity = &nc_sealed_reader_header(scan->reader)->identity;
+  uint64_t at = scan->end;
+  bool filler = identity->type == NC_FILE_LOG && at % NC_FILLER_BYTES == 0;
+  while (filler && at > NC_FRAMES_OFFSET) {
+    uint64_t left = at - NC_FRAMES_OFFSET;
+    size_t size = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
+    uint8_t *bytes;
+    NC_TRY(need(scan, at - size, size, &bytes, err));
+    size_t found = nc_filler_at_end(bytes, size, &identity->file, at - size);
+    at -= found;
+    filler = found == size;
+  }
+  scan->written = at;
+  return NACRE_OK;
+}
+
+nacre_status nc_scan_written(nc_scan *scan, uint64_t *ret_end, nacre_error *err) {
+  if (scan->written == NACRE_NONE) NC_TRY(find_written(scan, err));
+  *ret_end = scan->written;
+  return NACRE_OK;
+}
+
 static nacre_status torn(nc_scan *scan, uint64_t offset, nacre_error *ret_why) {
   return nc_fail_in(ret_why, nc_fail_at(ret_why, NC_E_FRAME_SHORT, offset, NULL),
                     nc_sealed_reader_label(scan->reader), 0);
@@ -67,6 +97,15 @@ nacre_status nc_scan_at(nc_scan *scan, uint64_t offset, nc_scan_result *ret_resu
   uint8_t *bytes = NULL;
   nc_frame_header header;
   NC_TRY(need(scan, offset, NC_FRAME_HEADER_BYTES, &bytes, err));
+  if (!nc_frame_plausible(bytes)) {
+    uint64_t written;
+    NC_TRY(nc_scan_written(scan, &written, err));
+    if (offset >= written) {
+      *ret_result = NC_SCAN_END;
+      return NACRE_OK;
+    }
+    NC_TRY(need(scan, offset, NC_FRAME_HEADER_BYTES, &bytes, err));
+  }
   if (nc_fail_in(ret_why, nc_frame_decode(bytes, &header, ret_why), label, offset) != NACRE_OK)
     return NACRE_OK;
   size_t size = nc_frame_size(header.ciphertext_size);

@@ -17,12 +17,13 @@ typedef struct nc_scan {
   size_t capacity, filled;
   uint64_t base;       /* file offset of the window */
   uint64_t end;        /* where the file ends, for this scan */
+  uint64_t written;    /* where its filler begins, if it is a log and has any; NACRE_NONE: not looked for yet */
   uint64_t crc_budget; /* bytes that searching may still check */
 } nc_scan;
 
 typedef enum nc_scan_result {
   NC_SCAN_FRAME, /* a frame of good checksum stands there */
-  NC_SCAN_END,   /* the file ends exactly there */
+  NC_SCAN_END,   /* the file ends exactly there, or goes on with filler up to its end [L13] */
   NC_SCAN_BAD    /* neither: torn, damaged, or not a frame */
 } nc_scan_result;
 
@@ -37,6 +38,8 @@ typedef struct nc_scan_frame {
 void nc_scan_init(nc_scan *scan, nc_heap *heap, nc_sealed_reader *reader, uint64_t end);
 void nc_scan_deinit(nc_scan *scan);
 
+/* Where the file ends, the filler at its end not counted. */
+NC_MUST_CHECK nacre_status nc_scan_written(nc_scan *scan, uint64_t *ret_end, nacre_error *err);
 /* What stands at `offset`. For NC_SCAN_BAD, `ret_why` (may be NULL) tells the reason. The status is not
  * NACRE_OK only when the file could not be read. */
 NC_MUST_CHECK nacre_status nc_scan_at(nc_scan *scan, uint64_t offset, nc_scan_result *ret_result,

@@ -315,11 +315,12 @@ static nacre_status search_frames(history *h, nc_scan *scan, uint64_t offset, na
 static nacre_status search_log(history *h, size_t i, uint64_t from, uint64_t *ret_bytes, nacre_error *err) {
   nc_sealed_reader *reader;
   NC_TRY(open_log(h, i, &reader, err));
-  uint64_t size = nc_sealed_reader_size(reader);
-  *ret_bytes = size > from ? size - from : 0;
+  uint64_t end = 0;
   nc_scan scan;
   nc_scan_init(&scan, h->r->dir->env->heap, reader, NACRE_NONE);
-  nacre_status status = search_frames(h, &scan, from, err);
+  nacre_status status = nc_scan_written(&scan, &end, err);
+  *ret_bytes = end > from ? end - from : 0;
+  if (status == NACRE_OK) status = search_frames(h, &scan, from, err);
   nc_scan_deinit(&scan);
   nc_sealed_reader_close(reader);
   return status;

@@ -115,7 +115,10 @@ static nacre_status find_frame(replay *r, uint64_t offset, bool *ret_more, nc_sc
   }
   NC_TRY(nc_scan_search_open(&r->scan, offset + NC_FRAME_ALIGN, &result, ret_frame, ret_plaintext, err));
   *ret_more = result == NC_SCAN_FRAME;
-  nacre_fault_extent extent = {.bytes = (*ret_more ? ret_frame->offset : r->scan.end) - offset};
+  uint64_t end;
+  NC_TRY(nc_scan_written(&r->scan, &end, err));
+  if (*ret_more) end = ret_frame->offset;
+  nacre_fault_extent extent = {.bytes = end - offset};
   return note_in(r, offset, &why, &extent, err);
 }
 

@@ -147,6 +147,9 @@ static void show_text(inspection *s) {
     map_text(s);
     if (w->tail == WALK_TAIL_ZEROS)
       tool_text_field("tail", "zeros from offset %llu on", (unsigned long long)w->tail_offset);
+    if (w->tail == WALK_TAIL_FILLER)
+      tool_text_field("tail", "filler from offset %llu on: room for frames to come",
+                      (unsigned long long)w->tail_offset);
     if (w->tail == WALK_TAIL_TORN) {
       tool_text_field("tail", "torn: the file ends inside the frame at offset %llu",
                       (unsigned long long)w->tail_offset);
@@ -181,7 +184,7 @@ static void show_json(inspection *s) {
     json_object_set_new(object, "frame_map_by_type", json_boolean(s->runs_overflow));
     tool_json_set_number(object, "good_frames", w->good_frames);
     tool_json_set_number(object, "bad_frames", w->bad_frames);
-    static const char *const tails[] = {"none", "zeros", "torn"};
+    static const char *const tails[] = {"none", "zeros", "torn", "filler"};
     tool_json_set_text(object, "tail", tails[w->tail]);
     if (w->tail != WALK_TAIL_NONE) tool_json_set_number(object, "tail_offset", w->tail_offset);
   }

@@ -109,7 +109,7 @@ static void walk_file(verify_report *r, int dir_fd, const char *name, const char
   r->walked_frames += w.good_frames + w.bad_frames;
   r->walked_bytes += w.size;
   if (w.kind == WALK_UNKNOWN) tool_verify_note(r, "%s is no file of a store, and nothing looks at it", label);
-  if (w.tail != WALK_TAIL_NONE) {
+  if (w.tail == WALK_TAIL_ZEROS || w.tail == WALK_TAIL_TORN) {
     tool_verify_note(r, "%s ends in a write that was cut off, at offset %llu", label,
                      (unsigned long long)w.tail_offset);
   }

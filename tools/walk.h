@@ -45,7 +45,7 @@ typedef struct walk_visitor {
   void (*fault)(void *arg, const nacre_error *fault);
 } walk_visitor;
 
-typedef enum walk_tail { WALK_TAIL_NONE, WALK_TAIL_ZEROS, WALK_TAIL_TORN } walk_tail;
+typedef enum walk_tail { WALK_TAIL_NONE, WALK_TAIL_ZEROS, WALK_TAIL_TORN, WALK_TAIL_FILLER } walk_tail;
 
 struct walk {
   int fd;
@@ -61,7 +61,7 @@ struct walk {
   int pick; /* the slot to go by; -1: none is good */
   uint64_t good_frames, bad_frames, frame_bytes;
   uint8_t first_type, last_type;
-  walk_tail tail; /* a log's end without a frame: not damage by itself */
+  walk_tail tail; /* an end without a frame: not damage by itself */
   uint64_t tail_offset;
   /* CURRENT, key file */
   bool decoded;

@@ -4,13 +4,17 @@
  *
  * What a cut-off write leaves at the end of a log or a manifest (the beginning of a frame, or zeros) is a
  * torn tail and no damage: whoever opens the table with its keys tells which of the two it is. A whole frame
- * that fails its checksum is damage wherever it stands.
+ * that fails its checksum is damage wherever it stands. Filler up to the end of a log is its end.
+ *
+ * A log may be written to meanwhile. A frame of which only the end was there when it was looked at, and behind
+ * which another one stands, is looked at again: its first bytes were stored before that one.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "filler.h"
 #include "walk.h"
 #include "walk_window.h"
 
@@ -98,18 +102,53 @@ static bool zeros_to_the_end(walk *w, uint64_t at) {
   return true;
 }
 
+static const nc_uuid *log_uuid(const walk *w) {
+  return w->file_type == NC_FILE_LOG && w->pick >= 0 ? &w->slots[w->pick].identity.file : NULL;
+}
+
+static bool filler_to_the_end(walk *w, uint64_t at) {
+  const nc_uuid *file = log_uuid(w);
+  if (file == NULL || w->size % NC_FILLER_BYTES != 0) return false;
+  while (at < w->size) {
+    size_t size = w->size - at < WALK_READ_BYTES ? (size_t)(w->size - at) : WALK_READ_BYTES;
+    const uint8_t *p = tool_window_at(w, at, size);
+    if (p == NULL || nc_filler_at_end(p, size, file, at) < size) return false;
+    at += size;
+  }
+  return true;
+}
+
+/* The file was made longer for this frame, and its first bytes, which come last, are not there. */
+static bool half_stored(walk *w, uint64_t at) {
+  const uint8_t *p = tool_window_at(w, at, NC_FRAME_HEADER_BYTES);
+  return p != NULL && log_uuid(w) != NULL && nc_filler_begins(p, log_uuid(w));
+}
+
+static bool stored_meanwhile(walk *w, uint64_t at) {
+  walk_frame frame;
+  nacre_error ignored;
+  w->window_size = 0;
+  return w->file_type == NC_FILE_LOG && look(w, at, &frame, &ignored) == NACRE_OK;
+}
+
+static uint64_t ends_at(walk *w, walk_tail tail, uint64_t at) {
+  w->tail = tail;
+  w->tail_offset = at;
+  return w->size;
+}
+
 /* Here no frame can be read. Returns where to go on: the next one, or the end of the file. */
 static uint64_t broken(walk *w, const walk_frame *frame, nacre_error *err) {
   bool appended = w->file_type == NC_FILE_LOG || w->file_type == NC_FILE_MANIFEST, given_up = false;
   bool ended = w->last_type == NC_FRAME_LOG_FINAL;
-  bool cut_off = w->size - frame->offset < NC_FRAME_HEADER_BYTES || frame->size > w->size - frame->offset;
+  if (filler_to_the_end(w, frame->offset)) return ends_at(w, WALK_TAIL_FILLER, frame->offset);
+  bool half = half_stored(w, frame->offset);
+  bool cut_off = half || w->size - frame->offset < NC_FRAME_HEADER_BYTES || frame->size > w->size - frame->offset;
   bool zeros = zeros_to_the_end(w, frame->offset);
   uint64_t next = zeros ? w->size : search(w, frame->offset + NC_FRAME_ALIGN, &given_up);
-  if (appended && !ended && next == w->size && (zeros || cut_off) && !given_up) {
-    w->tail = zeros ? WALK_TAIL_ZEROS : WALK_TAIL_TORN;
-    w->tail_offset = frame->offset;
-    return w->size;
-  }
+  if (half && next < w->size && stored_meanwhile(w, frame->offset)) return frame->offset;
+  if (appended && !ended && next == w->size && (zeros || cut_off) && !given_up)
+    return ends_at(w, zeros ? WALK_TAIL_ZEROS : WALK_TAIL_TORN, frame->offset);
   size_t used = strlen(err->text);
   const char *how = given_up          ? "; the search for further frames was given up"
                     : next == w->size ? "; no frame follows"

@@ -66,7 +66,8 @@ class Log:
         self.file, self.named, self.number = file, named, file.slot.number
         self.records, self.later, self.fault = [], [], None
         offset = sealed.START
-        while offset < len(file.data):
+        self.written = file.written()
+        while offset < self.written:
             try:
                 frame = file.frame(offset)
             except Refused as fault:
@@ -87,7 +88,7 @@ class Log:
         self.started = bool(self.records)
 
     def remainder(self, offset):
-        return any(self.file.data[offset:])
+        return any(self.file.data[offset:self.written])
 
     def vouched(self):
         for record in self.records + self.later:

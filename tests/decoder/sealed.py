@@ -150,6 +150,14 @@ class Sealed:
         demand(plain is not None, where, 'the CRC of a frame is good and its tag is bad', 'tampered')
         return Frame(raw[4], offset, size, plain, raw[16 + length:32 + length])
 
+    def written(self):
+        """Where the filler at the end of a log begins; the length of the file when there is none."""
+        end = len(self.data)
+        while end % 16 == 0 and end > START and self.data[end - 16:end] == \
+                b'\xff' * 4 + self.slot.uuid[:4] + (end - 16).to_bytes(8, 'little'):
+            end -= 16
+        return end
+
     def search(self, offset):
         """Frames anywhere from offset on: 16-byte steps, header checks, then CRCs; bounded work."""
         budget = 16 * len(self.data)

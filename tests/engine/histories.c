@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "batch.h"
+#include "filler.h"
 #include "random.h"
 
 enum { MANIFEST_COMMIT = 10 };
@@ -142,6 +143,17 @@ void log_cut(const history *h, size_t log, uint64_t size) {
   char path[PATH_BYTES];
   history_path(h, log, path);
   file_cut(path, size);
+}
+
+void log_fill(const history *h, size_t log, uint64_t size) {
+  char path[PATH_BYTES];
+  size_t from;
+  history_path(h, log, path);
+  uint8_t *bytes = file_load(path, &from), *longer = realloc(bytes, size);
+  require(longer != NULL);
+  nc_filler_write(longer + from, size - from, &h->names[log].file, from);
+  file_store(path, longer, size);
+  free(longer);
 }
 
 /* ---- recovery ------------------------------------------------------------------------------------------ */

@@ -60,6 +60,8 @@ void frame_flip(const history *h, size_t frame);  /* one bit of its ciphertext *
 void frame_forge(const history *h, size_t frame); /* the same, with a right checksum */
 void frame_zero(const history *h, size_t frame);  /* a hole */
 void log_cut(const history *h, size_t log, uint64_t size);
+/* Makes a log as long as that, with filler from where it ends now. */
+void log_fill(const history *h, size_t log, uint64_t size);
 
 nacre_status history_recover(history *h, nacre_recovery_mode mode);
 /* Recovers strictly: all of 1 ... `last` is there, and nothing else. */

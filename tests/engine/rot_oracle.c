@@ -33,11 +33,22 @@ static bool checksum_good(const uint8_t *frame, uint64_t size) {
   return crc == u32_at(frame + 8);
 }
 
+uint64_t rot_written(const rot *r, size_t i) {
+  uint64_t end = r->logs[i].size;
+  while (end % STEP == 0 && end > HEADER) {
+    const uint8_t *p = r->logs[i].bytes + end - STEP;
+    uint64_t place = u32_at(p + 8) | (uint64_t)u32_at(p + 12) << 32;
+    if (u32_at(p) != 0xFFFFFFFF || memcmp(p + 4, &r->h->names[i].file, 4) != 0 || place != end - STEP) break;
+    end -= STEP;
+  }
+  return end;
+}
+
 /* What stands there, and for a frame of good checksum how long it is. */
 static sight look(const rot *r, size_t i, uint64_t offset, uint64_t *ret_size) {
   const memory_log *log = &r->logs[i];
   const uint8_t *p = log->bytes + offset;
-  if (offset == log->size) return AT_END;
+  if (offset == log->size || offset == rot_written(r, i)) return AT_END;
   if (offset + 16 > log->size) return RUBBLE;
   uint32_t folded = castagnoli(0, p, 6);
   uint64_t size = (u32_at(p) + 32ULL + 15) / 16 * 16;
@@ -130,7 +141,7 @@ static void find_break(const rot *r, verdict *v, const prefix *p, size_t *ret_ne
 static void count_dropped(const rot *r, verdict *v, const prefix *p) {
   for (size_t i = v->x.log; i < r->h->manifest.log_count; i++) {
     uint64_t from = i == v->x.log ? v->x.offset : HEADER;
-    uint64_t bytes = r->logs[i].size > from ? r->logs[i].size - from : 0;
+    uint64_t end = rot_written(r, i), bytes = end > from ? end - from : 0;
     bool behind_final = i == v->x.log && p[i].closed;
     v->dropped += bytes;
     if (bytes > 0 && !behind_final) v->maybe_synced = true;

@@ -42,6 +42,8 @@ typedef struct verdict {
   bool clean, maybe_synced;
 } verdict;
 
+/* Where the filler at the end of a log begins; its size when it has none. */
+uint64_t rot_written(const rot *r, size_t log);
 verdict rot_judge(const rot *r);
 
 #endif
