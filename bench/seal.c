@@ -98,6 +98,7 @@ static void new_log(bench *b) {
   if (b->log != NULL) OK(nc_dir_remove(&b->dir, "log", &err));
   nc_sealed_writer_close(b->log);
   OK(nc_sealed_writer_create(&b->dir, "log", &identity, nc_table_keys_active(b->keys), 0, &b->log, &err));
+  nc_sealed_writer_begin_window(b->log);
 }
 static void append(bench *b, size_t size) {
   if (nc_sealed_writer_size(b->log) > LOG_BYTES_MAX) new_log(b);

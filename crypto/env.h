@@ -26,6 +26,7 @@ typedef struct nc_env {
   nc_passphrases *passphrases;        /* keys that passphrases of keyrings became; has a lock of its own */
   void *cipher;                       /* EVP_CIPHER: AES-256-GCM, for aead_openssl */
   void *hmac;                         /* EVP_MAC_CTX: HMAC-SHA256 without a key; derive duplicates it */
+  atomic_uint windows; /* how many are open (file_window.h) */
   atomic_uint_fast64_t kms_calls, kms_failures, kms_ns; /* kms.c counts them */
   const volatile uint32_t *parent; /* 1 in the process that made the env, 0 in its children (wiped on fork) */
 } nc_env;

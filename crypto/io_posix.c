@@ -13,11 +13,15 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <nacre/nacre_io.h>
+#include <linux/magic.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +33,11 @@ struct nacre_io_file {
 };
 struct nacre_io_lock {
   int fd;
+};
+struct nacre_io_map {
+  uint8_t *bytes;
+  size_t size;
+  uint64_t offset; /* of the file */
 };
 
 enum {
@@ -287,6 +296,77 @@ static void file_close(void *context, nacre_io_file *file) {
   free(file);
 }
 
+static int file_truncate(void *context, nacre_io_file *file, uint64_t size) {
+  (void)context;
+  while (ftruncate(file->fd, (off_t)size) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+/* ---- maps ---------------------------------------------------------------------------------------------- */
+
+/* Where blocks that were written stay where they are. Not XFS, whose reflinks copy on write, nor what lies over
+ * other file systems. */
+static int check_stays(int fd) {
+  struct statfs info;
+  if (fstatfs(fd, &info) != 0) return errno;
+  return info.f_type == EXT4_SUPER_MAGIC || info.f_type == TMPFS_MAGIC ? 0 : ENOTSUP;
+}
+
+/* Takes every page now, rather than at the first store to each; a kernel that cannot leaves it to those. */
+static int take_pages(void *bytes, size_t size) {
+  enum { POPULATE_WRITE = 23 }; /* MADV_POPULATE_WRITE, Linux 5.14 */
+  if (madvise(bytes, size, MADV_DONTFORK) != 0) return errno;
+  return madvise(bytes, size, POPULATE_WRITE) == 0 || errno == EINVAL ? 0 : errno;
+}
+
+static int map_pages(int fd, nacre_io_map *map) {
+  void *bytes = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)map->offset);
+  if (bytes == MAP_FAILED) return errno;
+  int code = take_pages(bytes, map->size);
+  if (code != 0) munmap(bytes, map->size);
+  map->bytes = bytes;
+  return code;
+}
+
+static int file_map(void *context, nacre_io_file *file, uint64_t offset, size_t size,
+                    nacre_io_map **ret_map) {
+  (void)context;
+  struct stat info;
+  if (!offsets_fit(offset, size)) return EOVERFLOW;
+  int code = check_stays(file->fd);
+  if (code == 0 && fstat(file->fd, &info) != 0) code = errno;
+  if (code == 0 && (uint64_t)info.st_size < offset + size) code = EINVAL; /* no page stands behind its end */
+  if (code != 0) return code;
+  nacre_io_map *map = malloc(sizeof *map);
+  if (map == NULL) return ENOMEM;
+  size_t before = (size_t)(offset % (uint64_t)sysconf(_SC_PAGESIZE));
+  *map = (nacre_io_map){.offset = offset - before, .size = size + before};
+  code = map_pages(file->fd, map);
+  if (code != 0) {
+    free(map);
+    return code;
+  }
+  *ret_map = map;
+  return 0;
+}
+
+static void map_store(void *context, nacre_io_map *map, uint64_t offset, const void *bytes, size_t size) {
+  (void)context;
+  uint8_t *to = map->bytes + (offset - map->offset);
+  uint64_t first;
+  memcpy(&first, bytes, sizeof first);
+  memcpy(to + sizeof first, (const uint8_t *)bytes + sizeof first, size - sizeof first);
+  atomic_store_explicit((_Atomic uint64_t *)(void *)to, first, memory_order_release);
+}
+
+static void file_unmap(void *context, nacre_io_map *map) {
+  (void)context;
+  munmap(map->bytes, map->size);
+  free(map);
+}
+
 /* ---- names and locks ----------------------------------------------------------------------------------- */
 
 static int rename_over(void *context, nacre_io_dir *dir, const char *from, const char *to) {
@@ -382,6 +462,10 @@ const nacre_io *nacre_io_posix(void) {
       .monotonic_ns = monotonic_ns,
       .wall_ms = wall_ms,
       .file_copy = file_copy,
+      .file_map = file_map,
+      .map_store = map_store,
+      .file_unmap = file_unmap,
+      .file_truncate = file_truncate,
   };
   return &posix;
 }

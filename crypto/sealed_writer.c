@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "file_window.h"
 #include "random.h"
 
 #define SALT_NS_MAX ((uint64_t)10 * 1000 * 1000)
@@ -31,6 +32,7 @@ struct nc_sealed_writer {
   uint8_t *buffer;
   size_t capacity, buffered, buffer_bytes;
   uint64_t base; /* where the buffer's first byte belongs in the file */
+  nc_window window;
   uint8_t salt[NC_FRAME_SALT_BYTES], last_tag[NC_FRAME_TAG_BYTES];
   uint64_t salt_ns; /* when the salt was drawn */
   atomic_uint_least64_t cursor, frames;
@@ -107,6 +109,7 @@ nacre_status nc_sealed_writer_create(const nc_dir *dir, const char *name, nc_ide
   w->header.identity = *identity;
   w->buffer_bytes = buffer_bytes;
   w->base = NC_FRAMES_OFFSET;
+  w->window.off = true;
   atomic_init(&w->cursor, NC_FRAMES_OFFSET);
   pthread_mutex_init(&w->gather, NULL);
   pthread_mutex_init(&w->first, NULL);
@@ -123,6 +126,7 @@ nacre_status nc_sealed_writer_create(const nc_dir *dir, const char *name, nc_ide
 
 void nc_sealed_writer_close(nc_sealed_writer *w) {
   if (w == NULL) return;
+  nc_window_close(&w->window, &w->file);
   nc_file_close(&w->file);
   nc_seal_ctx_destroy(w->seal);
   pthread_mutex_destroy(&w->gather);
@@ -133,9 +137,17 @@ void nc_sealed_writer_close(nc_sealed_writer *w) {
 
 /* ---- appending ----------------------------------------------------------------------------------------- */
 
+static nacre_status put_buffered(nc_sealed_writer *w, nacre_error *err) {
+  bool stored = false;
+  const nc_uuid *uuid = &w->header.identity.file;
+  if (!w->window.off)
+    NC_TRY(nc_window_store(&w->window, &w->file, uuid, w->base, w->buffer, w->buffered, &stored, err));
+  return stored ? NACRE_OK : nc_file_write(&w->file, w->base, w->buffer, w->buffered, err);
+}
+
 static nacre_status write_buffered_locked(nc_sealed_writer *w, nacre_error *err) {
   if (w->buffered == 0) return NACRE_OK;
-  NC_TRY(nc_file_write(&w->file, w->base, w->buffer, w->buffered, err));
+  NC_TRY(put_buffered(w, err));
   w->base += w->buffered;
   w->buffered = 0;
   if (w->capacity > KEPT_BYTES_MAX && w->capacity > w->buffer_bytes) {
@@ -209,6 +221,12 @@ nacre_status nc_sealed_writer_append(nc_sealed_writer *w, nc_frame_type type, na
   /* No memory for the buffer: nothing was sealed yet, and the file is as it was. */
   if (why.id == NC_E_NO_MEMORY) return nc_fail_with(err, &why);
   return fail_for_good(w, &why, err);
+}
+
+void nc_sealed_writer_begin_window(nc_sealed_writer *w) { w->window.off = false; }
+
+void nc_sealed_writer_end_window(nc_sealed_writer *w) {
+  if (!w->window.off) nc_window_end(&w->window, &w->file, nc_sealed_writer_size(w));
 }
 
 static nacre_status write_out(nc_sealed_writer *w, nacre_error *err) {

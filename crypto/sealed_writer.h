@@ -32,6 +32,11 @@ NC_MUST_CHECK nacre_status nc_sealed_writer_create(const nc_dir *dir, const char
 NC_MUST_CHECK nacre_status nc_sealed_writer_append(nc_sealed_writer *w, nc_frame_type type,
                                                    nacre_slice plaintext, nc_handle *ret_handle,
                                                    nacre_error *err);
+/* For a log whose appends are not buffered: from now on frames are stored through a window in memory (file_window.h),
+ * where the disk has such; filler may stand behind the last one. */
+void nc_sealed_writer_begin_window(nc_sealed_writer *w);
+/* No such frames are to come: cuts off the filler. Appends are written from here on. */
+void nc_sealed_writer_end_window(nc_sealed_writer *w);
 /* Writes what is buffered, and syncs. */
 NC_MUST_CHECK nacre_status nc_sealed_writer_sync(nc_sealed_writer *w, nacre_error *err);
 uint64_t nc_sealed_writer_size(const nc_sealed_writer *w); /* where the next frame will stand */

@@ -36,6 +36,7 @@ nacre_status nc_log_create(const nc_dir *dir, const nc_uuid *table, const nc_kek
     nc_log_unref(log);
     return status;
   }
+  nc_sealed_writer_begin_window(log->writer);
   log->name = (nc_log_name){.number = number, .file = identity.file};
   memcpy(log->name.dek_commitment, nc_sealed_writer_header(log->writer)->dek_commitment, NC_COMMITMENT_BYTES);
   *ret_log = log;
@@ -58,6 +59,10 @@ void nc_log_unref(nc_log *log) {
   if (log == NULL || atomic_fetch_sub_explicit(&log->refs, 1, memory_order_acq_rel) != 1) return;
   nc_sealed_writer_close(log->writer);
   free(log);
+}
+
+void nc_log_end_window(nc_log *log) {
+  if (log->writer != NULL && !nc_log_failed(log)) nc_sealed_writer_end_window(log->writer);
 }
 
 static nacre_status append(nc_log *log, nc_frame_type type, nacre_slice record, nacre_error *err) {
@@ -102,6 +107,7 @@ nacre_status nc_log_append_mark(nc_log *log, nc_frame_type type, const nc_log_mo
   nc_log_record record = record_of(moment);
   uint8_t bytes[NC_LOG_RECORD_FIXED_BYTES_MAX];
   uint64_t before = log->end;
+  if (type == NC_FRAME_LOG_FINAL) nc_log_end_window(log);
   NC_TRY(append(log, type, nc_slice(bytes, nc_log_record_encode(&record, (uint8_t)type, bytes)), err));
   if (type == NC_FRAME_LOG_FINAL) log->end = before;
   return NACRE_OK;

@@ -51,6 +51,8 @@ NC_MUST_CHECK nacre_status nc_log_start(nc_log *log, const nc_log *predecessor, 
 /* Appends a whole group record (nc_log_record_encode, then the operations). */
 NC_MUST_CHECK nacre_status nc_log_append_group(nc_log *log, nacre_slice record, uint64_t last_sequence,
                                                nacre_error *err);
+/* Nothing but a final frame is to come: gives back what the file was made longer ahead of its frames. */
+void nc_log_end_window(nc_log *log);
 /* Appends a mark, or the final frame. */
 NC_MUST_CHECK nacre_status nc_log_append_mark(nc_log *log, nc_frame_type type, const nc_log_moment *moment,
                                               nacre_error *err);

@@ -136,6 +136,7 @@ nacre_status nc_table_rotate_locked(nacre_table *t, nacre_error *err) {
     nc_log_unref(fresh); /* live and empty: the next log follows it */
     return status;
   }
+  nc_log_end_window(t->log);
   nc_log_unref(t->log);
   t->log = fresh;
   nc_table_schedule_flush(t);
@@ -149,6 +150,7 @@ nacre_status nc_table_renew_log_locked(nacre_table *t, nacre_error *err) {
   if (many && nc_memtable_entries(t->active) > 0) return nc_table_rotate_locked(t, err);
   nc_log *fresh;
   NC_TRY(create_log(t, &fresh, err));
+  nc_log_end_window(t->log);
   nc_log_unref(t->log);
   t->log = fresh;
   return NACRE_OK;

@@ -61,6 +61,11 @@ static int hearing_write(void *context, nacre_io_file *file, uint64_t offset, co
   return nacre_io_posix()->file_write(context, file, offset, buffer, size);
 }
 
+static void hearing_store(void *context, nacre_io_map *map, uint64_t offset, const void *bytes, size_t size) {
+  overhear(bytes, size, "a store into a log");
+  nacre_io_posix()->map_store(context, map, offset, bytes, size);
+}
+
 static int hearing_create(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file) {
   overhear(name, strlen(name), "a file name");
   return nacre_io_posix()->file_create(context, dir, name, ret_file);
@@ -79,6 +84,7 @@ static int hearing_rename(void *context, nacre_io_dir *dir, const char *from, co
 static nacre_io hearing_io(void) {
   nacre_io io = *nacre_io_posix();
   io.file_write = hearing_write;
+  io.map_store = hearing_store;
   io.file_create = hearing_create;
   io.dir_create_at = hearing_mkdir;
   io.rename = hearing_rename;

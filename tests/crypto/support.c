@@ -108,6 +108,7 @@ static uint64_t faulty_clock(void *context) {
 
 void faults_init(faults *f) {
   *f = (faults){.io = *nacre_io_posix(), .code = EIO};
+  f->io.file_map = NULL; /* everything comes by here */
   f->io.context = f;
   f->io.file_open = faulty_open;
   f->io.file_read = faulty_read;

@@ -326,6 +326,8 @@ Test(log_rot, every_image_of_four_sessions_is_classified) {
   group(d, 1);
   synced_to = h.next_sequence - 1; /* and its mark never reached the disk */
   group(d, 2);
+  log_fill(&h, c, history_size(&h, c) + 4 * STEP);
+  log_fill(&h, d, history_size(&h, d) + 6 * STEP);
   everything();
 }
 
@@ -450,6 +452,7 @@ static void table_setup(void) {
   h.next_sequence = 1;
   recover = recover_table;
   site_make(&s);
+  s.quick.file_map = NULL; /* the histories above have filler, and little of it */
   nacre_table *t;
   for (int session = 0; session < 3; session++) {
     t = site_table(&s, &store, "table");

@@ -57,6 +57,22 @@ static int dying_file_write(void *context, nacre_io_file *file, uint64_t offset,
                 real->file_write(context, file, offset, buffer, dies && last % 3 != 0 ? size / 2 : size));
 }
 
+/* Dies before it, behind it, or in the middle: what came so far is there, but for the first bytes. */
+static void dying_map_store(void *context, nacre_io_map *map, uint64_t offset, const void *bytes, size_t size) {
+  bool dies = is_last();
+  if (dies && last % 3 != 0 && size >= 32) {
+    real->map_store(context, map, offset + 8, (const uint8_t *)bytes + 8, size / 2);
+    die();
+  }
+  real->map_store(context, map, offset, bytes, size);
+  if (dies) die();
+}
+
+static int dying_file_truncate(void *context, nacre_io_file *file, uint64_t size) {
+  bool dies = is_last();
+  return finish(dies, real->file_truncate(context, file, size));
+}
+
 static int dying_file_sync(void *context, nacre_io_file *file) {
   bool dies = is_last();
   return finish(dies, real->file_sync(context, file));
@@ -82,6 +98,8 @@ const nacre_io *dying_io(uint64_t die_at) {
   table.file_create = dying_file_create;
   table.file_write = dying_file_write;
   table.file_sync = dying_file_sync;
+  table.map_store = dying_map_store;
+  table.file_truncate = dying_file_truncate;
   table.rename = dying_rename;
   table.remove = dying_remove;
   return &table;

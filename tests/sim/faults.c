@@ -43,6 +43,8 @@ static const fault_kind kinds[] = {
     {"remove", {.operations = SIM_REMOVE | SIM_RMDIR, .error = EIO}},
     {"directory sync", {.operations = SIM_DIR_SYNC, .error = EIO}},
     {"read", {.operations = SIM_READ, .error = EIO}},
+    {"map", {.operations = SIM_MAP, .error = ENOMEM}},
+    {"truncate", {.operations = SIM_TRUNCATE, .error = EIO}},
 };
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
 

@@ -72,6 +72,15 @@ void sim_content_extend(sim_content *content, uint64_t size) {
   content->size = size;
 }
 
+void sim_content_cut(sim_content *content, uint64_t size) {
+  if (size >= content->size) return;
+  size_t pages = (size_t)((size + SIM_PAGE_BYTES - 1) / SIM_PAGE_BYTES), kept = (size_t)(size % SIM_PAGE_BYTES);
+  while (content->page_count > pages) page_release(content->pages[--content->page_count]);
+  content->size = size;
+  if (kept > 0 && content->pages[pages - 1] != NULL)
+    memset(page_for_write(content, pages - 1)->bytes + kept, 0, SIM_PAGE_BYTES - kept);
+}
+
 void sim_content_write(sim_content *content, uint64_t offset, const void *bytes, size_t size) {
   const uint8_t *from = bytes;
   sim_content_extend(content, offset + size);

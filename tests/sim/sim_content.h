@@ -27,6 +27,7 @@ typedef struct sim_content {
 void sim_content_deinit(sim_content *content);                    /* leaves it empty */
 void sim_content_share(sim_content *to, const sim_content *from); /* `to` becomes equal to `from` */
 void sim_content_extend(sim_content *content, uint64_t size);     /* with zeros; never shrinks */
+void sim_content_cut(sim_content *content, uint64_t size);    /* never grows */
 void sim_content_write(sim_content *content, uint64_t offset, const void *bytes, size_t size);
 size_t sim_content_read(const sim_content *content, uint64_t offset, void *buffer, size_t size);
 void sim_content_digest(const sim_content *content,

@@ -23,6 +23,11 @@ struct nacre_io_lock {
   sim_inode *inode;
   bool exclusive;
 };
+struct nacre_io_map {
+  sim_inode *inode;
+  uint64_t offset;
+  size_t size;
+};
 
 /* ---- beginning an operation ---------------------------------------------------------------------------- */
 
@@ -303,13 +308,24 @@ static int sim_file_read(void *context, nacre_io_file *file, uint64_t offset, vo
   return end(disk, error);
 }
 
+void sim_write_apply(sim_content *content, const sim_write *write) {
+  if (write->bytes == NULL)
+    sim_content_cut(content, write->offset);
+  else
+    sim_content_write(content, write->offset, write->bytes, write->size);
+}
+
+static void change_now(sim_inode *inode, const sim_write *write) {
+  inode->writes = test_grow(inode->writes, inode->write_count, &inode->write_capacity, sizeof *inode->writes);
+  inode->writes[inode->write_count++] = *write;
+  sim_write_apply(&inode->current, write);
+}
+
 static void write_now(sim_disk *disk, sim_inode *inode, uint64_t offset, const void *bytes, size_t size) {
   if (size == 0) return;
-  inode->writes = test_grow(inode->writes, inode->write_count, &inode->write_capacity, sizeof *inode->writes);
-  sim_write *write = &inode->writes[inode->write_count++];
-  *write = (sim_write){disk->operations - 1, offset, size, test_alloc(size)};
-  memcpy(write->bytes, bytes, size);
-  sim_content_write(&inode->current, offset, bytes, size);
+  sim_write write = {disk->operations - 1, offset, size, test_alloc(size)};
+  memcpy(write.bytes, bytes, size);
+  change_now(inode, &write);
 }
 
 /* How many of `size` bytes at `offset` fit on the disk. */
@@ -358,8 +374,7 @@ static void make_stable(sim_inode *inode) {
     sim_content_share(&inode->stable, &inode->current);
   else
     for (size_t i = 0; i < inode->write_count; i++)
-      sim_content_write(&inode->stable, inode->writes[i].offset, inode->writes[i].bytes,
-                        inode->writes[i].size);
+      sim_write_apply(&inode->stable, &inode->writes[i]);
   forget_writes(inode);
 }
 
@@ -379,6 +394,54 @@ static int sim_file_sync(void *context, nacre_io_file *file) {
   else if (fault)
     fail_sync(context, file->inode);
   return end(context, error);
+}
+
+static int sim_file_truncate(void *context, nacre_io_file *file, uint64_t size) {
+  sim_disk *disk = context;
+  bool fault;
+  int error = begin(disk, SIM_TRUNCATE, &fault);
+  if (error == 0) change_now(file->inode, &(sim_write){disk->operations - 1, size, 0, NULL});
+  return end(disk, error);
+}
+
+/* ---- maps ---------------------------------------------------------------------------------------------- */
+
+static int sim_file_map(void *context, nacre_io_file *file, uint64_t offset, size_t size,
+                        nacre_io_map **ret_map) {
+  sim_disk *disk = context;
+  int error = begin_quiet(disk);
+  if (error == 0 && fault_strikes(disk, SIM_MAP)) error = disk->fault.error;
+  if (error == 0 && file->inode->current.size < offset + size)
+    test_die("a map reaches behind the end of its file: a store there is a SIGBUS");
+  if (error == 0) {
+    nacre_io_map *map = test_alloc(sizeof *map);
+    *map = (nacre_io_map){file->inode, offset, size};
+    file->inode->handles++;
+    disk->handles++;
+    *ret_map = map;
+  }
+  return end(disk, error);
+}
+
+/* A dead process stores nothing: nobody is told, for nobody is there. */
+static void sim_map_store(void *context, nacre_io_map *map, uint64_t offset, const void *bytes, size_t size) {
+  sim_disk *disk = context;
+  bool fault;
+  int error = begin(disk, SIM_STORE, &fault);
+  if (offset % 8 != 0 || size < 8 || offset < map->offset || offset + size > map->offset + map->size ||
+      offset + size > map->inode->current.size)
+    test_die("a store of %zu bytes at %llu is not within its map and file", size, (unsigned long long)offset);
+  if (error == 0) write_now(disk, map->inode, offset, bytes, size);
+  end(disk, 0);
+}
+
+static void sim_file_unmap(void *context, nacre_io_map *map) {
+  sim_disk *disk = context;
+  pthread_mutex_lock(&disk->mutex);
+  map->inode->handles--;
+  disk->handles--;
+  free(map);
+  end(disk, 0);
 }
 
 static void sim_file_close(void *context, nacre_io_file *file) {
@@ -475,6 +538,10 @@ sim_disk *sim_disk_create(void) {
       .file_read = sim_file_read,
       .file_write = sim_file_write,
       .file_copy = sim_file_copy,
+      .file_map = sim_file_map,
+      .map_store = sim_map_store,
+      .file_unmap = sim_file_unmap,
+      .file_truncate = sim_file_truncate,
       .file_sync = sim_file_sync,
       .file_close = sim_file_close,
       .rename = sim_rename,
@@ -557,6 +624,8 @@ void sim_disk_capacity(sim_disk *disk, uint64_t bytes) {
   disk->capacity = bytes;
   pthread_mutex_unlock(&disk->mutex);
 }
+
+void sim_disk_without_maps(sim_disk *disk) { disk->io.file_map = NULL; }
 
 void sim_disk_links(sim_disk *disk, uint32_t further) {
   pthread_mutex_lock(&disk->mutex);

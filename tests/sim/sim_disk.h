@@ -11,10 +11,11 @@
  *     may come back.
  *   - After a cut the adversary (sim_policy and a seed) picks which of the rest survive. The unit of survival
  *     is the 512-byte sector: a sector holds what it held after one of the writes that touched it, or what
- *     was stable. A file may have grown without its data (zeros). A rename happened or did not.
+ *     was stable. A file may have grown without its data (zeros). A rename, or a cut of a file, happened or did
+ *     not. What is stored into a map is as dirty as what is written.
  *
- * Operations (write, sync, create, remove, rename, mkdir, rmdir, dir_sync) are numbered from 0 in the order
- * they begin. Paths for dir_open are names from the root, which always exists and needs no sync; the names in
+ * Operations (write, store, truncate, sync, create, remove, rename, mkdir, rmdir, dir_sync) are numbered from 0
+ * in the order they begin. Paths for dir_open are names from the root, which always exists and needs no sync; the names in
  * it do.
  *
  * Threads: one mutex a disk; disks that share pages may be used by different threads. Everything is
@@ -40,10 +41,13 @@ typedef enum sim_operation {
   SIM_DIR_SYNC = 1u << 7,
   SIM_READ = 1u << 8, /* these can be made to fail, and have no number: */
   SIM_OPEN = 1u << 9,
-  SIM_OPEN_WRITABLE = 1u << 10 /* of a file that is there: nobody but a rewrap does that */
+  SIM_OPEN_WRITABLE = 1u << 10, /* of a file that is there: nobody but a rewrap does that */
+  SIM_MAP = 1u << 11,
+  SIM_TRUNCATE = 1u << 12, /* has a number */
+  SIM_STORE = 1u << 13     /* has a number, and cannot fail */
 } sim_operation;
 
-enum { SIM_OPERATIONS_ALL = 0xff }; /* everything that has a number */
+enum { SIM_OPERATIONS_ALL = 0xff | SIM_TRUNCATE }; /* everything that has a number and can fail */
 
 /* What of the unsynced rest survives a cut. "Data" are writes, "names" are directory changes. */
 typedef enum sim_policy {
@@ -106,6 +110,7 @@ uint64_t sim_disk_faults_hit(sim_disk *disk);                /* since sim_disk_f
 uint64_t sim_disk_faults_seen(sim_disk *disk); /* operations that the fault concerns, struck or not */
 /* From now on every file seems to have this many further names. Images and copies inherit it. */
 void sim_disk_links(sim_disk *disk, uint32_t further);
+void sim_disk_without_maps(sim_disk *disk); /* from the next log on: every write is a write, and no file has filler */
 void sim_disk_capacity(sim_disk *disk,
                        uint64_t bytes); /* beyond it ENOSPC, after a partial write; NACRE_NONE: none */
 

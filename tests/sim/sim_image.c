@@ -114,7 +114,17 @@ static void keep_sectors(adversary *who, sim_content *file, const sim_content *c
     if (spared(who)) keep_range(file, cache, at, at + 1);
 }
 
+/* Happened or did not: the length of a file changes in one piece. */
+static void keep_cut(adversary *who, sim_content *file, const sim_write *write) {
+  fate fell = fate_of_write(who, write->operation);
+  if (fell == FATE_WHOLE || (fell != FATE_LOST && spared(who))) sim_content_cut(file, write->offset);
+}
+
 static void keep_write(adversary *who, sim_content *file, const sim_content *cache, const sim_write *write) {
+  if (write->bytes == NULL) {
+    keep_cut(who, file, write);
+    return;
+  }
   switch (fate_of_write(who, write->operation)) {
     case FATE_LOST:
       break;
@@ -145,7 +155,7 @@ static void survive_file(adversary *who, const sim_inode *inode, sim_content *fi
   sim_content_share(&cache, &inode->stable);
   for (size_t i = 0; i < inode->write_count; i++) {
     const sim_write *write = &inode->writes[i];
-    sim_content_write(&cache, write->offset, write->bytes, write->size);
+    sim_write_apply(&cache, write);
     keep_write(who, file, &cache, write);
   }
   sim_content_deinit(&cache);
@@ -214,6 +224,7 @@ static void copy_file(const sim_inode *from) {
     to->writes = test_grow(to->writes, to->write_count, &to->write_capacity, sizeof *to->writes);
     sim_write *write = &to->writes[to->write_count++];
     *write = from->writes[i];
+    if (write->bytes == NULL) continue;
     write->bytes = test_alloc(write->size);
     memcpy(write->bytes, from->writes[i].bytes, write->size);
   }

@@ -23,7 +23,7 @@ typedef struct sim_inode sim_inode;
 typedef struct sim_write {
   uint64_t operation, offset;
   size_t size;
-  uint8_t *bytes;
+  uint8_t *bytes; /* NULL: the file was cut off at `offset` */
 } sim_write;
 
 typedef struct sim_name {
@@ -78,6 +78,8 @@ struct sim_disk {
   void *before_arg;
 };
 
+/* A write or a cut as a reader of the file sees it. */
+void sim_write_apply(sim_content *content, const sim_write *write);
 sim_inode *sim_inode_create(sim_disk *disk, bool directory);
 sim_name *sim_names_find(const sim_names *names, const char *text);
 void sim_names_set(sim_names *names, const char *text, sim_inode *inode); /* replaces what had the name */

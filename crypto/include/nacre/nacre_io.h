@@ -28,6 +28,7 @@ extern "C" {
 typedef struct nacre_io_dir nacre_io_dir;
 typedef struct nacre_io_file nacre_io_file;
 typedef struct nacre_io_lock nacre_io_lock;
+typedef struct nacre_io_map nacre_io_map;
 
 typedef enum nacre_io_kind { NACRE_IO_REGULAR = 0, NACRE_IO_DIRECTORY = 1, NACRE_IO_OTHER = 2 } nacre_io_kind;
 
@@ -92,6 +93,23 @@ typedef struct nacre_io {
   /* Copies `size` bytes at `offset` to the same place in another file, sharing their blocks where the file system
    * can; all of them when it returns 0, and after a failure any part. May be NULL: reads and writes serve. */
   int (*file_copy)(void *context, nacre_io_file *from, nacre_io_file *to, uint64_t offset, uint64_t size);
+
+  /* ---- Frames of a commit log stored into memory. All four are there, or file_map is NULL: file_write serves then,
+   * for the price of a system call each. A process that maps a file dies of SIGBUS when another one cuts it short
+   * and it stores behind the new end, as with LMDB, or SQLite's WAL; the same goes for a disk that fails to give
+   * back a page that memory was too short to keep. A host that cannot have that passes a copy of nacre_io_posix
+   * with file_map NULL. A table of its own that replaces file_write sees log frames only if it does the same, or
+   * replaces map_store too. */
+  /* Maps [offset, offset + size) of a file, all of which file_write has written; only when no store there can come to
+   * want space any more (the file system does not copy on write, or move blocks). ENOTSUP when that is not known.
+   * Children of the process do not inherit it. */
+  int (*file_map)(void *context, nacre_io_file *file, uint64_t offset, size_t size, nacre_io_map **ret_map);
+  /* Copies 8 bytes or more to `offset` of the file, a multiple of 8 and within the map. The first 8 come last and at
+   * once: whoever reads them reads the others. Readers of the file see them on return; they survive the process,
+   * and with the next file_sync the power. Cannot fail. */
+  void (*map_store)(void *context, nacre_io_map *map, uint64_t offset, const void *bytes, size_t size);
+  void (*file_unmap)(void *context, nacre_io_map *map); /* what was stored stays */
+  int (*file_truncate)(void *context, nacre_io_file *file, uint64_t size); /* cuts off what stands behind `size` */
 } nacre_io;
 
 /* The operating system's own operations. The table is static and immutable. Since 0.1. */

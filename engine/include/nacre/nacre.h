@@ -174,7 +174,8 @@ typedef struct nacre_store_options {
   uint64_t kms_deadline_ms;  /* how long one KMS call may take; default 10,000 */
   void (*on_event)(void *arg, const nacre_event *event);
   void *event_arg;
-  const nacre_io *io; /* NULL: the operating system. The table must outlive the store. */
+  const nacre_io *io; /* NULL: the operating system. The table must outlive the store. Commit logs are mapped then, on
+                       * ext4 and tmpfs; how to go without, and why one might: nacre_io.h, file_map. */
   nacre_slice anchor; /* not yet supported: refused unless empty */
   /* Opens only a store whose catalogue's key is, or has succeeded by rotation, the one of this commitment
    * (nacre_key_version, 64 hexadecimal digits); NULL: any that default_key opens. Else NACRE_TAMPERED. */
