@@ -6,6 +6,8 @@
  *                                       writing one record to each, closing; descriptors, threads and memory
  *        opening DIRECTORY size MIB     a table of that size: opening store and table and reading one record, after a
  *                                       clean close, and after a kill that left 1 MiB and 32 MiB in the log
+ *        opening DIRECTORY segments N   a table of N small segments, filled at random: filling it, opening store and
+ *                                       table, reading and writing at random, then the same opening once more
  *
  * DIRECTORY must not exist; it is left behind. Times are wall-clock milliseconds with warm caches of the operating
  * system.
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VALUE_BYTES = 1000, PATH = 1024 };
+enum { VALUE_BYTES = 1000, PATH = 1024, SMALL_SEGMENT_BYTES = 32 << 10, RANDOM_OPS = 10000 };
 
 static char store_path[PATH], key_uri[PATH];
 
@@ -158,6 +160,14 @@ static void fill_value(uint8_t value[VALUE_BYTES], uint64_t seed) {
   }
 }
 
+static void put_record(nacre_table *t, uint64_t number, uint64_t seed) {
+  uint8_t value[VALUE_BYTES];
+  char key[32];
+  fill_value(value, seed);
+  snprintf(key, sizeof key, "%016llu", (unsigned long long)number);
+  OK(nacre_put(t, text(key), (nacre_slice){value, sizeof value}, NULL));
+}
+
 static void load_records(nacre_table *t, uint64_t count) {
   uint8_t value[VALUE_BYTES];
   char key[32];
@@ -197,16 +207,10 @@ static void time_opening(const char *what) {
 static void write_and_die(uint64_t count) {
   pid_t child = fork();
   if (child == 0) {
-    uint8_t value[VALUE_BYTES];
-    char key[32];
     nacre_store *store = open_store(false);
     nacre_table *t;
     OK(nacre_table_open(store, "table", NULL, &t));
-    for (uint64_t i = 0; i < count; i++) {
-      fill_value(value, ~i);
-      snprintf(key, sizeof key, "%016llu", (unsigned long long)i);
-      OK(nacre_put(t, text(key), (nacre_slice){value, sizeof value}, NULL));
-    }
+    for (uint64_t i = 0; i < count; i++) put_record(t, i, ~i);
     _exit(0);
   }
   int status = 0;
@@ -232,11 +236,80 @@ static void large_table(uint64_t mib) {
   time_opening("after a kill, 32 MiB");
 }
 
+/* ---- a table of many segments -------------------------------------------------------------------------- */
+
+static uint64_t random_below(uint64_t *state, uint64_t limit) {
+  *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+  return (*state >> 33) % limit;
+}
+
+static nacre_stats stats_of(nacre_table *t) {
+  nacre_stats stats;
+  OK(nacre_table_stats(t, &stats));
+  return stats;
+}
+
+static void tell_rate(const char *what, uint64_t count, double took_ms) {
+  printf("%-24s %.1f s, %.1f us each\n", what, took_ms * 1e-3, took_ms * 1e3 / (double)count);
+}
+
+/* Draws keys until there are as many segments as were asked for. */
+static void fill_segments(nacre_table *t, uint64_t segments) {
+  uint64_t keys = segments * SMALL_SEGMENT_BYTES / VALUE_BYTES, state = 1, written = 0;
+  double began = now_ms();
+  put_record(t, 0, 0); /* which time_opening reads */
+  do {
+    for (uint64_t i = 0; i < keys / 4; i++) put_record(t, random_below(&state, 2 * keys), written++);
+    OK(nacre_wait_idle(t));
+  } while (stats_of(t).segments < segments);
+  tell_rate("filled and settled", written, now_ms() - began);
+}
+
+static void use_segments(uint64_t segments) {
+  nacre_store *store = open_store(false);
+  nacre_table *t;
+  OK(nacre_table_open(store, "table", NULL, &t));
+  uint64_t keys = 2 * segments * SMALL_SEGMENT_BYTES / VALUE_BYTES, state = 2;
+  for (int turn = 0; turn < 2; turn++) {
+    double began = now_ms();
+    for (int i = 0; i < RANDOM_OPS; i++) {
+      char key[32];
+      nacre_value value = {0};
+      snprintf(key, sizeof key, "%016llu", (unsigned long long)random_below(&state, keys));
+      if (nacre_get(t, text(key), NULL, &value) == NACRE_OK) nacre_value_release(&value);
+    }
+    tell_rate(turn == 0 ? "random reads, cold" : "random reads", RANDOM_OPS, now_ms() - began);
+  }
+  double began = now_ms();
+  for (uint64_t i = 0; i < RANDOM_OPS; i++) put_record(t, random_below(&state, keys), i);
+  OK(nacre_wait_idle(t));
+  tell_rate("random writes, settled", RANDOM_OPS, now_ms() - began);
+  OK(nacre_table_close(t));
+  OK(nacre_close(store));
+}
+
+static void many_segments(uint64_t segments) {
+  nacre_store *store = open_store(true);
+  nacre_table *t;
+  nacre_table_options options = {.segment_bytes = SMALL_SEGMENT_BYTES};
+  OK(nacre_table_create(store, "table", &options, &t));
+  fill_segments(t, segments);
+  OK(nacre_table_close(t));
+  OK(nacre_close(store));
+  time_opening("after a clean close");
+  use_segments(segments);
+  for (int i = 0; i < 3; i++) time_opening("after a clean close");
+}
+
+/* ---- the command --------------------------------------------------------------------------------------- */
+
 int main(int argc, char **argv) {
-  bool tables = argc == 4 && strcmp(argv[2], "tables") == 0, size = argc == 4 && strcmp(argv[2], "size") == 0;
+  static const char *const kinds[] = {"tables", "size", "segments"};
   uint64_t number = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
-  if ((!tables && !size) || number < (tables ? 2 : 1)) {
-    fprintf(stderr, "usage: opening DIRECTORY tables N | size MIB\n");
+  int kind = 0;
+  while (argc == 4 && kind < 3 && strcmp(argv[2], kinds[kind]) != 0) kind++;
+  if (argc != 4 || kind == 3 || number < (kind == 0 ? 2 : 1)) {
+    fprintf(stderr, "usage: opening DIRECTORY tables N | size MIB | segments N\n");
     return 2;
   }
   if (mkdir(argv[1], 0700) != 0) {
@@ -245,10 +318,8 @@ int main(int argc, char **argv) {
   }
   snprintf(store_path, sizeof store_path, "%s/store", argv[1]);
   snprintf(key_uri, sizeof key_uri, "local:%s/keyring", argv[1]);
-  if (tables) {
-    many_tables((size_t)number);
-  } else {
-    large_table(number);
-  }
+  if (kind == 0) many_tables((size_t)number);
+  if (kind == 1) large_table(number);
+  if (kind == 2) many_segments(number);
   return 0;
 }

@@ -82,7 +82,7 @@ static inline nacre_status find_place(const nc_block *block, nacre_slice key, ui
   nc_block_start start;
   nc_raw_entry e;
   size_t key_size = 0; /* of the last entry passed */
-  ret_place->at = block->entries_size;
+  *ret_place = (found_place){.at = block->entries_size};
   if (block->restarts == 0) return NACRE_OK;
   if (nc_block_start_at_post(block, key, &start)) {
     key_size = NACRE_KEY_BYTES_MAX; /* that no entry shares more than there is was seen when posts were set */
