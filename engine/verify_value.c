@@ -24,7 +24,10 @@ nacre_status nc_verify_reference(nc_verifier *v, const nc_entry *entry, bool in_
   const nc_named_file *file = nc_named_files_find(v->named, reference.name.number, NC_FILE_VALUE);
   if (file == NULL || !same(&file->value->name, &reference.name) || (in_segment && !file->value->named))
     return nc_fail(err, NC_E_VALUE_UNNAMED, "number %llu", (unsigned long long)reference.name.number);
-  if (in_segment) v->referenced[file->value - v->named->values] = true;
+  if (!in_segment) return NACRE_OK;
+  bool *referenced = &v->referenced[file->value - v->named->values];
+  if (*referenced) return nc_fail(err, NC_E_VALUE_SHARED, "number %llu", (unsigned long long)reference.name.number);
+  *referenced = true;
   return NACRE_OK;
 }
 

@@ -212,3 +212,28 @@ void history_refused(history *h, nc_error_id id, uint64_t last) {
   require(h->entries == last && h->report.damaged && !h->report.clean && h->report.reason[0] != '\0');
   h->err = refusal;
 }
+
+void history_two_logs(history *h) {
+  history_log(h);
+  history_start(h, 0, SIZE_MAX);
+  history_group(h, 0, 2);
+  history_group(h, 0, 3);
+  history_mark(h, 0);
+  history_log(h);
+  history_start(h, 1, 0);
+  history_group(h, 1, 1);
+  history_mark(h, 1);
+  history_group(h, 1, 2);
+}
+
+const char *history_log_name(size_t log) {
+  static char name[NC_FILE_NAME_BYTES];
+  nc_log_name_file(log + 1, name);
+  return name;
+}
+
+void history_reseal(history *h, size_t log, plain_file *file) {
+  sealed_again again = plain_seal(&h->floor, history_log_name(log), file);
+  memcpy(h->names[log].dek_commitment, again.header.dek_commitment, NC_COMMITMENT_BYTES);
+  plain_free(file);
+}

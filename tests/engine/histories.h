@@ -11,6 +11,7 @@
 #include "fixture.h"
 #include "frame.h"
 #include "recovery.h"
+#include "reseal.h"
 
 enum { HISTORY_LOGS_MAX = 8, HISTORY_FRAMES_MAX = 128 };
 
@@ -48,6 +49,11 @@ void history_start(history *h, size_t log, size_t predecessor); /* predecessor: 
 size_t history_group(history *h, size_t log, uint64_t count);   /* these return the frame's index */
 size_t history_mark(history *h, size_t log);
 size_t history_final(history *h, size_t log);
+/* Two logs: start, group of 2, group of 3, mark; start, group of 1, mark, group of 2. */
+void history_two_logs(history *h);
+/* Seals and frees what a log holds instead, under its name. */
+void history_reseal(history *h, size_t log, plain_file *file);
+const char *history_log_name(size_t log);
 /* From here on everything written so far counts as synced. */
 void history_synced(history *h, size_t log);
 /* A frame of the log's own key with any plaintext. */

@@ -12,6 +12,7 @@
 #include "header.h"
 #include "large_site.h"
 #include "table.h"
+#include "verify.h"
 
 TestSuite(large_files, .init = large_make, .fini = large_remove, .timeout = 120);
 
@@ -183,6 +184,24 @@ Test(large_files, verify_holds_references_against_the_manifest) {
   fails(nacre_verify(large.t, NULL, NULL), NC_E_VALUE_UNNAMED);
   large.t->values.list[0].name.last_tag[0] ^= 1;
   ok(nacre_verify(large.t, NULL, NULL));
+}
+
+/* A second entry that refers to a file would lose it when the first one is dropped. [U5] */
+Test(large_files, verify_tells_of_a_file_that_two_entries_refer_to) {
+  nc_named_files named;
+  nacre_error err;
+  bool referenced[1] = {false};
+  uint8_t bytes[NC_VALUE_REFERENCE_BYTES_MAX];
+  large_put(1, 1, LARGE_SIZE);
+  ok(nacre_flush(large.t));
+  must(nc_named_files_take(large.t, &named, &err));
+  nc_verifier v = {.table = large.t, .named = &named, .referenced = referenced};
+  nc_value_reference reference = {.name = named.values[0].name};
+  nc_entry entry = {.kind = NC_KIND_LARGE, .value = {bytes, nc_value_reference_encode(&reference, bytes)}};
+  must(nc_verify_reference(&v, &entry, true, &err));
+  must(nc_verify_reference(&v, &entry, false, &err)); /* a log may hold the same one */
+  must_fail(nc_verify_reference(&v, &entry, true, &err), NC_E_VALUE_SHARED);
+  nc_named_files_free(&named);
 }
 
 Test(large_files, verify_finds_damage_in_every_part_of_a_file) {

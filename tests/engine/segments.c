@@ -84,10 +84,16 @@ nc_segment_params segment_params(const floor_fixture *f) {
 
 void segment_write(floor_fixture *f, const nc_segment_params *params, const entry_list *list,
                    nc_segment_record *ret_record) {
+  segment_write_with(f, params, list, NULL, 0, ret_record);
+}
+
+void segment_write_with(floor_fixture *f, const nc_segment_params *params, const entry_list *list,
+                        const nc_range_fragment *ranges, size_t range_count, nc_segment_record *ret_record) {
   nacre_error err;
   nc_segment_writer *w;
   must(nc_segment_writer_create(&f->dir, params, nc_table_keys_active(f->keys), &w, &err));
   for (size_t i = 0; i < list->count; i++) must(nc_segment_writer_add(w, &list->entries[i], &err));
+  for (size_t i = 0; i < range_count; i++) must(nc_segment_writer_add_range(w, &ranges[i], &err));
   must(nc_segment_writer_finish(w, ret_record, &err));
   require(nc_slice_equal(ret_record->smallest, list->entries[0].key));
   require(nc_slice_equal(ret_record->largest, list->entries[list->count - 1].key));

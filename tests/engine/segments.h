@@ -27,6 +27,9 @@ nc_segment_params segment_params(const floor_fixture *f);
 /* Writes a segment of the list; the record's keys point into the list. */
 void segment_write(floor_fixture *f, const nc_segment_params *params, const entry_list *list,
                    nc_segment_record *ret_record);
+/* The same, with range deletes, which do not reach beyond the list's keys. */
+void segment_write_with(floor_fixture *f, const nc_segment_params *params, const entry_list *list,
+                        const nc_range_fragment *ranges, size_t range_count, nc_segment_record *ret_record);
 nc_segment *segment_of(floor_fixture *f, const nc_segment_record *record);
 void segment_path(const floor_fixture *f, uint64_t number, char path[PATH_BYTES]);
 /* Everything that can be asked of a segment, against the list: moves in both directions, seeks, gets. */

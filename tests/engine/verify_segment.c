@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "filter.h"
+#include "ranges.h"
 #include "segments.h"
 #include "verify.h"
 
@@ -18,7 +19,17 @@ typedef struct lie {
   bool empty_filter, short_filter, wrong_filter_lines;
   uint64_t more_entries, more_blocks, more_frames;
   const char *smallest, *largest; /* instead of the true ones */
+  const struct fragment *ranges;  /* range deletes; NULL: none, and no frame of them */
+  uint64_t more_range_deletes;
+  bool ranges_elsewhere, ranges_not_told;
 } lie;
+
+/* One of a ranges frame; the last of a list has no sequence. */
+typedef struct fragment {
+  const char *from, *to;
+  uint64_t sequences[3];
+  size_t count;
+} fragment;
 
 enum { BLOCKS = 3, BLOCK_BYTES = 512, FILTER_LINES = 2, FILTER_PROBES = 6 };
 
@@ -100,6 +111,21 @@ static void append_filter(const lie *l, uint64_t seed, nc_footer *footer) {
   must(nc_sealed_writer_append(w, NC_FRAME_FILTER, nc_slice(lines, size), NULL, &err));
 }
 
+/* Returns how many range deletes the frame holds. */
+static uint64_t append_ranges(const lie *l, nc_properties *p, nc_handle index) {
+  uint8_t bytes[BLOCK_BYTES];
+  nc_writer to = nc_writer_over(bytes, sizeof bytes);
+  uint64_t held = 0;
+  if (l->ranges == NULL) return 0;
+  for (const fragment *r = l->ranges; r->from != NULL; held += r++->count)
+    nc_ranges_write(&to, text(r->from), text(r->to), r->sequences, r->count);
+  require(!to.failed);
+  must(nc_sealed_writer_append(w, NC_FRAME_RANGES, nc_slice(bytes, to.size), &p->ranges, &err));
+  p->range_deletes = l->ranges_not_told ? 0 : held + l->more_range_deletes;
+  if (l->ranges_elsewhere) p->ranges = index;
+  return held;
+}
+
 static nc_properties properties_of(const lie *l) {
   static char smallest[8], largest[8];
   nc_properties p = {.sequence_min = 10,
@@ -141,6 +167,7 @@ static void forge(const lie *l) {
   for (size_t i = 0; i < BLOCKS; i++) handles[i] = append_data(l, i);
   append_filter(l, p.filter_seed, &footer);
   footer.index_root = append_index(l, handles);
+  uint64_t held = append_ranges(l, &p, footer.index_root);
   append_end(l, &footer, &p);
   nc_segment_record record = {.number = 7,
                               .file = identity.file,
@@ -148,9 +175,10 @@ static void forge(const lie *l) {
                               .size = nc_sealed_writer_size(w),
                               .sequence_min = 10,
                               .sequence_max = 15,
-                              .entries = 6,
+                              .entries = 6 + held,
                               .smallest = text("k00"),
-                              .largest = text("k21")};
+                              .largest = text("k21"),
+                              .flags = held > 0 ? NC_SEGMENT_HOLDS_RANGES : 0};
   memcpy(record.last_tag, nc_sealed_writer_last_tag(w), NC_TAG_BYTES);
   memcpy(record.dek_commitment, nc_sealed_writer_header(w)->dek_commitment, NC_COMMITMENT_BYTES);
   nc_sealed_writer_close(w);
@@ -197,6 +225,55 @@ Test(verify_segment, another_number_of_blocks) { found((lie){.more_blocks = 1}, 
 Test(verify_segment, another_smallest_key) { found((lie){.smallest = "k0"}, NC_E_SEGMENT_PROPERTIES); }
 Test(verify_segment, another_largest_key) { found((lie){.largest = "k22"}, NC_E_SEGMENT_PROPERTIES); }
 /* [Q2] */
+/* ---- range deletes ------------------------------------------------------------------------------------- */
+
+static const fragment sound[] = {{"k05", "k10", {12}, 1}, {"k10", "k15", {13, 11}, 2}, {0}};
+
+static void found_in_ranges(const fragment *ranges, nc_error_id id) { found((lie){.ranges = ranges}, id); }
+
+Test(verify_segment, the_truth_of_range_deletes) { found_in_ranges(sound, NC_E_NONE); }
+Test(verify_segment, range_deletes_that_overlap) { /* [E1] */
+  found_in_ranges((const fragment[]){{"k05", "k11", {12}, 1}, {"k10", "k15", {13}, 1}, {0}}, NC_E_RANGES_SHAPE);
+}
+Test(verify_segment, range_deletes_in_disorder) {
+  found_in_ranges((const fragment[]){{"k10", "k15", {13}, 1}, {"k05", "k10", {12}, 1}, {0}}, NC_E_RANGES_SHAPE);
+}
+Test(verify_segment, a_range_delete_that_ends_before_it_begins) {
+  found_in_ranges((const fragment[]){{"k15", "k10", {12}, 1}, {0}}, NC_E_RANGES_SHAPE);
+}
+Test(verify_segment, a_range_delete_of_nothing) {
+  found_in_ranges((const fragment[]){{"k10", "k10", {12}, 1}, {0}}, NC_E_RANGES_SHAPE);
+}
+Test(verify_segment, sequences_of_a_range_that_rise) {
+  found_in_ranges((const fragment[]){{"k05", "k10", {11, 12}, 2}, {0}}, NC_E_RANGES_SHAPE);
+}
+Test(verify_segment, one_range_delete_twice) {
+  found_in_ranges((const fragment[]){{"k05", "k10", {12, 12}, 2}, {0}}, NC_E_RANGES_SHAPE);
+}
+Test(verify_segment, range_deletes_outside_of_the_keys) { /* [S5] */
+  found_in_ranges((const fragment[]){{"j", "k10", {12}, 1}, {0}}, NC_E_SEGMENT_PROPERTIES);
+}
+Test(verify_segment, range_deletes_past_the_keys) {
+  found_in_ranges((const fragment[]){{"k10", "k22", {12}, 1}, {0}}, NC_E_SEGMENT_PROPERTIES);
+}
+Test(verify_segment, a_range_delete_newer_than_the_segment) {
+  found_in_ranges((const fragment[]){{"k05", "k10", {16}, 1}, {0}}, NC_E_SEGMENT_PROPERTIES);
+}
+Test(verify_segment, a_range_delete_older_than_the_segment) {
+  found_in_ranges((const fragment[]){{"k05", "k10", {9}, 1}, {0}}, NC_E_SEGMENT_PROPERTIES);
+}
+Test(verify_segment, another_number_of_range_deletes) {
+  found((lie){.ranges = sound, .more_range_deletes = 1}, NC_E_SEGMENT_PROPERTIES);
+}
+Test(verify_segment, range_deletes_that_lie_elsewhere) {
+  found((lie){.ranges = sound, .ranges_elsewhere = true}, NC_E_FRAME_TYPE);
+}
+Test(verify_segment, range_deletes_that_nothing_leads_to) {
+  found((lie){.ranges = sound, .ranges_not_told = true}, NC_E_SEGMENT_PROPERTIES);
+}
+
+/* ---- filters, and what is not there -------------------------------------------------------------------- */
+
 Test(verify_segment, a_filter_without_the_keys) { found((lie){.empty_filter = true}, NC_E_SEGMENT_FILTER); }
 Test(verify_segment, a_filter_of_another_size) { found((lie){.short_filter = true}, NC_E_FRAME_LENGTH); }
 Test(verify_segment, a_filter_of_more_lines_than_frames) {
