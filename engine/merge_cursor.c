@@ -52,9 +52,13 @@ static void head_sync(head *h) {
   child->entry = *h->at;
 }
 
-static int order(const merge_cursor *c, const nc_entry *x, const nc_entry *y) {
-  int order = nc_entry_compare(x->key, x->sequence, y->key, y->sequence);
-  return c->backward ? -order : order;
+/* Whether an entry of head `x` is met before one of `y`. Two of one key and sequence, which only a defect or malice
+ * makes unlike each other, are met in the order of their children, and backward in the other, so that both ways lead
+ * to the same one. */
+static bool is_met_first(const merge_cursor *c, const head *x, const nc_entry *of_x, const head *y,
+                         const nc_entry *of_y) {
+  int order = nc_entry_compare(of_x->key, of_x->sequence, of_y->key, of_y->sequence);
+  return order == 0 ? (x < y) != c->backward : (order < 0) != c->backward;
 }
 
 static nacre_status fail(merge_cursor *c, nacre_status status) {
@@ -71,7 +75,7 @@ static void insert(merge_cursor *c, head *h, size_t from) {
   size_t low = from, high = c->live;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (order(c, c->sorted[middle]->at, h->at) < 0) {
+    if (is_met_first(c, c->sorted[middle], c->sorted[middle]->at, h, h->at)) {
       low = middle + 1;
     } else {
       high = middle;
@@ -127,7 +131,8 @@ static inline uint64_t word_of(nacre_slice key, size_t skip) {
 
 static inline bool comes_before(const head *x, const head *y) {
   if (x->word != y->word) return x->word < y->word;
-  return nc_entry_compare(x->at->key, x->at->sequence, y->at->key, y->at->sequence) < 0;
+  int order = nc_entry_compare(x->at->key, x->at->sequence, y->at->key, y->at->sequence);
+  return order < 0 || (order == 0 && x < y);
 }
 
 /* Merges what is at hand until a child's last entry of it is taken. */
@@ -166,7 +171,7 @@ static void publish(merge_cursor *c) {
   if (c->backward) {
     c->base.valid = true;
     c->base.entry = *first->at;
-  } else if (c->live == 1 || order(c, &first->at[first->left], c->sorted[1]->at) < 0) {
+  } else if (c->live == 1 || is_met_first(c, first, &first->at[first->left], c->sorted[1], c->sorted[1]->at)) {
     show(c, first->at, first->left + 1);
     first->at += first->left;
     first->left = 0;

@@ -112,6 +112,43 @@ Test(merge_cursor, agrees_with_a_sorted_array_in_both_directions) {
   }
 }
 
+/* Entries that two children have: puts of the first, deletes of the last. Forward the put comes first, backward the
+ * delete; so whoever takes the first, or lets the last one prevail, takes the put. */
+Test(merge_cursor, meets_equal_entries_in_the_order_of_their_children) {
+  test_random random = {test_seed("merge_cursor", 22)};
+  for (int round = 0; round < 20; round++) {
+    deal(&random, CHILDREN - 1, 1 + test_random_below(&random, 60));
+    bool twice[ENTRIES + 1];
+    size_t *last = &part_count[CHILDREN - 1];
+    for (size_t i = 0; i < ENTRIES; i++) {
+      twice[i] = test_random_chance(&random, 3);
+      if (!twice[i]) continue;
+      parts[CHILDREN - 1][*last] = all[i];
+      parts[CHILDREN - 1][(*last)++].kind = NC_KIND_DELETE;
+    }
+    nc_cursor *c = merge(NULL);
+    must(nc_cursor_first(c, &err));
+    for (size_t i = 0; i < ENTRIES; i++) {
+      for (int k = 0; k < 1 + twice[i]; k++) {
+        cr_assert(stands_at(c, i) && c->entry.kind == (k == 0 ? NC_KIND_PUT : NC_KIND_DELETE), "entry %zu",
+                  i);
+        must(nc_cursor_next(c, &err));
+      }
+    }
+    cr_assert_not(c->valid);
+    must(nc_cursor_last(c, &err));
+    for (size_t i = ENTRIES; i-- > 0;) {
+      for (int k = twice[i]; k >= 0; k--) {
+        cr_assert(stands_at(c, i) && c->entry.kind == (k == 0 ? NC_KIND_PUT : NC_KIND_DELETE),
+                  "back, entry %zu", i);
+        must(nc_cursor_prev(c, &err));
+      }
+    }
+    cr_assert_not(c->valid);
+    nc_cursor_close(c);
+  }
+}
+
 Test(merge_cursor, a_childs_error_ends_the_move_and_leaves_it_invalid) {
   test_random random = {3};
   deal(&random, CHILDREN, 40);
