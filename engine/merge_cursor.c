@@ -113,19 +113,24 @@ static size_t shared_bytes(const merge_cursor *c) {
   return shared;
 }
 
+static inline uint64_t load_word(const uint8_t *p) {
+  uint64_t word;
+  memcpy(&word, p, WORD_BYTES);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  word = __builtin_bswap64(word);
+#endif
+  return word;
+}
+
 /* The bytes of a key behind those that all share, as a number that orders as they do; zeros behind its end. */
 static inline uint64_t word_of(nacre_slice key, size_t skip) {
-  const uint8_t *p = (const uint8_t *)key.data + skip;
+  const uint8_t *p = key.data;
   size_t size = key.size - skip;
   uint64_t word = 0;
-  if (size >= WORD_BYTES) {
-    memcpy(&word, p, WORD_BYTES);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-  }
-  for (size_t i = 0; i < size; i++) word |= (uint64_t)p[i] << (56 - 8 * i);
+  if (size >= WORD_BYTES) return load_word(p + skip);
+  if (size == 0) return 0;
+  if (key.size >= WORD_BYTES) return load_word(p + key.size - WORD_BYTES) << (8 * (WORD_BYTES - size));
+  for (size_t i = 0; i < size; i++) word |= (uint64_t)p[skip + i] << (56 - 8 * i);
   return word;
 }
 

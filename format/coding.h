@@ -11,22 +11,39 @@
 
 #include "slice.h"
 
+/* Copied whole and turned where the processor is big-endian: compilers do not reliably make one load or store of bytes
+ * that are put together one by one. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NC_LITTLE(bits, v) (v)
+#else
+#define NC_LITTLE(bits, v) __builtin_bswap##bits(v)
+#endif
 static inline void nc_put_u16(uint8_t *p, uint16_t v) {
-  p[0] = (uint8_t)v;
-  p[1] = (uint8_t)(v >> 8);
+  v = NC_LITTLE(16, v);
+  memcpy(p, &v, sizeof v);
 }
 static inline void nc_put_u32(uint8_t *p, uint32_t v) {
-  for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (8 * i));
+  v = NC_LITTLE(32, v);
+  memcpy(p, &v, sizeof v);
 }
 static inline void nc_put_u64(uint8_t *p, uint64_t v) {
-  for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> (8 * i));
+  v = NC_LITTLE(64, v);
+  memcpy(p, &v, sizeof v);
 }
-static inline uint16_t nc_get_u16(const uint8_t *p) { return (uint16_t)(p[0] | (uint16_t)(p[1] << 8)); }
+static inline uint16_t nc_get_u16(const uint8_t *p) {
+  uint16_t v;
+  memcpy(&v, p, sizeof v);
+  return NC_LITTLE(16, v);
+}
 static inline uint32_t nc_get_u32(const uint8_t *p) {
-  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+  uint32_t v;
+  memcpy(&v, p, sizeof v);
+  return NC_LITTLE(32, v);
 }
 static inline uint64_t nc_get_u64(const uint8_t *p) {
-  return nc_get_u32(p) | (uint64_t)nc_get_u32(p + 4) << 32;
+  uint64_t v;
+  memcpy(&v, p, sizeof v);
+  return NC_LITTLE(64, v);
 }
 
 #define NC_VARINT_BYTES_MAX 10
