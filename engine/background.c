@@ -4,6 +4,8 @@
  */
 #include "table.h"
 
+enum { EXPIRY_LOOK_MS = 600000 };
+
 void nc_table_tell(nacre_table *t, nacre_event *event) {
   if (t->shared->on_event == NULL) return;
   char name[sizeof t->name];
@@ -60,10 +62,32 @@ void nc_table_schedule_merge(nacre_table *t) {
   if (claim(t, &t->merge_queued)) nc_worker_submit_behind(t->shared->workers, &t->merge_job);
 }
 
-void nc_table_expect_rest_locked(nacre_table *t, const nc_version *v) {
+/* The next moment at which half of a segment, or all of it, will have expired; UINT64_MAX: there is none. */
+static uint64_t next_expiry(const nc_version *v, uint64_t now_ms) {
+  uint64_t next = UINT64_MAX;
+  for (size_t i = 0; i < v->segment_count; i++) {
+    const nc_segment_record *s = nc_segment_describe(v->segments[i]);
+    if (s->half_expired_ms > now_ms && s->half_expired_ms < next) next = s->half_expired_ms;
+    if (s->all_expired_ms > now_ms && s->all_expired_ms < next) next = s->all_expired_ms;
+  }
+  return next;
+}
+
+/* The clock on the wall may be set: it is looked at now and then, however far the moment is. */
+static void expect_expiry_locked(nacre_table *t, const nc_version *v) {
+  nc_later_clear_locked(t, NC_LATER_EXPIRY);
+  if (next_expiry(v, 0) == UINT64_MAX) return;
+  uint64_t now_ms = nc_wall_ms(t->shared->env), next = next_expiry(v, now_ms);
+  if (next == UINT64_MAX) return;
+  uint64_t wait_ms = next - now_ms < EXPIRY_LOOK_MS ? next - now_ms : EXPIRY_LOOK_MS;
+  nc_later_set_locked(t, NC_LATER_EXPIRY, wait_ms * 1000000);
+}
+
+void nc_table_expect_locked(nacre_table *t, const nc_version *v) {
   nc_levels levels;
   nc_levels_of(v, &t->policy, &levels);
   if (levels.young_count > 0 && !t->idle) nc_later_set_locked(t, NC_LATER_REST, NC_LATER_REST_NS);
+  expect_expiry_locked(t, v);
 }
 
 void nc_table_rest(nacre_table *t) {

@@ -12,6 +12,7 @@
 #include "compaction.h"
 #include "last_error.h"
 #include "segment_writer.h"
+#include "version_ranges.h"
 
 static nc_version *present_version(nacre_table *t) {
   uint64_t sequence;
@@ -91,6 +92,35 @@ static void finish(nacre_table *t, nc_compaction *c, nacre_status status, const 
 
 /* ---- by itself ----------------------------------------------------------------------------------------- */
 
+static bool has_large_values(nacre_table *t) {
+  pthread_mutex_lock(&t->commit_lock);
+  bool has = t->values.count > 0;
+  pthread_mutex_unlock(&t->commit_lock);
+  return has;
+}
+
+/* Range deletes are asked for under merge_lock: whatever has to be read for that is read before. */
+static void read_ranges(nacre_table *t) {
+  nc_version *v = present_version(t);
+  uint64_t cover;
+  if (v->ranges_segments > 0) nc_ignore(nc_version_cover(v, nc_slice("", 0), 0, &cover, NULL));
+  nc_version_unref(v);
+}
+
+/* What costs nothing comes first. */
+static nacre_status choose_from(nacre_table *t, nc_version *v, nc_urgency urgency, nc_compaction *ret_choice,
+                                nacre_error *err) {
+  uint64_t *snapshots;
+  nc_audience who = {.moment_ms = nc_table_expiry_moment(t), .large_values = has_large_values(t)};
+  NC_TRY(nc_table_snapshots(t, &snapshots, &who.snapshot_count, err));
+  who.snapshots = snapshots;
+  nacre_status status = nc_compaction_pick_gone(v, &who, ret_choice, err);
+  free(snapshots);
+  if (status != NACRE_OK || ret_choice->segment_count > 0) return status;
+  nc_compaction_end(ret_choice);
+  return nc_compaction_pick(v, &t->policy, urgency, who.moment_ms, ret_choice, err);
+}
+
 /* Nothing is chosen while somebody waits to choose among all segments, nor once the table is being closed. */
 static nacre_status choose(nacre_table *t, nc_compaction *ret_choice, nacre_error *err) {
   pthread_mutex_lock(&t->state_lock);
@@ -100,9 +130,10 @@ static nacre_status choose(nacre_table *t, nc_compaction *ret_choice, nacre_erro
   pthread_mutex_unlock(&t->state_lock);
   *ret_choice = (nc_compaction){0};
   if (!may) return NACRE_OK;
+  read_ranges(t);
   pthread_mutex_lock(&t->merge_lock);
   nc_version *v = present_version(t);
-  nacre_status status = nc_compaction_pick(v, &t->policy, urgency, ret_choice, err);
+  nacre_status status = choose_from(t, v, urgency, ret_choice, err);
   /* Nothing is left to do, whatever has failed: who waits until it is idle is not told of that for ever. */
   if (status == NACRE_OK && ret_choice->segment_count == 0 && urgency == NC_URGENCY_IDLE) note_success(t);
   pthread_mutex_unlock(&t->merge_lock);

@@ -257,6 +257,7 @@ nacre_status nc_compaction_run(nacre_table *t, const nc_compaction *c, const ato
                                nacre_error *err) {
   uint64_t began = nc_meter_begin(t, NC_METER_MERGE);
   NC_TRY(nc_table_settle_manifest(t, err));
+  if (c->drops) return commit(t, c, NULL, 0, NULL, err);
   if (c->moves) return commit(t, c, c->segments, c->segment_count, NULL, err);
   result r = {0};
   NC_TRY(build_all(t, c, stopping, &r, err));

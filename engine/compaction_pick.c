@@ -7,7 +7,7 @@
  * *clusters*, each of which can be merged alone: a young segment that overlaps nothing only moves. Of a level that
  * is over its target, segments that overlap nothing below move; failing that, the one goes down that has the
  * least below it to be written again. When no size asks for anything, segments with many deletes go down, until
- * they have nothing left to hide.
+ * they have nothing left to hide, and so do those of which half has expired; of the last level they are written again.
  */
 #include "compaction_pick.h"
 
@@ -68,7 +68,7 @@ static bool may_move(const nc_levels *l, const nc_segment *s, uint32_t to) {
 
 /* ---- a choice ------------------------------------------------------------------------------------------ */
 
-static nacre_status begin_choice(nc_compaction *c, nc_version *v, nacre_error *err) {
+nacre_status nc_compaction_begin(nc_compaction *c, nc_version *v, nacre_error *err) {
   *c = (nc_compaction){.inputs = calloc(v->run_count + 1, sizeof *c->inputs),
                        .segments = calloc(v->segment_count + 1, sizeof *c->segments)};
   if (c->inputs == NULL || c->segments == NULL) {
@@ -80,8 +80,7 @@ static nacre_status begin_choice(nc_compaction *c, nc_version *v, nacre_error *e
   return NACRE_OK;
 }
 
-/* Segments come run by run, the newest first, and by key. */
-static void take(nc_compaction *c, const nc_run *run, nc_segment *s) {
+void nc_compaction_take(nc_compaction *c, const nc_run *run, nc_segment *s) {
   if (c->input_count == 0 || c->inputs[c->input_count - 1].id != run->id) {
     c->inputs[c->input_count++] =
         (nc_run){.id = run->id, .level = run->level, .segments = &c->segments[c->segment_count]};
@@ -97,6 +96,7 @@ static void mark(const nc_compaction *c, const void *by) {
   for (size_t i = 0; i < c->segment_count; i++) nc_segment_set_taken(c->segments[i], by);
 }
 
+void nc_compaction_mark(const nc_compaction *c) { mark(c, c->segments); }
 void nc_compaction_let_go(const nc_compaction *c) { mark(c, NULL); }
 
 void nc_compaction_end(nc_compaction *c) {
@@ -224,7 +224,7 @@ static void take_items(nc_compaction *c, const clusters *from, const cluster *k)
   const nc_version *v = from->levels->version;
   for (size_t r = 0; r < v->run_count; r++) {
     for (size_t i = k->first; i < k->first + k->count; i++) {
-      if (from->items[i].run == r) take(c, &v->runs[r], from->items[i].segment);
+      if (from->items[i].run == r) nc_compaction_take(c, &v->runs[r], from->items[i].segment);
     }
   }
 }
@@ -239,7 +239,7 @@ static void take_lone(nc_compaction *c, const clusters *from, uint32_t to) {
   for (size_t r = 0; r < l->young_count; r++) {
     for (size_t i = 0; i < from->count; i++) {
       const item *it = &from->items[from->list[i].first];
-      if (it->run == r && lies_alone(from, &from->list[i], to)) take(c, &l->version->runs[r], it->segment);
+      if (it->run == r && lies_alone(from, &from->list[i], to)) nc_compaction_take(c, &l->version->runs[r], it->segment);
     }
   }
 }
@@ -292,7 +292,7 @@ static void take_young(nc_compaction *c, const nc_levels *l, size_t count, uint3
   c->place = (nc_place){l->version->runs[0].id, level};
   for (size_t r = 0; r < count; r++) {
     const nc_run *run = &l->version->runs[r];
-    for (size_t i = 0; i < run->count; i++) take(c, run, run->segments[i]);
+    for (size_t i = 0; i < run->count; i++) nc_compaction_take(c, run, run->segments[i]);
   }
 }
 
@@ -357,7 +357,7 @@ static void take_movable(nc_compaction *c, const nc_levels *l, uint32_t level, u
   for (size_t i = 0; i < run->count && c->bytes < over; i++) {
     candidate k = candidate_at(run, under, i);
     if (k.free && k.count == 0 && may_move(l, run->segments[i], c->place.level))
-      take(c, run, run->segments[i]);
+      nc_compaction_take(c, run, run->segments[i]);
   }
   c->moves = c->segment_count > 0;
 }
@@ -378,18 +378,25 @@ static void take_candidate(nc_compaction *c, const nc_levels *l, uint32_t level,
     bytes += size_of(run->segments[from - 1]);
   for (; to < run->count && bytes < bytes_max && goes_along(run, under, to, k); to++)
     bytes += size_of(run->segments[to]);
-  for (size_t i = from; i < to; i++) take(c, run, run->segments[i]);
-  for (size_t i = k->first; i < k->first + k->count; i++) take(c, under, under->segments[i]);
+  for (size_t i = from; i < to; i++) nc_compaction_take(c, run, run->segments[i]);
+  for (size_t i = k->first; i < k->first + k->count; i++) nc_compaction_take(c, under, under->segments[i]);
 }
 
-/* `flags`: only segments that have one of them; 0: any. */
-static void take_cheapest(nc_compaction *c, const nc_levels *l, uint32_t level, uint32_t flags,
+/* What has deletes or range deletes, or has expired, takes space that a merge gives back. */
+static bool is_waste(const nc_segment *s, uint64_t moment_ms) {
+  const nc_segment_record *record = nc_segment_describe(s);
+  return has_flags(s, NC_SEGMENT_MANY_DELETES | NC_SEGMENT_HOLDS_RANGES) ||
+         (record->half_expired_ms != 0 && record->half_expired_ms <= moment_ms);
+}
+
+/* `waste_ms`: only segments that are waste by then; NULL: any. */
+static void take_cheapest(nc_compaction *c, const nc_levels *l, uint32_t level, const uint64_t *waste_ms,
                           const nc_policy *policy) {
   const nc_run *run = l->runs[level], *under = l->runs[c->place.level];
   candidate best = {0};
   uint64_t best_cost = UINT64_MAX;
   for (size_t i = 0; i < run->count; i++) {
-    if (flags != 0 && !has_flags(run->segments[i], flags)) continue;
+    if (waste_ms != NULL && !is_waste(run->segments[i], *waste_ms)) continue;
     candidate k = candidate_at(run, under, i);
     if (!k.free || cost_of(run, &k) >= best_cost) continue;
     best = k;
@@ -406,7 +413,7 @@ static void take_whole_run(nc_compaction *c, const nc_run *run) {
   }
   c->place.run = run->id;
   c->moves = true;
-  for (size_t i = 0; i < run->count; i++) take(c, run, run->segments[i]);
+  for (size_t i = 0; i < run->count; i++) nc_compaction_take(c, run, run->segments[i]);
 }
 
 /* What compactions under way take away is not over the target any more. */
@@ -423,7 +430,7 @@ static void pick_level(nc_compaction *c, const nc_levels *l, uint32_t level, con
   }
   uint64_t bytes = bytes_left(l->runs[level]), target = l->targets[level];
   take_movable(c, l, level, bytes > target ? bytes - target : 1);
-  if (c->segment_count == 0) take_cheapest(c, l, level, 0, policy);
+  if (c->segment_count == 0) take_cheapest(c, l, level, NULL, policy);
 }
 
 /* ---- what is first ------------------------------------------------------------------------------------- */
@@ -467,11 +474,23 @@ static nacre_status pick_due(nc_compaction *c, const nc_levels *l, const nc_poli
   return NACRE_OK;
 }
 
-static void pick_deletes(nc_compaction *c, const nc_levels *l, const nc_policy *policy) {
-  for (uint32_t i = 1; i < NC_LEVEL_BOTTOM && c->segment_count == 0; i++) {
-    if (l->runs[i] != NULL && find_place(l, i, &c->place))
-      take_cheapest(c, l, i, NC_SEGMENT_MANY_DELETES | NC_SEGMENT_HOLDS_RANGES, policy);
+/* Of the lowest run, which has nothing below it: a segment by itself, in its place. */
+static void take_expired(nc_compaction *c, const nc_run *run, uint64_t moment_ms) {
+  for (size_t i = 0; i < run->count; i++) {
+    const nc_segment_record *record = nc_segment_describe(run->segments[i]);
+    if (taken(run->segments[i]) || record->half_expired_ms == 0 || record->half_expired_ms > moment_ms) continue;
+    c->place = (nc_place){run->id, run->level};
+    nc_compaction_take(c, run, run->segments[i]);
+    return;
   }
+}
+
+static void pick_waste(nc_compaction *c, const nc_levels *l, uint64_t moment_ms, const nc_policy *policy) {
+  for (uint32_t i = 1; i < NC_LEVEL_BOTTOM && c->segment_count == 0; i++) {
+    if (l->runs[i] != NULL && find_place(l, i, &c->place)) take_cheapest(c, l, i, &moment_ms, policy);
+  }
+  if (c->segment_count == 0 && l->runs[NC_LEVEL_BOTTOM] != NULL)
+    take_expired(c, l->runs[NC_LEVEL_BOTTOM], moment_ms);
 }
 
 /* Few runs make reads fast. */
@@ -480,18 +499,18 @@ static nacre_status pick_idle(nc_compaction *c, const nc_levels *l, const nc_pol
   return l->young_count == 0 ? NACRE_OK : pick_young(c, l, policy, IDLE_COST_MAX, TIER_IDLE, err);
 }
 
-nacre_status nc_compaction_pick(nc_version *v, const nc_policy *policy, nc_urgency urgency,
+nacre_status nc_compaction_pick(nc_version *v, const nc_policy *policy, nc_urgency urgency, uint64_t moment_ms,
                                 nc_compaction *ret_compaction, nacre_error *err) {
   nc_levels levels;
   nc_levels_of(v, policy, &levels);
-  NC_TRY(begin_choice(ret_compaction, v, err));
+  NC_TRY(nc_compaction_begin(ret_compaction, v, err));
   nacre_status status = pick_due(ret_compaction, &levels, policy, err);
   if (status == NACRE_OK && ret_compaction->segment_count == 0)
-    pick_deletes(ret_compaction, &levels, policy);
+    pick_waste(ret_compaction, &levels, moment_ms, policy);
   if (status == NACRE_OK && ret_compaction->segment_count == 0 && urgency == NC_URGENCY_IDLE)
     status = pick_idle(ret_compaction, &levels, policy, err);
   if (status == NACRE_OK) {
-    mark(ret_compaction, ret_compaction->segments);
+    nc_compaction_mark(ret_compaction);
   } else {
     nc_compaction_end(ret_compaction);
   }
@@ -532,14 +551,14 @@ static void take_between(nc_compaction *c, const nc_segment *lowest, const nc_se
     for (size_t i = 0; i < run->count; i++) {
       const nc_segment_record *s = nc_segment_describe(run->segments[i]);
       if (!nc_segment_ends_before(s, low->smallest) && !nc_segment_ends_before(high, s->smallest))
-        take(c, run, run->segments[i]);
+        nc_compaction_take(c, run, run->segments[i]);
     }
   }
 }
 
 nacre_status nc_compaction_pick_range(nc_version *v, nacre_slice from, nacre_slice to,
                                       nc_compaction *ret_compaction, nacre_error *err) {
-  NC_TRY(begin_choice(ret_compaction, v, err));
+  NC_TRY(nc_compaction_begin(ret_compaction, v, err));
   const nc_segment *lowest = NULL, *highest = NULL;
   for (size_t i = 0; i < v->segment_count; i++) {
     const nc_segment *s = v->segments[i];
@@ -553,7 +572,7 @@ nacre_status nc_compaction_pick_range(nc_version *v, nacre_slice from, nacre_sli
   while (widen(v, &lowest, &highest)) {
   }
   take_between(ret_compaction, lowest, highest);
-  mark(ret_compaction, ret_compaction->segments);
+  nc_compaction_mark(ret_compaction);
   /* The oldest run is the bottom, whatever it was: nothing lies beneath it. */
   ret_compaction->place = (nc_place){v->runs[v->run_count - 1].id, NC_LEVEL_BOTTOM};
   return NACRE_OK;

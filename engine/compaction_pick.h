@@ -30,12 +30,26 @@ typedef struct nc_compaction {
   uint64_t bytes;
   nc_place place;
   bool moves; /* nothing is merged: the same segments, in that place */
+  bool drops; /* nothing is read: the segments go */
 } nc_compaction;
 
+/* Who may still see what. */
+typedef struct nc_audience {
+  const uint64_t *snapshots; /* ascending */
+  size_t snapshot_count;
+  uint64_t moment_ms; /* what had expired by then is seen by nobody */
+  bool large_values;  /* the table has some, in files of their own */
+} nc_audience;
+
+/* Segments of which nobody can see anything any more, which hide nothing and refer to no other file; none:
+ * segment_count 0. As nc_compaction_pick. */
+NC_MUST_CHECK nacre_status nc_compaction_pick_gone(nc_version *v, const nc_audience *who,
+                                                   nc_compaction *ret_compaction, nacre_error *err);
+
 /* The most urgent one; none: segment_count 0. Its segments are marked as taken. Calls for one table, and
- * nc_compaction_let_go, come one at a time. */
+ * nc_compaction_let_go, come one at a time. What had expired by `moment_ms` can be left out. */
 NC_MUST_CHECK nacre_status nc_compaction_pick(nc_version *v, const nc_policy *policy, nc_urgency urgency,
-                                              nc_compaction *ret_compaction, nacre_error *err);
+                                              uint64_t moment_ms, nc_compaction *ret_compaction, nacre_error *err);
 /* Everything that holds keys of [from, to), NULL for no bound, and whatever overlaps it, into the oldest run. No
  * segment may be taken. */
 NC_MUST_CHECK nacre_status nc_compaction_pick_range(nc_version *v, nacre_slice from, nacre_slice to,
@@ -43,5 +57,10 @@ NC_MUST_CHECK nacre_status nc_compaction_pick_range(nc_version *v, nacre_slice f
 /* What was chosen may be chosen again, or is gone. */
 void nc_compaction_let_go(const nc_compaction *c);
 void nc_compaction_end(nc_compaction *c);
+
+/* For those who choose: an empty choice; a segment more of it, run by run, the newest first, and by key; taken. */
+NC_MUST_CHECK nacre_status nc_compaction_begin(nc_compaction *c, nc_version *v, nacre_error *err);
+void nc_compaction_take(nc_compaction *c, const nc_run *run, nc_segment *s);
+void nc_compaction_mark(const nc_compaction *c);
 
 #endif

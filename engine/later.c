@@ -74,13 +74,15 @@ void nc_later_run(void *table) {
   bool flush = take_due_locked(t, NC_LATER_FLUSH, now) && may;
   bool merge = take_due_locked(t, NC_LATER_MERGE, now) && may;
   bool rest = take_due_locked(t, NC_LATER_REST, now) && may && rests_locked(t);
+  bool expiry = take_due_locked(t, NC_LATER_EXPIRY, now) && may;
+  if (expiry) nc_table_expect_locked(t, t->view->version);
   wait_locked(t);
   pthread_mutex_unlock(&t->state_lock);
   if (flush) nc_table_retry_flush(t);
   if (merge) nc_table_put_back(t);
   if (rest) {
     nc_table_rest(t);
-  } else if (merge) {
+  } else if (merge || expiry) {
     nc_table_schedule_merge(t);
   }
   nc_table_end_job(t);

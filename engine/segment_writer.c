@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "block.h"
+#include "expiry_tally.h"
 #include "filter.h"
 #include "footer.h"
 #include "frame.h"
@@ -54,6 +55,8 @@ struct nc_segment_writer {
   uint64_t *hashes;
   size_t hash_count, hash_capacity;
   nc_properties properties;
+  nc_expiry_tally tally;
+  uint64_t large_puts;
   bool finished;
 };
 
@@ -189,6 +192,7 @@ static void count_entry(nc_segment_writer *w, const nc_entry *entry) {
   nc_properties *p = &w->properties;
   p->entries++;
   p->deletes += entry->kind == NC_KIND_DELETE;
+  w->large_puts += entry->kind == NC_KIND_LARGE;
   p->key_bytes += entry->key.size;
   p->value_bytes += entry->value.size;
   if (entry->sequence < p->sequence_min) p->sequence_min = entry->sequence;
@@ -215,7 +219,7 @@ nacre_status nc_segment_writer_add(nc_segment_writer *w, const nc_entry *entry, 
     NC_TRY(add_hash(w, entry->key, err));
   }
   count_entry(w, entry);
-  return NACRE_OK;
+  return nc_expiry_tally_add(&w->tally, w->heap, entry, err);
 }
 
 /* ---- range deletes ------------------------------------------------------------------------------------- */
@@ -349,7 +353,13 @@ static uint32_t flags_of(const nc_properties *p) {
   return p->deletes > 0 && 4 * p->deletes >= p->entries ? flags | NC_SEGMENT_MANY_DELETES : flags;
 }
 
-static void fill_record(const nc_segment_writer *w, nc_segment_record *record) {
+static void fill_moments(nc_segment_writer *w, nc_segment_record *record) {
+  record->half_expired_ms = nc_expiry_tally_half(&w->tally, w->properties.entries);
+  record->all_expired_ms = nc_expiry_tally_all(&w->tally);
+  if (record->half_expired_ms != 0 || record->all_expired_ms != 0) record->flags |= NC_SEGMENT_EXPIRES;
+}
+
+static void fill_record(nc_segment_writer *w, nc_segment_record *record) {
   const nc_header_slot *header = nc_sealed_writer_header(w->file);
   *record = (nc_segment_record){
       .number = w->params.number,
@@ -363,6 +373,8 @@ static void fill_record(const nc_segment_writer *w, nc_segment_record *record) {
       .largest = w->properties.largest,
       .flags = flags_of(&w->properties) | (w->params.one_sequence ? NC_SEGMENT_ONE_SEQUENCE : 0),
   };
+  fill_moments(w, record);
+  if (w->large_puts == 0) record->flags |= NC_SEGMENT_NO_LARGE;
   if (w->properties.range_deletes > 0) record->flags |= NC_SEGMENT_HOLDS_RANGES;
   if (record->largest.data == w->ranges_last.data && w->properties.range_deletes > 0)
     record->flags |= NC_SEGMENT_LARGEST_EXCLUDED;
@@ -400,6 +412,7 @@ void nc_segment_writer_close(nc_segment_writer *w) {
   uint8_t *keys[] = {w->data_last_key, w->index_last_key, w->smallest,
                      w->largest,       w->ranges_from,    w->ranges_to};
   for (size_t i = 0; i < 6; i++) nc_heap_free(w->heap, keys[i], NACRE_KEY_BYTES_MAX);
+  nc_expiry_tally_deinit(&w->tally, w->heap);
   nc_heap_free(w->heap, w->hashes, w->hash_capacity * sizeof *w->hashes);
   nc_heap_free(w->heap, w->workspace.memory, w->workspace_allocated);
   free(w);

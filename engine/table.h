@@ -406,8 +406,9 @@ NC_MUST_CHECK nacre_status nc_table_flush_immutables(nacre_table *t, nacre_error
 void nc_table_schedule_flush(nacre_table *t);
 void nc_table_retry_flush(nacre_table *t); /* one that failed */
 void nc_table_schedule_merge(nacre_table *t);
-/* Young runs are merged once nobody has written for a while. Needs state_lock. */
-void nc_table_expect_rest_locked(nacre_table *t, const nc_version *v);
+/* What there will be to merge of a version that is shown now: young runs once nobody has written for a while, and what
+ * will have expired. Needs state_lock. */
+void nc_table_expect_locked(nacre_table *t, const nc_version *v);
 /* Says that the table is idle, until its next memtable is full: what is worth merging then is merged. */
 void nc_table_rest(nacre_table *t);
 /* Segments that a merge could not read are chosen again. */

@@ -28,7 +28,7 @@ nacre_status nc_table_begin_writing_locked(nacre_table *t, nacre_error *err) {
   nc_orphans_free(&orphans);
   if (status != NACRE_OK) return status;
   pthread_mutex_lock(&t->state_lock);
-  nc_table_expect_rest_locked(t, t->view->version); /* an earlier open may have left something to merge */
+  nc_table_expect_locked(t, t->view->version); /* an earlier open may have left something to merge */
   pthread_mutex_unlock(&t->state_lock);
   return NACRE_OK;
 }

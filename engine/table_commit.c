@@ -190,7 +190,7 @@ static void take_log_plan_locked(nacre_table *t, const nc_change *change, log_pl
 /* Shows readers the new state. What was in dropped logs is in segments now, and so durable. */
 static void publish(nacre_table *t, const nc_change *change, nc_view *view, nc_memtable **ret_flushed) {
   pthread_mutex_lock(&t->state_lock);
-  nc_table_expect_rest_locked(t, view->version);
+  nc_table_expect_locked(t, view->version);
   if (change->shows != 0) atomic_store_explicit(&t->visible, change->shows, memory_order_release);
   *ret_flushed = NULL;
   if (change->flushes_oldest) {

@@ -7,6 +7,7 @@
  * first frame on; entries ascend; index keys, filter, properties and the manifest's record agree with what is
  * there.
  */
+#include "expiry.h"
 #include "open_segments.h"
 #include "segment_file.h"
 #include "verify.h"
@@ -21,6 +22,8 @@ typedef struct survey {
   size_t last_key_size;
   uint64_t last_sequence;
   bool first_is_smallest; /* the first entry's key is the segment's smallest */
+  uint64_t large_puts, last_expiry_ms;
+  bool lasting; /* a put never expires */
 } survey;
 
 static nacre_status visit_frame(nc_verifier *v, const nc_scan_frame *frame, nacre_slice plaintext,
@@ -31,6 +34,12 @@ static nacre_status visit_frame(nc_verifier *v, const nc_scan_frame *frame, nacr
 }
 
 /* ---- entries ------------------------------------------------------------------------------------------- */
+
+static void note_expiry(survey *s, const nc_entry *entry) {
+  uint64_t moment_ms = nc_entry_expires_ms(entry);
+  if (moment_ms > s->last_expiry_ms) s->last_expiry_ms = moment_ms;
+  s->lasting = s->lasting || (entry->kind != NC_KIND_DELETE && moment_ms == 0);
+}
 
 static nacre_status check_entry(survey *s, const nc_entry *entry, nacre_error *err) {
   nacre_slice last = nc_slice(s->last_key, s->last_key_size);
@@ -44,6 +53,8 @@ static nacre_status check_entry(survey *s, const nc_entry *entry, nacre_error *e
   NC_TRY(nc_verify_reference(s->v, entry, true, err));
   s->seen.entries++;
   s->seen.deletes += entry->kind == NC_KIND_DELETE;
+  s->large_puts += entry->kind == NC_KIND_LARGE;
+  note_expiry(s, entry);
   s->seen.key_bytes += entry->key.size;
   s->seen.value_bytes += entry->value.size;
   if (first || entry->sequence < s->seen.sequence_min) s->seen.sequence_min = entry->sequence;
@@ -160,6 +171,14 @@ static bool ends_met(const survey *s, const nc_range_set *set) {
 
 /* ---- what the segment says of itself ------------------------------------------------------------------- */
 
+/* What a record tells of expiry and large values, as far as it does: when half has expired is a guess. */
+static bool tells_what_it_holds(const survey *s, const nc_segment_record *record) {
+  if ((record->flags & NC_SEGMENT_NO_LARGE) != 0 && s->large_puts > 0) return false;
+  if ((record->flags & NC_SEGMENT_EXPIRES) == 0) return true;
+  uint64_t all = s->lasting ? 0 : s->last_expiry_ms;
+  return record->all_expired_ms == all && record->half_expired_ms <= s->last_expiry_ms;
+}
+
 static nacre_status check_properties(survey *s, nacre_error *err) { /* [S5] */
   const nc_range_set *set;
   NC_TRY(count_ranges(s, &set, err));
@@ -179,7 +198,7 @@ static nacre_status check_properties(survey *s, nacre_error *err) { /* [S5] */
                nc_slice_equal(record->smallest, said->smallest) &&
                nc_slice_equal(record->largest, said->largest) && ends_met(s, set) &&
                ((record->flags & NC_SEGMENT_HOLDS_DELETES) == 0 || seen->deletes > 0) &&
-               ((record->flags & NC_SEGMENT_MANY_DELETES) == 0 || 4 * seen->deletes >= seen->entries);
+               tells_what_it_holds(s, record) && ((record->flags & NC_SEGMENT_MANY_DELETES) == 0 || 4 * seen->deletes >= seen->entries);
   return named ? NACRE_OK
                : nc_fail(err, NC_E_SEGMENT_PROPERTIES, "the manifest's record of it says otherwise");
 }

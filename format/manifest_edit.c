@@ -54,6 +54,10 @@ void nc_edit_add_segment(nc_writer *w, const nc_segment_record *segment) {
   nc_write_string(w, segment->smallest);
   nc_write_string(w, segment->largest);
   if (segment->flags != 0) nc_write_varint(w, segment->flags);
+  if ((segment->flags & NC_SEGMENT_EXPIRES) != 0) {
+    nc_write_varint(w, segment->half_expired_ms);
+    nc_write_varint(w, segment->all_expired_ms);
+  }
   end_record(w, fields);
 }
 
@@ -122,6 +126,14 @@ static bool segment_sound(const nc_segment_record *s) {
   return file && sequences && keys && ranges && one && s->entries != 0;
 }
 
+/* Half of the entries expire before all puts have. */
+static bool read_moments(nc_reader *r, nc_segment_record *s) {
+  if ((s->flags & NC_SEGMENT_EXPIRES) == 0) return true;
+  s->half_expired_ms = nc_read_varint(r);
+  s->all_expired_ms = nc_read_varint(r);
+  return s->all_expired_ms == 0 ? s->half_expired_ms != 0 : s->half_expired_ms <= s->all_expired_ms;
+}
+
 /* Left out when no flag is set. */
 static bool read_flags(nc_reader *r, nc_segment_record *s) {
   if (nc_reader_done(r)) return true;
@@ -146,7 +158,7 @@ static bool read_segment(nc_reader *r, nc_segment_record *s) {
   s->entries = nc_read_varint(r);
   s->smallest = nc_read_string(r);
   s->largest = nc_read_string(r);
-  return read_flags(r, s) && level <= UINT32_MAX && segment_sound(s);
+  return read_flags(r, s) && read_moments(r, s) && level <= UINT32_MAX && segment_sound(s);
 }
 
 static bool read_log(nc_reader *r, nc_log_name *log) {

@@ -36,8 +36,9 @@ enum {
   NC_SEGMENT_ONE_SEQUENCE = 4, /* loaded in bulk: its entries bear no sequence; all have the record's */
   NC_SEGMENT_HOLDS_DELETES = 8, /* some of its entries are deletes; absent: that is not known */
   NC_SEGMENT_MANY_DELETES = 16, /* at least a quarter of them: it is worth being merged soon */
-  NC_SEGMENT_FLAGS_KNOWN = NC_SEGMENT_LARGEST_EXCLUDED | NC_SEGMENT_HOLDS_RANGES | NC_SEGMENT_ONE_SEQUENCE |
-                           NC_SEGMENT_HOLDS_DELETES | NC_SEGMENT_MANY_DELETES
+  NC_SEGMENT_EXPIRES = 32,      /* some of its entries expire: the record tells two moments */
+  NC_SEGMENT_NO_LARGE = 64,     /* none of its entries is a large put; absent: that is not known */
+  NC_SEGMENT_FLAGS_KNOWN = 127
 };
 
 /* Binds a finished file to its name: anything else in its place is refused. */
@@ -53,6 +54,9 @@ typedef struct nc_segment_record {
   uint64_t entries;              /* range deletes included */
   nacre_slice smallest, largest; /* keys, range deletes' included; point into the decoded bytes */
   uint32_t flags;
+  /* In ms since 1970-01-01 UTC, 0: never, or not known. From then on half of its entries have expired, about, and all
+   * puts among them. */
+  uint64_t half_expired_ms, all_expired_ms;
 } nc_segment_record;
 
 /* Whether everything in a segment comes before `key`. */

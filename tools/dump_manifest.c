@@ -18,6 +18,8 @@ static void show_segment(emit *e, const nc_segment_record *s) {
   tool_emit_number(e, "entry_count", s->entries);
   tool_emit_bytes(e, "smallest_key", s->smallest);
   tool_emit_bytes(e, "largest_key", s->largest);
+  if (s->half_expired_ms != 0) tool_emit_number(e, "half_expired_ms", s->half_expired_ms);
+  if (s->all_expired_ms != 0) tool_emit_number(e, "all_expired_ms", s->all_expired_ms);
   if ((s->flags & NC_SEGMENT_ONE_SEQUENCE) != 0) tool_emit_text(e, "entries", "all of this sequence");
 }
 

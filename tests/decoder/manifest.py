@@ -12,13 +12,14 @@ from refusal import Refused, corrupt, demand
 CURRENT_MAGIC = bytes.fromhex('894e414343550d0a')
 EDIT = 32
 IN_SNAPSHOT, SNAPSHOT_END = 1, 2
-LARGEST_EXCLUDED, HOLDS_RANGES, ONE_SEQUENCE, HOLDS_DELETES, MANY_DELETES = 1, 2, 4, 8, 16
+LARGEST_EXCLUDED, HOLDS_RANGES, ONE_SEQUENCE, HOLDS_DELETES, MANY_DELETES, EXPIRES, NO_LARGE = 1, 2, 4, 8, 16, 32, 64
 STATE, SEGMENT_ADDED, SEGMENT_REMOVED, LOG_ADDED, LOG_DROPPED, VALUE_ADDED, VALUE_REMOVED = 1, 2, 3, 4, 5, 6, 7
 
 Current = namedtuple('Current', 'table manifest number epoch commitment kek_id minimum_version')
 State = namedtuple('State', 'next_file last_sequence key_generation')
 SegmentNamed = namedtuple('SegmentNamed', 'number uuid origin length tag commitment run level '
-                          'smallest_sequence largest_sequence entries smallest_key largest_key flags')
+                          'smallest_sequence largest_sequence entries smallest_key largest_key flags half_expired all_expired',
+                          defaults=(0, 0))
 LogNamed = namedtuple('LogNamed', 'number uuid commitment commit')
 
 
@@ -153,20 +154,25 @@ class Manifest:
 
 
 def decode_flags(fields):
+    """Flags, and the two moments."""
     if not fields.left():
-        return 0
+        return 0, 0, 0
     flags = fields.varint()
-    deletes = flags & (HOLDS_DELETES | MANY_DELETES)
+    deletes, hints = flags & (HOLDS_DELETES | MANY_DELETES), flags & (EXPIRES | NO_LARGE)
     demand(flags != 0 and deletes != MANY_DELETES and
-           flags - deletes in (0, HOLDS_RANGES, LARGEST_EXCLUDED | HOLDS_RANGES, ONE_SEQUENCE),
+           flags - deletes - hints in (0, HOLDS_RANGES, LARGEST_EXCLUDED | HOLDS_RANGES, ONE_SEQUENCE),
            fields.where, 'unknown flags of a segment')
-    return flags
+    if not flags & EXPIRES:
+        return flags, 0, 0
+    half, all_of_it = fields.varint(), fields.varint()
+    demand(half <= all_of_it if all_of_it else half, fields.where, 'impossible moments of expiry')
+    return flags, half, all_of_it
 
 
 def decode_segment(fields):
     named = SegmentNamed(fields.varint(), fields.take(16), fields.take(16), fields.varint(), fields.take(16),
                          fields.take(32), *(fields.varint() for _ in range(5)), fields.string(),
-                         fields.string(), decode_flags(fields))
+                         fields.string(), *decode_flags(fields))
     where = fields.where
     demand(not named.flags & ONE_SEQUENCE or named.smallest_sequence == named.largest_sequence, where,
            'a loaded segment of several sequences')

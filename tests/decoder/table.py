@@ -10,8 +10,8 @@ import segment
 import value_file
 from blocks import expiry, order
 from commit_log import History, Log
-from manifest import (HOLDS_DELETES, HOLDS_RANGES, LARGEST_EXCLUDED, MANY_DELETES, ONE_SEQUENCE, Manifest,
-                      read_current)
+from manifest import (EXPIRES, HOLDS_DELETES, HOLDS_RANGES, LARGEST_EXCLUDED, MANY_DELETES, NO_LARGE, ONE_SEQUENCE,
+                      Manifest, read_current)
 from primitives import EXPIRING, EXPIRY_BYTES, LARGE, PUT, RANGE_DELETE
 from refusal import Refused, corrupt, demand
 
@@ -73,12 +73,22 @@ class Table:
         demand(not named.flags & HOLDS_DELETES or properties.deletes, file.name, 'it has no deletes')
         demand(not named.flags & MANY_DELETES or 4 * properties.deletes >= properties.entries, file.name,
                'it has few deletes')
-        demand(named.flags & ~(HOLDS_DELETES | MANY_DELETES) ==
+        self._check_hints(named, entries, file.name)
+        demand(named.flags & ~(HOLDS_DELETES | MANY_DELETES | EXPIRES | NO_LARGE) ==
                (HOLDS_RANGES if ranges else 0) + (LARGEST_EXCLUDED if excluded else 0) + loaded, file.name,
                'its range deletes are not as the manifest tells')
         self.ranges += ranges
         self.manifest.check_vouched(footer.commit, file.name)
         self.runs.setdefault(named.run, []).extend(entries)
+
+    def _check_hints(self, named, entries, name):
+        """What the record tells of large puts and expiry; when half has expired is a guess."""
+        puts = [entry for entry in entries if entry.kind in (PUT, EXPIRING, LARGE)]
+        demand(not named.flags & NO_LARGE or all(entry.kind != LARGE for entry in puts), name, 'it has large puts')
+        moments = [0 if entry.kind == PUT else int.from_bytes(entry.value[:EXPIRY_BYTES], 'little') for entry in puts]
+        if named.flags & EXPIRES:
+            demand(named.all_expired == (max(moments) if all(moments) else 0) and named.half_expired <= max(moments),
+                   name, 'its entries expire otherwise')
 
     def _check_unnamed(self):
         """What no manifest names is believed in nothing, but may prove CURRENT or the manifest old."""

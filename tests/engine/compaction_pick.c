@@ -220,7 +220,7 @@ static void complete(nc_compaction *c) {
 }
 
 static bool pick(nc_urgency urgency, nc_compaction *ret_compaction) {
-  must(nc_compaction_pick(now, &policy, urgency, ret_compaction, &err));
+  must(nc_compaction_pick(now, &policy, urgency, 0, ret_compaction, &err));
   if (ret_compaction->segment_count > 0) return true;
   nc_compaction_end(ret_compaction);
   return false;

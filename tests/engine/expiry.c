@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "expiry_tally.h"
 #include "fixture.h"
 #include "table.h"
 
@@ -330,4 +331,119 @@ Test(expiry, verify_and_range_deletes_know_them) {
   ok(nacre_verify(t, NULL, &report));
   cr_assert_eq(report.fault_count, 0);
   nacre_faults_free(report.faults);
+}
+
+/* ---- what goes by itself ------------------------------------------------------------------------------- */
+
+enum { MANY = 200 };
+
+static void put_many(unsigned from, unsigned to, uint64_t expire_at_ms) {
+  for (unsigned i = from; i < to; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "k%04u", i);
+    put_until(key, "a value of some length", expire_at_ms);
+  }
+}
+
+/* A write of something else, and a look at what is worth merging after it. */
+static void stir(void) {
+  put_text(t, "z", "another", false);
+  ok(nacre_flush(t));
+}
+
+static void spoil_segment(void) {
+  char uuid[NC_UUID_TEXT_BYTES], directory[PATH_BYTES], path[PATH_BYTES];
+  nc_uuid_format(&t->uuid, uuid);
+  join(directory, s.store, uuid);
+  only_file(directory, ".seg", path);
+  file_flip(path, 8192 + 40);
+}
+
+static void is_sound(void) {
+  nacre_verify_report report = {0};
+  ok(nacre_verify(t, NULL, &report));
+  cr_expect_eq(report.fault_count, 0);
+  nacre_faults_free(report.faults);
+}
+
+/* Were it read, its damage would be met. */
+Test(expiry, a_segment_of_which_all_has_expired_goes_unread) {
+  put_many(0, MANY, 2000000);
+  put_until("k0100", "", 2500000);
+  compact();
+  is_sound();
+  spoil_segment();
+  now_ms = 2400000;
+  stir();
+  cr_expect_eq(entries_kept(), MANY + 1, "the last one has not expired");
+  now_ms = 2500000;
+  stir();
+  cr_expect(entries_kept() <= 2, "%d entries", (int)entries_kept());
+  cr_expect_eq(nacre_compact(t, (nacre_slice){NULL, 0}, (nacre_slice){NULL, 0}), NACRE_OK);
+  is_sound();
+}
+
+Test(expiry, what_hides_something_older_stays_until_that_is_gone) {
+  put_many(0, MANY, 0);
+  compact();
+  put_many(0, MANY, 2000000);
+  ok(nacre_flush(t));
+  now_ms = 3000000;
+  for (int i = 0; i < 3; i++) stir();
+  cr_expect(holds(t, NULL, "k0007", NULL), "what is older stays hidden");
+  reopen();
+  cr_expect(holds(t, NULL, "k0007", NULL));
+  compact();
+  cr_expect_eq(entries_kept(), 1);
+  now_ms = 1500000; /* the clock is set back: what is gone is gone */
+  cr_expect(holds(t, NULL, "k0007", NULL));
+}
+
+Test(expiry, a_snapshot_keeps_what_it_sees) {
+  put_many(0, MANY, 2000000);
+  compact();
+  nacre_snapshot *snapshot;
+  ok(nacre_snapshot_take(t, &snapshot));
+  now_ms = 3000000;
+  stir();
+  cr_expect(entries_kept() > MANY && holds(t, snapshot, "k0007", "a value of some length"));
+  nacre_snapshot_release(snapshot);
+  stir();
+  cr_expect(entries_kept() <= 2, "%d entries", (int)entries_kept());
+}
+
+Test(expiry, a_segment_of_which_half_has_expired_is_written_again) {
+  put_many(0, MANY / 2, 2000000);
+  put_many(MANY / 2, MANY, 0);
+  compact();
+  now_ms = 1999999;
+  stir();
+  cr_expect_eq(entries_kept(), MANY + 1);
+  now_ms = 2000000;
+  stir();
+  cr_expect(entries_kept() <= MANY / 2 + 2, "%d entries", (int)entries_kept());
+  cr_expect(holds(t, NULL, "k0150", "a value of some length") && holds(t, NULL, "k0050", NULL));
+  is_sound();
+}
+
+/* The moments of many, sampled. */
+Test(expiry, half_of_a_segment_is_found_among_many) {
+  nc_expiry_tally tally = {0};
+  nc_heap *heap = t->shared->env->heap;
+  nacre_error err;
+  uint8_t value[NC_EXPIRY_BYTES];
+  nc_entry entry = {.key = text("k"), .kind = NC_KIND_EXPIRING, .value = nc_slice(value, sizeof value)};
+  for (uint64_t i = 0; i < 100000; i++) {
+    nc_put_u64(value, 1000 + i * 7919 % 100000);
+    must(nc_expiry_tally_add(&tally, heap, &entry, &err));
+  }
+  uint64_t half = nc_expiry_tally_half(&tally, 100000);
+  cr_expect(half > 47000 && half < 55000, "%d", (int)half);
+  cr_expect_eq(nc_expiry_tally_all(&tally), 100999);
+  cr_expect(nc_expiry_tally_half(&tally, 190000) > 90000, "of more entries, later");
+  cr_expect_eq(nc_expiry_tally_half(&tally, 200001), 0, "fewer than half expire");
+  entry.kind = NC_KIND_PUT;
+  must(nc_expiry_tally_add(&tally, heap, &entry, &err));
+  cr_expect_eq(nc_expiry_tally_all(&tally), 0, "one never will");
+  nc_expiry_tally_deinit(&tally, heap);
 }

@@ -28,6 +28,8 @@ static uint64_t test_clock(void *context) {
   return atomic_load(&now_ns);
 }
 
+static uint64_t test_wall_clock(void *context) { return 1700000000000 + test_clock(context) / MS; }
+
 static int create_but_segments(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file) {
   size_t size = strlen(name);
   bool segment = size > 4 && strcmp(name + size - 4, ".seg") == 0;
@@ -40,6 +42,7 @@ static void begin(void) {
   create_any = disk.io.file_create;
   disk.io.file_create = create_but_segments;
   disk.io.monotonic_ns = test_clock;
+  disk.io.wall_ms = test_wall_clock;
   atomic_store(&no_segments, false);
   atomic_store(&now_ns, 1000 * SECOND);
   s.options.io = &disk.io;
@@ -170,6 +173,35 @@ static void who_has_nothing_to_do_waits_for_nothing(void) {
   end();
 }
 
+static uint64_t entries_kept(void) {
+  nacre_stats stats;
+  ok(nacre_table_stats(t, &stats));
+  return stats.segment_entries;
+}
+
+static void put_until(const char *key, uint64_t from_now_ms) {
+  nacre_write_options options = {.expire_at_ms = test_wall_clock(NULL) + from_now_ms};
+  ok(nacre_put(t, text(key), text("value"), &options));
+}
+
+static void what_has_expired_goes(void) {
+  begin();
+  put_until("a", 2000);
+  put_until("b", 3000);
+  put_until("c", 4000);
+  put_text(t, "d", "value", false);
+  ok(nacre_compact(t, (nacre_slice){0}, (nacre_slice){0}));
+  pass(0);
+  CHECK(waits(t), "for half of them");
+  pass(3 * SECOND - 1);
+  CHECK(entries_kept() == 4, "%d entries before half have expired", (int)entries_kept());
+  pass(1);
+  CHECK(entries_kept() == 2, "%d entries after", (int)entries_kept());
+  pass(SECOND);
+  CHECK(entries_kept() == 1 && !waits(t), "%d entries at last", (int)entries_kept());
+  end();
+}
+
 /* ---- retries ------------------------------------------------------------------------------------------- */
 
 static nacre_condition flushing(void) {
@@ -222,6 +254,7 @@ int main(void) {
   jobs_run_at_their_moments();
   a_table_merges_when_nobody_writes();
   who_has_nothing_to_do_waits_for_nothing();
+  what_has_expired_goes();
   a_flush_that_failed_is_tried_again();
   return test_finish();
 }

@@ -386,6 +386,79 @@ Test(ranges, are_cut_by_merges_as_often_as_segments_end) {
   nacre_snapshot_release(snapshot);
 }
 
+static size_t segments_now(void) { return t->view->version->segment_count; }
+
+static void flip_segment(size_t at) {
+  char uuid[NC_UUID_TEXT_BYTES], directory[PATH_BYTES], path[PATH_BYTES], name[NC_FILE_NAME_BYTES];
+  nc_uuid_format(&t->uuid, uuid);
+  join(directory, s.store, uuid);
+  nc_segment_name(nc_segment_describe(t->view->version->segments[at])->number, name);
+  join(path, directory, name);
+  file_flip(path, 8192 + 40);
+}
+
+/* A write of something that is not there, and a look at what is worth merging after it. */
+static void stir(void) {
+  ok(nacre_delete(t, text("z"), NULL));
+  ok(nacre_flush(t));
+}
+
+/* Were it read, its damage would be met. */
+Test(ranges, a_segment_that_they_hide_altogether_goes_unread) {
+  put_keys(0, KEYS, "v");
+  compact();
+  flip_segment(0);
+  delete_keys(1, KEYS - 1);
+  stir();
+  cr_assert_eq(segments_now(), 2, "the first and the last key are seen");
+  delete_keys(0, 1);
+  delete_keys(KEYS - 1, KEYS);
+  nacre_snapshot *snapshot;
+  ok(nacre_snapshot_take(t, &snapshot));
+  stir();
+  for (size_t i = 0; i < segments_now(); i++)
+    cr_assert_lt(nc_segment_describe(t->view->version->segments[i])->entries, KEYS, "it is gone");
+  check(NULL, 0, KEYS, "v");
+  nacre_snapshot_release(snapshot);
+  compact();
+  verify();
+}
+
+Test(ranges, a_snapshot_keeps_the_segment_that_it_sees) {
+  put_keys(0, KEYS, "v");
+  compact();
+  nacre_snapshot *snapshot;
+  ok(nacre_snapshot_take(t, &snapshot));
+  delete_keys(0, KEYS);
+  stir();
+  check(snapshot, 0, 0, "v");
+  nacre_snapshot_release(snapshot);
+  stir();
+  for (size_t i = 0; i < segments_now(); i++)
+    cr_assert_lt(nc_segment_describe(t->view->version->segments[i])->entries, KEYS, "it is gone");
+  check(NULL, 0, KEYS, "v");
+}
+
+/* Which files go with a segment only its entries tell. */
+Test(ranges, a_segment_with_large_values_is_read_before_it_goes) {
+  nacre_table_options options = {.large_value_bytes = 4096};
+  static const char large[5000];
+  char uuid[NC_UUID_TEXT_BYTES], directory[PATH_BYTES], key[16];
+  ok(nacre_table_close(t));
+  ok(nacre_table_create(store, "large", &options, &t));
+  nc_uuid_format(&t->uuid, uuid);
+  join(directory, s.store, uuid);
+  put_keys(0, KEYS, "v");
+  ok(nacre_put(t, text(key_of(7, key)), nc_slice(large, sizeof large), NULL));
+  compact();
+  cr_assert_eq(count_files(directory, ".val"), 1);
+  delete_keys(0, KEYS);
+  stir();
+  compact();
+  cr_assert_eq(count_files(directory, ".val"), 0);
+  verify();
+}
+
 /* Range deletes alone fill more than one frame may take. */
 Test(ranges, are_shared_out_among_segments) {
   enum { MANY = 60, KEY_BYTES = 60000 };

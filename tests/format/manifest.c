@@ -146,6 +146,8 @@ Test(manifest_edit, its_bound_holds_the_largest_segment) {
   s.level = UINT32_MAX;
   s.size = NC_FILE_BYTES_MAX;
   s.sequence_min = s.sequence_max = NC_SEQUENCE_MAX;
+  s.flags = NC_SEGMENT_HOLDS_DELETES | NC_SEGMENT_EXPIRES | NC_SEGMENT_NO_LARGE;
+  s.half_expired_ms = s.all_expired_ms = UINT64_MAX;
   nc_writer w = nc_writer_over(bytes, NC_EDIT_SEGMENT_BYTES_MAX + 16);
   nc_edit_begin(&w, UINT64_MAX, 0);
   size_t begun = w.size, count;
@@ -182,6 +184,18 @@ Test(manifest_edit, refuses_impossible_segments) {
   s.sequence_min = s.sequence_max;
   assert_ok(read_segment(&s, &err));
   s.flags |= NC_SEGMENT_HOLDS_RANGES;
+  assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);
+  s = sample_segment(), s.flags = NC_SEGMENT_EXPIRES;
+  assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);
+  s.half_expired_ms = 8;
+  assert_ok(read_segment(&s, &err));
+  s.all_expired_ms = 7;
+  assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);
+  s.all_expired_ms = 8;
+  assert_ok(read_segment(&s, &err));
+  s.half_expired_ms = 0;
+  assert_ok(read_segment(&s, &err));
+  s.flags = NC_SEGMENT_FLAGS_KNOWN + 1;
   assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);
   s = sample_segment(), s.sequence_max = NC_SEQUENCE_MAX + 1;
   assert_refused(read_segment(&s, &err), NC_E_EDIT_SHAPE);

@@ -339,7 +339,8 @@ typedef struct nacre_write_options {
    * then; 0: it stays. NACRE_INVALID with other calls (nacre_batch_put_expiring says it in a batch). The clock
    * is the wall clock (nacre_io.wall_ms). A read judges by now, one of a snapshot by the moment when that was
    * taken, an iterator by the one when it was opened. A clock that is set back may show a key again, until a merge has
-   * removed it; that happens as merges go over it, not before the oldest live snapshot lets it. */
+   * removed it; that happens as merges go over it, and soon after about half of a segment has expired, not before the
+   * oldest live snapshot lets it. What was removed stays so however the clock is set, as does what it had hidden. */
   uint64_t expire_at_ms;
   uint64_t reserved[8];
 } nacre_write_options;
