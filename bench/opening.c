@@ -260,6 +260,7 @@ static void fill_segments(nacre_table *t, uint64_t segments) {
   put_record(t, 0, 0); /* which time_opening reads */
   do {
     for (uint64_t i = 0; i < keys / 4; i++) put_record(t, random_below(&state, 2 * keys), written++);
+    OK(nacre_flush(t)); /* a log would be read at every opening */
     OK(nacre_wait_idle(t));
   } while (stats_of(t).segments < segments);
   tell_rate("filled and settled", written, now_ms() - began);

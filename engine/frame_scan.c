@@ -61,7 +61,7 @@ static nacre_status find_written(nc_scan *scan, nacre_error *err) {
   while (filler && at > NC_FRAMES_OFFSET) {
     uint64_t left = at - NC_FRAMES_OFFSET;
     size_t size = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
-    uint8_t *bytes;
+    uint8_t *bytes = NULL;
     NC_TRY(need(scan, at - size, size, &bytes, err));
     size_t found = nc_filler_at_end(bytes, size, &identity->file, at - size);
     at -= found;
