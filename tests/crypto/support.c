@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * support: see support.h. A failed check aborts, which Criterion reports as a crash with the line printed
- * here, and which ends a plain test program.
+ * support: see support.h.
  */
 #include "support.h"
 
@@ -13,31 +12,6 @@
 #include <unistd.h>
 
 #include "random.h"
-
-static void fatal(const char *what, const char *file, int line) {
-  fprintf(stderr, "%s:%d: %s\n", file, line, what);
-  abort();
-}
-#define require(condition)                                   \
-  do {                                                       \
-    if (!(condition)) fatal(#condition, __FILE__, __LINE__); \
-  } while (0)
-
-void check_ok(nacre_status status, const nacre_error *err, const char *call, const char *file, int line) {
-  if (status == NACRE_OK) return;
-  fprintf(stderr, "%s:%d: %s: %s: %s [%s]\n", file, line, call, nacre_status_name(status), err->text,
-          err->file);
-  abort();
-}
-
-void check_id(nacre_status status, const nacre_error *err, uint32_t id, const char *call, const char *file,
-              int line) {
-  const nc_error_info *wanted = nc_error_info_of(id);
-  if (wanted != NULL && status == wanted->status && err->id == id && err->status == status) return;
-  fprintf(stderr, "%s:%d: %s: %s %u (%s) instead of %s\n", file, line, call, nacre_status_name(status),
-          err->id, err->text, wanted == NULL ? "?" : wanted->name);
-  abort();
-}
 
 /* --- faults --------------------------------------------------------------------------------------------- */
 
@@ -161,16 +135,7 @@ void file_path(const fixture *f, const char *name, char path[128]) {
 uint8_t *file_bytes(const fixture *f, const char *name, size_t *ret_size) {
   char path[128];
   file_path(f, name, path);
-  FILE *file = fopen(path, "rb");
-  require(file != NULL);
-  require(fseek(file, 0, SEEK_END) == 0);
-  size_t size = (size_t)ftell(file);
-  rewind(file);
-  uint8_t *bytes = malloc(size + 1);
-  require(bytes != NULL && fread(bytes, 1, size, file) == size);
-  fclose(file);
-  *ret_size = size;
-  return bytes;
+  return file_load(path, ret_size);
 }
 
 void file_replace(const fixture *f, const char *name, const void *bytes, size_t size) {

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "../support/checks.h"
 #include "io.h"
 #include "kms.h"
 #include "sealed_reader.h"
@@ -53,18 +54,5 @@ void file_path(const fixture *f, const char *name, char path[128]);
 size_t from_hex(const char *hex, uint8_t *out, size_t capacity);
 /* A sealed file of the fixture's table, of type log. */
 nc_sealed_writer *make_writer(fixture *f, const char *name, size_t buffer_bytes);
-
-/* Ends the test program or the test when `call` fails, or fails otherwise than with `id`. Both leave the
- * error in `err`, which the file declares. */
-void check_ok(nacre_status status, const nacre_error *err, const char *call, const char *file, int line);
-void check_id(nacre_status status, const nacre_error *err, uint32_t id, const char *call, const char *file,
-              int line);
-#define must(call) check_ok((call), &err, #call, __FILE__, __LINE__)
-#define must_fail(call, id)                                            \
-  do {                                                                 \
-    nc_error_clear(&err);                                              \
-    nacre_status must_fail_status = (call);                            \
-    check_id(must_fail_status, &err, (id), #call, __FILE__, __LINE__); \
-  } while (0)
 
 #endif

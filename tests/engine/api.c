@@ -7,30 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fixture.h"
+#include "one_table.h"
 #include "table.h"
 
-static site s;
-static nacre_store *store;
-static nacre_table *t;
 static const nacre_slice none = {NULL, 0};
 
-static void setup(void) {
-  site_make(&s);
-  t = site_table(&s, &store, "table");
-}
-static void teardown(void) {
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-  site_remove(&s);
-}
-TestSuite(api, .init = setup, .fini = teardown);
-
-static void reopen(void) {
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-  t = site_table(&s, &store, "table");
-}
+TestSuite(api, .init = one_table_make, .fini = one_table_remove);
 
 /* ---- arguments ----------------------------------------------------------------------------------------- */
 
@@ -194,7 +176,7 @@ Test(api, success_leaves_the_last_error_alone) {
   ok(nacre_table_create(store, "other", NULL, &other));
   ok(nacre_table_close(other));
   ok(nacre_table_drop(store, "other"));
-  reopen();
+  one_table_reopen();
   nacre_last_error(&after);
   cr_expect(before.id == after.id && before.status == after.status && before.offset == after.offset);
   cr_expect_str_eq(after.text, before.text);
@@ -230,7 +212,7 @@ Test(api, keys_up_to_the_limit_are_kept_and_one_byte_more_refused) {
     nacre_value_release(&v);
     fails(nacre_get(t, longer, NULL, &v), NC_E_KEY_NOT_FOUND);
     ok(nacre_flush(t));
-    reopen();
+    one_table_reopen();
   }
   ok(nacre_delete(t, longest, NULL));
   nacre_batch_destroy(b);
@@ -261,7 +243,7 @@ Test(api, a_batch_up_to_the_limit_is_written_and_one_byte_more_refused) {
   cr_expect_eq(nacre_batch_bytes(b), 0);
   ok(nacre_batch_delete(b, text("")));
   nacre_batch_destroy(b);
-  reopen();
+  one_table_reopen();
   nacre_value v;
   ok(nacre_get(t, text(key), NULL, &v));
   cr_expect(nc_slice_equal(nc_slice(v.data, v.size), nc_slice(value, PIECE - PUT_OVERHEAD)));
@@ -279,7 +261,7 @@ Test(api, the_empty_key_and_the_empty_value_are_ordinary) {
     nacre_value_release(&v);
     cr_expect(v.data == NULL && v.pin == NULL, "released values are zeroed");
     ok(nacre_flush(t));
-    reopen();
+    one_table_reopen();
   }
   ok(nacre_delete(t, text(""), NULL));
   fails(nacre_get(t, text(""), NULL, &v), NC_E_KEY_NOT_FOUND);
@@ -400,7 +382,7 @@ Test(api, live_things_keep_a_table_open) {
   cr_expect(holds(t, NULL, "k", "v"), "nothing was changed");
   nacre_value_release(&v);
   fails(nacre_close(store), NC_E_STORE_BUSY);
-  reopen();
+  one_table_reopen();
   cr_expect(holds(t, NULL, "k", "v"));
 }
 
@@ -449,7 +431,7 @@ Test(api, compacting_everything_leaves_nothing_of_what_was_deleted) {
   ok(nacre_table_stats(t, &stats));
   cr_expect(stats.runs == 0 && stats.segments == 0 && stats.segment_entries == 0 &&
             stats.memtable_entries == 0);
-  reopen();
+  one_table_reopen();
   nacre_iter *it;
   ok(nacre_iter_open(t, NULL, &it));
   nacre_iter_first(it);

@@ -9,26 +9,18 @@
 #include <sys/stat.h>
 
 #include "key_site.h"
+#include "one_table.h"
 #include "manifest.h"
 #include "store.h"
 
-static site s;
-static nacre_store *store;
-static nacre_table *t;
 static char copy_path[PATH_BYTES];
 static const nacre_slice none = {NULL, 0};
 
 static void setup(void) {
-  site_make(&s);
-  t = site_table(&s, &store, "table");
+  one_table_make();
   join(copy_path, s.path, "copy");
 }
-static void teardown(void) {
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-  site_remove(&s);
-}
-TestSuite(checkpoint, .init = setup, .fini = teardown);
+TestSuite(checkpoint, .init = setup, .fini = one_table_remove);
 
 static nacre_checkpoint_report checkpoint(void) {
   nacre_checkpoint_report report;

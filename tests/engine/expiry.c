@@ -10,12 +10,9 @@
 #include <stdlib.h>
 
 #include "expiry_tally.h"
-#include "fixture.h"
+#include "one_table.h"
 #include "table.h"
 
-static site s;
-static nacre_store *store;
-static nacre_table *t;
 static uint64_t now_ms;
 static void (*while_looking)(void); /* happens while somebody looks at the clock, once */
 
@@ -32,31 +29,14 @@ static void setup(void) {
   now_ms = 1000000;
   site_make(&s);
   s.quick.wall_ms = test_wall_ms;
-  t = site_table(&s, &store, "table");
+  one_table_open();
 }
 
-static void close_all(void) {
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-}
-
-static void reopen(void) {
-  close_all();
-  store = site_open(&s);
-  ok(nacre_table_open(store, "table", NULL, &t));
-}
-
-static void teardown(void) {
-  close_all();
-  site_remove(&s);
-}
-TestSuite(expiry, .init = setup, .fini = teardown);
+TestSuite(expiry, .init = setup, .fini = one_table_remove);
 
 static void put_until(const char *key, const char *value, uint64_t expire_at_ms) {
   ok(nacre_put(t, text(key), text(value), &(nacre_write_options){.expire_at_ms = expire_at_ms}));
 }
-
-static void compact(void) { ok(nacre_compact(t, (nacre_slice){NULL, 0}, (nacre_slice){NULL, 0})); }
 
 static uint64_t entries_kept(void) {
   nacre_stats stats;
@@ -105,9 +85,9 @@ Test(expiry, a_key_is_seen_before_its_moment_only) { /* [E3] */
     now_ms = began + 20;
     cr_assert(holds(t, NULL, "c", NULL) && holds(t, NULL, "a", "stays") && shows("a"));
     now_ms = began; /* a clock that is set back: nothing has been removed yet */
-    if (pass == 0) reopen();
+    if (pass == 0) one_table_reopen();
     if (pass == 1) ok(nacre_flush(t));
-    if (pass == 2) compact();
+    if (pass == 2) compact_all();
   }
 }
 
@@ -169,7 +149,7 @@ Test(expiry, an_older_version_does_not_come_to_light) {
   cr_assert(holds(t, NULL, "a", NULL) && shows(""));
   now_ms -= 10;
   cr_assert(holds(t, NULL, "a", NULL), "removed, whatever the clock says");
-  compact();
+  compact_all();
   cr_assert_eq(entries_kept(), 0);
 }
 
@@ -180,7 +160,7 @@ Test(expiry, a_newer_put_takes_its_place) {
   put_until("b", "short", now_ms + 10);
   now_ms += 10;
   cr_assert(holds(t, NULL, "a", "stays") && holds(t, NULL, "b", NULL) && shows("a"));
-  compact();
+  compact_all();
   cr_assert(holds(t, NULL, "a", "stays") && holds(t, NULL, "b", NULL));
   cr_assert_eq(entries_kept(), 1);
 }
@@ -198,7 +178,7 @@ Test(expiry, snapshots_and_iterators_judge_by_when_they_began) {
     cr_assert(holds(t, before, "a", "value") && holds(t, after, "a", NULL) && holds(t, NULL, "a", NULL));
     cr_assert(walks(it, "ab") && shows("b"));
     if (pass == 0) ok(nacre_flush(t));
-    if (pass == 1) compact();
+    if (pass == 1) compact_all();
   }
   nacre_iter_close(it);
   nacre_read_options options = {.snapshot = before};
@@ -208,13 +188,13 @@ Test(expiry, snapshots_and_iterators_judge_by_when_they_began) {
   cr_assert_eq(entries_kept(), 2, "a snapshot still sees it");
   nacre_snapshot_release(before);
   nacre_snapshot_release(after);
-  compact();
+  compact_all();
   cr_assert_eq(entries_kept(), 1);
 }
 
 static void merge_after_expiry(void) {
   now_ms += 1000;
-  compact();
+  compact_all();
 }
 
 Test(expiry, a_merge_takes_nothing_from_a_snapshot_that_is_being_taken) {
@@ -227,7 +207,7 @@ Test(expiry, a_merge_takes_nothing_from_a_snapshot_that_is_being_taken) {
   ok(nacre_get(t, text("a"), &(nacre_read_options){.snapshot = before}, &value));
   nacre_value_release(&value);
   nacre_snapshot_release(before);
-  compact();
+  compact_all();
   cr_assert_eq(entries_kept(), 0);
 }
 
@@ -286,13 +266,13 @@ Test(expiry, large_values_expire) {
     ok(nacre_flush(t));
   }
   now_ms += 20;
-  compact();
+  compact_all();
   nacre_stats stats;
   ok(nacre_table_stats(t, &stats));
   cr_assert_eq(stats.segment_entries, 0);
   free(value);
   char directory[PATH_BYTES];
-  close_all();
+  one_table_close();
   site_table_path(&s, "large", directory);
   cr_assert_eq(count_files(directory, ".val"), 0);
   t = site_table(&s, &store, "table");
@@ -307,7 +287,7 @@ Test(expiry, salvage_keeps_the_moment) {
   put_until("a", "value", now_ms + 10);
   ok(nacre_flush(t));
   put_until("b", "value", now_ms + 20);
-  close_all();
+  one_table_close();
   join(to, s.path, "salvaged");
   ok(nacre_salvage(s.store, "table", &options, &report));
   nacre_faults_free(report.faults);
@@ -370,7 +350,7 @@ static void is_sound(void) {
 Test(expiry, a_segment_of_which_all_has_expired_goes_unread) {
   put_many(0, MANY, 2000000);
   put_until("k0100", "", 2500000);
-  compact();
+  compact_all();
   is_sound();
   spoil_segment();
   now_ms = 2400000;
@@ -385,15 +365,15 @@ Test(expiry, a_segment_of_which_all_has_expired_goes_unread) {
 
 Test(expiry, what_hides_something_older_stays_until_that_is_gone) {
   put_many(0, MANY, 0);
-  compact();
+  compact_all();
   put_many(0, MANY, 2000000);
   ok(nacre_flush(t));
   now_ms = 3000000;
   for (int i = 0; i < 3; i++) stir();
   cr_expect(holds(t, NULL, "k0007", NULL), "what is older stays hidden");
-  reopen();
+  one_table_reopen();
   cr_expect(holds(t, NULL, "k0007", NULL));
-  compact();
+  compact_all();
   cr_expect_eq(entries_kept(), 1);
   now_ms = 1500000; /* the clock is set back: what is gone is gone */
   cr_expect(holds(t, NULL, "k0007", NULL));
@@ -401,7 +381,7 @@ Test(expiry, what_hides_something_older_stays_until_that_is_gone) {
 
 Test(expiry, a_snapshot_keeps_what_it_sees) {
   put_many(0, MANY, 2000000);
-  compact();
+  compact_all();
   nacre_snapshot *snapshot;
   ok(nacre_snapshot_take(t, &snapshot));
   now_ms = 3000000;
@@ -415,7 +395,7 @@ Test(expiry, a_snapshot_keeps_what_it_sees) {
 Test(expiry, a_segment_of_which_half_has_expired_is_written_again) {
   put_many(0, MANY / 2, 2000000);
   put_many(MANY / 2, MANY, 0);
-  compact();
+  compact_all();
   now_ms = 1999999;
   stir();
   cr_expect_eq(entries_kept(), MANY + 1);

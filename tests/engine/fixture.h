@@ -15,26 +15,12 @@
 #include "shared.h"
 #include "table_key.h"
 
+#include "checks.h"
 #include "support.h"
 
 enum { PATH_BYTES = 512 };
 
-/* ---- checks: they end the test, or the program --------------------------------------------------------- */
-
-void check_ok(nacre_status status, const nacre_error *err, const char *call, const char *file, int line);
-void check_id(nacre_status status, const nacre_error *err, uint32_t id, const char *call, const char *file,
-              int line);
-void check_true(bool ok, const char *what, const char *file, int line);
-#define require(condition) check_true((condition), #condition, __FILE__, __LINE__)
-
-/* For internal calls, which fill `err`, a nacre_error that the function declares. */
-#define must(call) check_ok((call), &err, #call, __FILE__, __LINE__)
-#define must_fail(call, id)                                            \
-  do {                                                                 \
-    nc_error_clear(&err);                                              \
-    nacre_status must_fail_status = (call);                            \
-    check_id(must_fail_status, &err, (id), #call, __FILE__, __LINE__); \
-  } while (0)
+/* ---- checks, besides those of checks.h ----------------------------------------------------------------- */
 
 /* For public calls, which fill the thread's last error. */
 void api_ok(nacre_status status, const char *call, const char *file, int line);
@@ -91,7 +77,6 @@ bool holds(nacre_table *t, const nacre_snapshot *snapshot, const char *key, cons
 /* ---- files behind the engine's back -------------------------------------------------------------------- */
 
 void join(char path[PATH_BYTES], const char *directory, const char *name);
-uint8_t *file_load(const char *path, size_t *ret_size); /* the caller frees */
 void file_store(const char *path, const void *bytes, size_t size);
 void file_flip(const char *path, uint64_t offset); /* one bit of the byte there */
 void file_cut(const char *path, uint64_t size);

@@ -6,26 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fixture.h"
+#include "one_table.h"
 #include "iterator.h"
 
 enum { KEYS = 60 };
-static site s;
-static nacre_store *store;
-static nacre_table *t;
 static const nacre_slice none = {NULL, 0};
 static int model[KEYS]; /* the value of each key; 0: not there */
 
-static void setup(void) {
-  site_make(&s);
-  t = site_table(&s, &store, "table");
-}
-static void teardown(void) {
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-  site_remove(&s);
-}
-TestSuite(iterators, .init = setup, .fini = teardown);
+TestSuite(iterators, .init = one_table_make, .fini = one_table_remove);
 
 static const char *key_of(size_t i, char buffer[16]) {
   snprintf(buffer, 16, "%02u", (unsigned)i);

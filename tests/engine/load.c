@@ -10,30 +10,13 @@
 #include <unistd.h>
 
 #include "key_site.h"
+#include "one_table.h"
 #include "manifest.h"
 #include "store.h"
 
-static site s;
-static nacre_store *store;
-static nacre_table *t;
 static const nacre_slice none = {NULL, 0};
 
-static void setup(void) {
-  site_make(&s);
-  t = site_table(&s, &store, "table");
-}
-static void teardown(void) {
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-  site_remove(&s);
-}
-TestSuite(load, .init = setup, .fini = teardown);
-
-static void reopen(void) {
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-  t = site_table(&s, &store, "table");
-}
+TestSuite(load, .init = one_table_make, .fini = one_table_remove);
 
 static nacre_load *begin(void) {
   nacre_load *load;
@@ -61,15 +44,9 @@ static size_t segment_files(const char *store_path) {
   return count_files(path, ".seg");
 }
 
-static nacre_stats stats(void) {
-  nacre_stats now;
-  ok(nacre_table_stats(t, &now));
-  return now;
-}
-
 enum { BOTTOM = 6 }; /* the lowest level */
 
-static uint64_t segments_on(int level) { return stats().levels[level].segments; }
+static uint64_t segments_on(int level) { return stats_now().levels[level].segments; }
 
 /* ---- what a commit shows ------------------------------------------------------------------------------- */
 
@@ -89,7 +66,7 @@ Test(load, shows_all_of_it_at_the_commit) {
   ok(nacre_delete(t, text("c"), NULL));
   cr_assert(holds(t, NULL, "b", "new") && holds(t, NULL, "c", NULL));
   check_sound();
-  reopen(); /* [S6] */
+  one_table_reopen(); /* [S6] */
   cr_assert(holds(t, NULL, "a", "1") && holds(t, NULL, "b", "new") && holds(t, NULL, "c", NULL));
   ok(nacre_compact(t, none, none));
   cr_assert(holds(t, NULL, "a", "1") && holds(t, NULL, "b", "new") && holds(t, NULL, "c", NULL));
@@ -98,7 +75,7 @@ Test(load, shows_all_of_it_at_the_commit) {
 
 Test(load, counts_as_one_write) {
   put_text(t, "a", "1", false);
-  uint64_t before = stats().last_sequence;
+  uint64_t before = stats_now().last_sequence;
   nacre_load *load = begin();
   for (int i = 0; i < 100; i++) {
     char key[8];
@@ -106,15 +83,15 @@ Test(load, counts_as_one_write) {
     load_text(load, key, "v");
   }
   ok(nacre_load_commit(load));
-  nacre_stats now = stats();
+  nacre_stats now = stats_now();
   cr_assert_eq(now.last_sequence, before + 1);
   cr_assert_eq(now.loads, 1);
   cr_assert_gt(now.bytes_loaded, 8192);
   cr_assert_eq(now.logs, 0, "the next log begins behind it");
-  reopen();
-  cr_assert_eq(stats().last_sequence, before + 1);
+  one_table_reopen();
+  cr_assert_eq(stats_now().last_sequence, before + 1);
   put_text(t, "b", "2", true);
-  cr_assert_eq(stats().last_sequence, before + 2);
+  cr_assert_eq(stats_now().last_sequence, before + 2);
 }
 
 Test(load, is_not_seen_by_who_looked_before) {
@@ -200,9 +177,9 @@ Test(load, keeps_its_table_open) {
 
 Test(load, an_empty_one_changes_nothing) {
   put_text(t, "a", "1", false);
-  uint64_t before = stats().manifest_sequence;
+  uint64_t before = stats_now().manifest_sequence;
   ok(nacre_load_commit(begin()));
-  cr_assert_eq(stats().manifest_sequence, before);
+  cr_assert_eq(stats_now().manifest_sequence, before);
   cr_assert_eq(segment_files(s.store), 0);
 }
 
@@ -233,8 +210,8 @@ Test(load, takes_several_segments) {
     ok(nacre_load_put(load, text(key), nc_slice(value, BYTES)));
   }
   ok(nacre_load_commit(load));
-  cr_assert(stats().segments >= 3 && stats().segments <= ENTRIES * BYTES / SEGMENT_BYTES + 1);
-  cr_assert_eq(segments_on(BOTTOM), stats().segments);
+  cr_assert(stats_now().segments >= 3 && stats_now().segments <= ENTRIES * BYTES / SEGMENT_BYTES + 1);
+  cr_assert_eq(segments_on(BOTTOM), stats_now().segments);
   nacre_iter *iter;
   ok(nacre_iter_open(t, NULL, &iter));
   int i = 0;
@@ -254,7 +231,7 @@ Test(load, takes_several_segments) {
 
 /* Keys `from` to `to`, each with a value that packs well; returns the bytes of its segments. */
 static uint64_t load_numbers(int from, int to, const char *value) {
-  uint64_t before = stats().bytes_loaded;
+  uint64_t before = stats_now().bytes_loaded;
   nacre_load *load = begin();
   for (int i = from; i <= to; i++) {
     char key[16];
@@ -262,7 +239,7 @@ static uint64_t load_numbers(int from, int to, const char *value) {
     load_text(load, key, value);
   }
   ok(nacre_load_commit(load));
-  return stats().bytes_loaded - before;
+  return stats_now().bytes_loaded - before;
 }
 
 Test(load, stands_at_the_bottom_where_it_overlaps_nothing) {
@@ -270,17 +247,17 @@ Test(load, stands_at_the_bottom_where_it_overlaps_nothing) {
   cr_assert_eq(segments_on(BOTTOM), 1);
   load_numbers(300, 399, "behind");
   load_numbers(200, 299, "between");
-  cr_assert(segments_on(BOTTOM) == 3 && stats().runs == 1);
+  cr_assert(segments_on(BOTTOM) == 3 && stats_now().runs == 1);
   put_text(t, "000050", "young", false);
   ok(nacre_flush(t));
   load_numbers(1, 49, "beneath a young run"); /* a neighbour of its key range, not in it */
-  cr_assert(segments_on(BOTTOM) == 4 && stats().levels[0].runs == 1);
+  cr_assert(segments_on(BOTTOM) == 4 && stats_now().levels[0].runs == 1);
   put_text(t, "000250", "newer", false);
   ok(nacre_wait_idle(t));
   cr_assert(holds(t, NULL, "000001", "beneath a young run") && holds(t, NULL, "000050", "young"));
   cr_assert(holds(t, NULL, "000250", "newer") && holds(t, NULL, "000251", "between"));
   check_sound();
-  reopen();
+  one_table_reopen();
   cr_assert(holds(t, NULL, "000399", "behind") && holds(t, NULL, "000250", "newer"));
 }
 
@@ -289,7 +266,7 @@ Test(load, stands_above_what_it_overlaps) {
   load_numbers(150, 160, "new");
   cr_assert(segments_on(BOTTOM) == 1 && segments_on(0) == 1);
   load_numbers(155, 156, "newest");
-  cr_assert_eq(stats().runs, 3);
+  cr_assert_eq(stats_now().runs, 3);
   cr_assert(holds(t, NULL, "000149", "old") && holds(t, NULL, "000154", "new") && holds(t, NULL, "000155", "newest"));
   ok(nacre_compact(t, none, none));
   cr_assert(holds(t, NULL, "000149", "old") && holds(t, NULL, "000154", "new") && holds(t, NULL, "000155", "newest"));
@@ -326,7 +303,7 @@ Test(load, is_packed_as_its_level_is) {
       load_text(load, key, value);
     }
     ok(nacre_load_commit(load));
-    bytes[round] = stats().bytes_loaded;
+    bytes[round] = stats_now().bytes_loaded;
   }
   cr_assert(segments_on(BOTTOM) == 1 && segments_on(0) == 1);
   cr_assert_lt(bytes[0], (bytes[1] - bytes[0]) * 3 / 4);

@@ -7,41 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fixture.h"
+#include "one_table.h"
 #include "frame.h"
 #include "table.h"
 
 enum { KEYS = 100 };
-static site s;
-static nacre_store *store;
-static nacre_table *t;
 
 static const char *key_of(int i, char buffer[16]) {
   snprintf(buffer, 16, "k%03d", i);
   return buffer;
 }
 
-static void setup(void) {
-  site_make(&s);
-  t = site_table(&s, &store, "table");
-}
-
-static void close_all(void) {
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
-}
-
-static void reopen(void) {
-  close_all();
-  store = site_open(&s);
-  ok(nacre_table_open(store, "table", NULL, &t));
-}
-
-static void teardown(void) {
-  close_all();
-  site_remove(&s);
-}
-TestSuite(ranges, .init = setup, .fini = teardown);
+TestSuite(ranges, .init = one_table_make, .fini = one_table_remove);
 
 static void put_keys(int from, int to, const char *value) {
   char key[16];
@@ -104,7 +81,6 @@ static void verify(void) {
 }
 
 static uint64_t range_segments(void) { return t->view->version->ranges_segments; }
-static void compact(void) { ok(nacre_compact(t, (nacre_slice){NULL, 0}, (nacre_slice){NULL, 0})); }
 
 Test(ranges, hide_what_lies_inside_and_nothing_else) {
   put_keys(0, KEYS, "v");
@@ -113,9 +89,9 @@ Test(ranges, hide_what_lies_inside_and_nothing_else) {
   ok(nacre_flush(t));
   check(NULL, 20, 70, "v");
   verify();
-  reopen();
+  one_table_reopen();
   check(NULL, 20, 70, "v");
-  compact();
+  compact_all();
   check(NULL, 20, 70, "v");
   cr_assert_eq(range_segments(), 0, "at the bottom they have nothing to hide");
   verify();
@@ -131,14 +107,14 @@ Test(ranges, hide_what_lies_in_older_segments) {
   cr_assert_eq(t->view->version->segment_count, 2);
   check(NULL, 20, 70, "v");
   verify();
-  reopen();
+  one_table_reopen();
   check(NULL, 20, 70, "v");
   put_keys(20, 70, "v");
   check(NULL, 0, 0, "v");
   ok(nacre_flush(t));
-  reopen();
+  one_table_reopen();
   check(NULL, 0, 0, "v");
-  compact();
+  compact_all();
   check(NULL, 0, 0, "v");
   cr_assert_eq(range_segments(), 0);
 }
@@ -218,7 +194,7 @@ Test(ranges, come_back_from_the_log) {
   ok(nacre_delete_range(t, text("k012"), text("k012\1"), NULL));
   join(image, s.path, "image");
   tree_copy(s.store, image);
-  close_all();
+  one_table_close();
   test_scratch_remove(s.store);
   require(rename(image, s.store) == 0);
   store = site_open(&s);
@@ -244,7 +220,7 @@ Test(ranges, snapshots_and_iterators_see_what_they_saw) {
     check(between, 10, 90, "old");
     check(NULL, 40, 50, "new");
     if (pass == 0) ok(nacre_flush(t));
-    if (pass > 0) compact();
+    if (pass > 0) compact_all();
     if (pass == 1) delete_keys(40, 50); /* again, over what is gone */
   }
   int seen = 0;
@@ -254,8 +230,8 @@ Test(ranges, snapshots_and_iterators_see_what_they_saw) {
   cr_assert_gt(range_segments(), 0, "a snapshot needs them");
   nacre_snapshot_release(before);
   nacre_snapshot_release(between);
-  compact();
-  compact();
+  compact_all();
+  compact_all();
   check(NULL, 40, 50, "new");
   cr_assert_eq(range_segments(), 0);
 }
@@ -275,7 +251,7 @@ Test(ranges, a_batch_goes_in_order) {
   nacre_batch_destroy(batch);
   for (int pass = 0; pass < 3; pass++) {
     cr_assert(holds(t, NULL, "k015", NULL) && holds(t, NULL, "k017", "v") && holds(t, NULL, "k020", "v"));
-    if (pass == 0) reopen();
+    if (pass == 0) one_table_reopen();
     if (pass == 1) ok(nacre_flush(t));
   }
 }
@@ -298,7 +274,7 @@ Test(ranges, change_what_a_batch_expects) {
     ok(nacre_write(t, batch, NULL));
     nacre_batch_destroy(batch);
     if (pass == 0) ok(nacre_flush(t));
-    if (pass == 1) compact();
+    if (pass == 1) compact_all();
   }
   nacre_snapshot_release(snapshot);
 }
@@ -326,7 +302,7 @@ Test(ranges, arguments) {
 /* Entries that a snapshot keeps fill more than a segment, and one range delete covers them all. */
 Test(ranges, are_cut_where_a_segment_ends) {
   enum { VALUES = 70, VALUE_BYTES = 1 << 20 };
-  close_all();
+  one_table_close();
   s.options.memtable_bytes = (uint64_t)256 << 20;
   store = site_open(&s);
   nacre_table_options options = {.compression = NACRE_COMPRESSION_NONE};
@@ -352,7 +328,7 @@ Test(ranges, are_cut_where_a_segment_ends) {
   }
   verify();
   nacre_snapshot_release(snapshot);
-  compact();
+  compact_all();
   cr_assert_eq(range_segments(), 0);
   cr_assert(holds(t, NULL, "k000", NULL));
   verify();
@@ -371,7 +347,7 @@ Test(ranges, are_cut_by_merges_as_often_as_segments_end) {
   nacre_snapshot *snapshot;
   ok(nacre_snapshot_take(t, &snapshot));
   delete_keys(0, VALUES - 1);
-  compact();
+  compact_all();
   const nc_version *v = t->view->version;
   cr_assert(v->run_count == 1 && v->ranges_segments >= 8, "%zu segments", v->ranges_segments);
   nacre_read_options at = {.snapshot = snapshot};
@@ -406,7 +382,7 @@ static void stir(void) {
 /* Were it read, its damage would be met. */
 Test(ranges, a_segment_that_they_hide_altogether_goes_unread) {
   put_keys(0, KEYS, "v");
-  compact();
+  compact_all();
   flip_segment(0);
   delete_keys(1, KEYS - 1);
   stir();
@@ -420,13 +396,13 @@ Test(ranges, a_segment_that_they_hide_altogether_goes_unread) {
     cr_assert_lt(nc_segment_describe(t->view->version->segments[i])->entries, KEYS, "it is gone");
   check(NULL, 0, KEYS, "v");
   nacre_snapshot_release(snapshot);
-  compact();
+  compact_all();
   verify();
 }
 
 Test(ranges, a_snapshot_keeps_the_segment_that_it_sees) {
   put_keys(0, KEYS, "v");
-  compact();
+  compact_all();
   nacre_snapshot *snapshot;
   ok(nacre_snapshot_take(t, &snapshot));
   delete_keys(0, KEYS);
@@ -450,11 +426,11 @@ Test(ranges, a_segment_with_large_values_is_read_before_it_goes) {
   join(directory, s.store, uuid);
   put_keys(0, KEYS, "v");
   ok(nacre_put(t, text(key_of(7, key)), nc_slice(large, sizeof large), NULL));
-  compact();
+  compact_all();
   cr_assert_eq(count_files(directory, ".val"), 1);
   delete_keys(0, KEYS);
   stir();
-  compact();
+  compact_all();
   cr_assert_eq(count_files(directory, ".val"), 0);
   verify();
 }
@@ -478,9 +454,9 @@ Test(ranges, are_shared_out_among_segments) {
   ok(nacre_flush(t));
   cr_assert_geq(range_segments(), 2);
   verify();
-  reopen();
+  one_table_reopen();
   verify();
-  compact();
+  compact_all();
   cr_assert_eq(range_segments(), 0);
   cr_assert(holds(t, NULL, "a", "1"));
   free(from);
@@ -512,7 +488,7 @@ static uint64_t make_damage(void) {
   delete_keys(20, 70);
   ok(nacre_flush(t));
   snprintf(name, sizeof name, "%020llu.seg", (unsigned long long)ranges_frame(&offset));
-  close_all();
+  one_table_close();
   site_table_path(&s, "table", directory);
   join(path, directory, name);
   file_flip(path, offset + NC_FRAME_HEADER_BYTES);
@@ -558,7 +534,7 @@ static uint64_t salvage(const char *name) {
   nacre_salvage_report report = {0};
   nacre_salvage_options options = {.to = to, .source = &source};
   join(to, s.path, name);
-  close_all();
+  one_table_close();
   ok(nacre_salvage(s.store, "table", &options, &report));
   uint64_t faults = report.fault_count;
   nacre_faults_free(report.faults);

@@ -6,38 +6,24 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "fixture.h"
+#include "one_table.h"
 #include "table.h"
 
 enum { KEYS = 600, VALUE_BYTES = 200 };
-static site s;
-static nacre_store *store;
-static nacre_table *t;
 
 static void make_small(void) {
   t->policy = (nc_policy){.young_runs = 2, .young_bytes = 40000, .ratio = 3, .segment_bytes = 30000};
 }
 
 static void setup(void) {
-  site_make(&s);
-  t = site_table(&s, &store, "table");
+  one_table_make();
   make_small();
-}
-static void close_all(void) {
-  ok(nacre_table_close(t));
-  ok(nacre_close(store));
 }
 static void reopen(void) {
-  close_all();
-  store = site_open(&s);
-  ok(nacre_table_open(store, "table", NULL, &t));
+  one_table_reopen();
   make_small();
 }
-static void teardown(void) {
-  close_all();
-  site_remove(&s);
-}
-TestSuite(tree, .init = setup, .fini = teardown);
+TestSuite(tree, .init = setup, .fini = one_table_remove);
 
 /* Values that do not pack, so that sizes are what they seem. */
 static nacre_slice value_of(int key, int round) {
@@ -72,12 +58,6 @@ static void verify(void) {
   ok(nacre_verify(t, NULL, &report));
   cr_assert_eq(report.fault_count, 0);
   nacre_faults_free(report.faults);
-}
-
-static nacre_stats stats_now(void) {
-  nacre_stats stats;
-  ok(nacre_table_stats(t, &stats));
-  return stats;
 }
 
 Test(tree, what_comes_in_order_moves_down_and_stays) {
