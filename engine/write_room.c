@@ -186,8 +186,11 @@ nacre_status nc_table_drain_logs_locked(nacre_table *t, nacre_error *err) {
 
 /* A sound log to append to: the one there is, or a new one, after what must be flushed has been. */
 static nacre_status ensure_log(nacre_table *t, nacre_error *err) {
-  if (atomic_exchange(&t->log_failed, false) || (t->log != NULL && nc_log_failed(t->log)))
+  bool failed = t->log != NULL && nc_log_failed(t->log);
+  if (failed || atomic_load(&t->log_failed)) { /* looked at before it is changed, which each write would pay for */
+    atomic_store(&t->log_failed, false);
     t->must_flush = true;
+  }
   if (t->must_flush) NC_TRY(nc_table_drain_logs_locked(t, err));
   return t->log != NULL ? NACRE_OK : create_log(t, &t->log, err);
 }

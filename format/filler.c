@@ -13,8 +13,12 @@ static void unit(uint8_t bytes[NC_FILLER_BYTES], const nc_uuid *file, uint64_t o
 }
 
 void nc_filler_write(uint8_t *bytes, size_t size, const nc_uuid *file, uint64_t offset) {
-  for (size_t at = 0; at + NC_FILLER_BYTES <= size; at += NC_FILLER_BYTES)
-    unit(bytes + at, file, offset + at);
+  uint8_t first[NC_FILLER_BYTES];
+  unit(first, file, offset);
+  for (size_t at = 0; at + NC_FILLER_BYTES <= size; at += NC_FILLER_BYTES) {
+    memcpy(bytes + at, first, AT_OFFSET);
+    nc_put_u64(bytes + at + AT_OFFSET, offset + at);
+  }
 }
 
 size_t nc_filler_at_end(const uint8_t *bytes, size_t size, const nc_uuid *file, uint64_t offset) {

@@ -9,7 +9,7 @@ import shutil
 import sys
 
 sys.dont_write_bytecode = True  # nothing is left beside the sources
-from cli_case import DAMAGED, FAILED, FRAMES_OFFSET, Filled, NOT_FOUND, SEED, main
+from cli_case import DAMAGED, DONE, FAILED, FRAMES_OFFSET, Filled, NOT_FOUND, SEED, main
 
 
 class Inspect(Filled):
@@ -132,6 +132,28 @@ class Inspect(Filled):
         shutil.copy(log, copy)
         self.flip(copy, size - 3)
         self.inspect(copy, DAMAGED)
+
+    def test_filler_is_the_end_of_a_log(self):
+        copy = self.path("00000000000000000009.log")
+        with open(max(self.files("*.log", self.uuid), key=os.path.getsize), "rb") as f:
+            frames = f.read()
+        uuid, starts = frames[32:36], [FRAMES_OFFSET]
+        while starts[-1] < len(frames):
+            starts.append(starts[-1] + (int.from_bytes(frames[starts[-1]:starts[-1] + 4], "little") + 47 & ~15))
+        size = starts[-2]  # where the final frame stood
+        filler = b"".join(b"\xff" * 4 + uuid + at.to_bytes(8, "little") for at in range(size, size + 4096, 16))
+
+        def end_in(tail, status=DONE):
+            with open(copy, "wb") as f:
+                f.write(frames[:size] + tail)
+            return self.inspect(copy, status)
+
+        report = end_in(filler)
+        self.assertEqual((report["tail"], report["tail_offset"]), ("filler", size))
+        self.assertEqual(end_in(filler[:8] + b"what is stored before its first bytes" + filler[48:])["tail"], "torn")
+        self.assertEqual(end_in(filler[:64] + bytes(512) + filler[576:])["tail"], "torn")
+        self.assertEqual(end_in(filler[:4000 + 8])["tail"], "torn")
+        end_in(b"junk" + filler[4:], DAMAGED)
 
 
 if __name__ == "__main__":
