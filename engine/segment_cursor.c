@@ -11,7 +11,13 @@
 #include "private_memory.h"
 #include "segment_file.h"
 
-enum { KEY_INLINE_BYTES = 128, WINDOW_MIN = 4, WINDOW_MAX = 32, WINDOW_KEYS_BYTES = 2048 };
+enum {
+  KEY_INLINE_BYTES = 128,
+  WINDOW_MIN = 4,
+  WINDOW_MAX = 64,
+  WINDOW_KEYS_BYTES = 2048,
+  LEAD_KEY_BYTES_MAX = 1024
+};
 
 /* A block, a cursor in it, and room for a key of it. */
 typedef struct stand {
@@ -250,15 +256,39 @@ static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t seque
               nc_slice_equal(base->entry.key, key);
   return pass ? publish_anew(c, walk_step(&c->walk, MOVE_NEXT, err)) : status;
 }
+/* The entry that the block cursor stands at becomes the first of the window; returns how many it holds then: 0 when
+ * the key is long. */
+static size_t lead_window(segment_cursor *c) {
+  const nc_block_cursor *at = &c->walk.data.cursor;
+  if (at->entry.key.size > LEAD_KEY_BYTES_MAX) return 0;
+  c->window[0] = at->entry;
+  c->window[0].key.data = c->keys;
+  if (at->entry.key.size > 0) memcpy(c->keys, at->entry.key.data, at->entry.key.size);
+  c->offsets[0] = (uint32_t)at->at;
+  return 1;
+}
+
+/* Reads on behind the `lead` entries that the window holds; returns how many it holds then. */
+static size_t fill_window(segment_cursor *c, size_t lead) {
+  size_t used = lead == 0 ? 0 : c->window[0].key.size;
+  size_t count = lead + nc_block_read(&c->walk.data.cursor, c->window_next - lead, c->window + lead,
+                                      c->offsets + lead, c->keys + used, sizeof c->keys - used);
+  if (count == 0) return 0;
+  nacre_slice last = c->window[count - 1].key;
+  used = (size_t)((const uint8_t *)last.data - c->keys) + last.size + NC_BLOCK_READ_SLACK;
+  if (used > c->keys_used) c->keys_used = used;
+  return count;
+}
+
 static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
-  size_t count = c->walk.data.block == NULL ? 0
-                                            : nc_block_read(&c->walk.data.cursor, c->window_next, c->window,
-                                                            c->offsets, c->keys, sizeof c->keys);
-  if (count == 0) return publish(c, walk_step(&c->walk, MOVE_NEXT, err)); /* the block's end, or a long key */
-  nacre_slice last = c->window[count - 1].key;
-  size_t used = (size_t)((const uint8_t *)last.data - c->keys) + last.size + NC_BLOCK_READ_SLACK;
-  if (used > c->keys_used) c->keys_used = used;
+  size_t count = c->walk.data.block == NULL ? 0 : fill_window(c, 0);
+  if (count == 0) { /* the block's end, or a long key, or damage */
+    NC_TRY(publish(c, walk_step(&c->walk, MOVE_NEXT, err)));
+    count = base->valid ? lead_window(c) : 0;
+    if (count == 0) return NACRE_OK;
+    count = fill_window(c, count);
+  }
   for (size_t i = 0; i < count; i++) nc_segment_give_sequence(c->walk.segment, &c->window[i]);
   base->window = c->window;
   base->ahead = count - 1;
