@@ -15,12 +15,15 @@
  */
 #include "cache.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 enum { SHARDS_MAX = 64, FILE_LISTS = 64, HEADS_A_SLAB = 64, USES_MAX = 3, CHAIN_MAX = 256, LINE_BYTES = 64 };
 #define SHARD_BYTES_MIN ((uint64_t)2 << 20)
 #define BLOCK_BYTES_USUAL ((uint64_t)4096)
+#define BLOCK_BYTES_MOST ((size_t)1 << 30)
+_Static_assert(sizeof(nc_cached_block) % LINE_BYTES == 0, "each head begins a line, and a hit reads two");
 #define BUCKETS_MIN ((size_t)16)
 #define BUCKETS_MAX ((size_t)1 << 18)
 
@@ -41,8 +44,8 @@ typedef struct shard {
 } shard;
 
 typedef struct slab {
+  nc_cached_block heads[HEADS_A_SLAB]; /* first: what a hit reads of one then lies in two lines */
   struct slab *next;
-  nc_cached_block heads[HEADS_A_SLAB];
 } slab;
 
 struct nc_cache {
@@ -102,6 +105,7 @@ static void block_destroy(nc_pin *pin) {
 
 nacre_status nc_cached_block_create(nc_env *env, nc_cache *cache, nacre_table *table, size_t bytes,
                                     nc_cached_block **ret_block, nacre_error *err) {
+  assert(bytes <= BLOCK_BYTES_MOST);
   uint8_t *memory = nc_heap_alloc(env->heap, bytes);
   if (memory == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for a block", bytes);
   nc_cached_block *b = cache != NULL ? take_head(cache) : calloc(1, sizeof *b);
@@ -112,8 +116,9 @@ nacre_status nc_cached_block_create(nc_env *env, nc_cache *cache, nacre_table *t
   b->heap = env->heap;
   b->cache = cache;
   b->bytes = memory;
-  b->capacity = bytes;
-  b->charge = sizeof *b + nc_heap_block_bytes(bytes);
+  b->hints = NULL;
+  b->capacity = (uint32_t)bytes;
+  b->charge = (uint32_t)(sizeof *b + nc_heap_block_bytes(bytes));
   b->pin.table = table;
   b->pin.destroy = block_destroy;
   /* Whoever still looks at this head for the block that it was counts itself in after this, not before. */
@@ -219,23 +224,46 @@ static void note_use(nc_cached_block *b) {
   if (uses < USES_MAX) atomic_store_explicit(&b->uses, (unsigned char)(uses + 1), memory_order_relaxed);
 }
 
-nc_cached_block *nc_cache_get(nc_cache *cache, uint64_t file, uint64_t offset) {
-  uint64_t h = place(file, offset);
-  shard *s = shard_of(cache, h);
+/* Counts the caller in if it is the block. It may become another meanwhile. */
+static bool hold_wanted(nc_cached_block *b, uint64_t file, uint64_t offset) {
+  if (!is(b, file, offset, memory_order_relaxed) || !hold(b)) return false;
+  if (is(b, file, offset, memory_order_acquire)) {
+    note_use(b);
+    return true;
+  }
+  nc_pin_unref(&b->pin);
+  return false;
+}
+
+static nc_cached_block *get_from(shard *s, uint64_t h, uint64_t file, uint64_t offset) {
   nc_cached_block *b = atomic_load_explicit(&s->buckets[bucket_of(s, h)], memory_order_acquire);
   for (int steps = 0; b != NULL && steps < CHAIN_MAX; steps++) {
-    if (is(b, file, offset, memory_order_relaxed) && hold(b)) {
-      if (is(b, file, offset, memory_order_acquire)) { /* it may have become another meanwhile */
-        note_use(b);
-        atomic_fetch_add_explicit(&s->hits, 1, memory_order_relaxed);
-        return b;
-      }
-      nc_pin_unref(&b->pin);
+    if (hold_wanted(b, file, offset)) {
+      atomic_fetch_add_explicit(&s->hits, 1, memory_order_relaxed);
+      return b;
     }
     b = atomic_load_explicit(&b->hash_next, memory_order_acquire);
   }
   atomic_fetch_add_explicit(&s->misses, 1, memory_order_relaxed);
   return NULL;
+}
+
+nc_cached_block *nc_cache_get(nc_cache *cache, uint64_t file, uint64_t offset) {
+  uint64_t h = place(file, offset);
+  return get_from(shard_of(cache, h), h, file, offset);
+}
+
+nc_cached_block *nc_cache_get_hinted(nc_cache *cache, nc_cache_hint *hint, uint64_t file, uint64_t offset) {
+  uint64_t h = place(file, offset);
+  shard *s = shard_of(cache, h);
+  nc_cached_block *b = atomic_load_explicit(hint, memory_order_acquire);
+  if (b != NULL && hold_wanted(b, file, offset)) {
+    atomic_fetch_add_explicit(&s->hits, 1, memory_order_relaxed);
+    return b;
+  }
+  b = get_from(s, h, file, offset);
+  if (b != NULL) atomic_store_explicit(hint, b, memory_order_release);
+  return b;
 }
 
 /* ---- queues and chains, under the shard's lock --------------------------------------------------------- */

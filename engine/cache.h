@@ -24,6 +24,8 @@
 #include "pin.h"
 
 typedef struct nc_cache nc_cache;
+/* The head that a block had when it was last found. NULL at first. */
+typedef _Atomic(struct nc_cached_block *) nc_cache_hint;
 
 /* The head of one block; its bytes are private memory of their own. */
 typedef struct nc_cached_block {
@@ -34,9 +36,10 @@ typedef struct nc_cached_block {
   bool in_main;
   uint8_t type;   /* of the frame that it was */
   nc_block block; /* what `bytes` hold, if they are one */
+  nc_cache_hint *hints; /* of an index block: where the blocks that it names were found; behind its bytes */
   uint8_t *bytes;
-  uint64_t frame_offset;   /* where it was read from */
-  size_t capacity, charge; /* of `bytes`; all that it takes */
+  uint64_t frame_offset;     /* where it was read from */
+  uint32_t capacity, charge; /* of `bytes`; all that it takes */
   nc_heap *heap;
   nc_cache *cache; /* whose head this is; NULL: it stands alone */
   struct nc_cached_block *newer, *older, *file_next, *file_previous;
@@ -52,6 +55,8 @@ NC_MUST_CHECK nacre_status nc_cache_create(uint64_t bytes_max, nc_cache **ret_ca
 void nc_cache_destroy(nc_cache *cache);
 /* The block, with a count for the caller; NULL on a miss. File ids begin at 1 and are never reused in a store. */
 nc_cached_block *nc_cache_get(nc_cache *cache, uint64_t file, uint64_t offset);
+/* The same, which looks where the block was when it was found with this hint before, and notes where it is. */
+nc_cached_block *nc_cache_get_hinted(nc_cache *cache, nc_cache_hint *hint, uint64_t file, uint64_t offset);
 /* Gives a block that was created with this cache its place, with a count of its own, unless one is there
  * already, or it is larger than a quarter of the cache, or there is no room. */
 void nc_cache_put(nc_cache *cache, nc_cached_block *block, uint64_t file, uint64_t offset);

@@ -131,26 +131,47 @@ const nc_properties *nc_segment_properties(nc_segment *s) { return &s->file->pro
 
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
-/* Unpacks into a block's memory. Signposts, if it gets any, stand behind its bytes. */
-static nacre_status unpack_into(nc_unpacker *unpacker, nacre_slice packed, size_t size, size_t posts_at,
-                                nc_cached_block *block, nacre_error *err) {
-  NC_TRY(nc_unpack(&unpacker->workspace, packed, block->bytes, size, err));
-  NC_TRY(nc_block_open(nc_slice(block->bytes, size), &block->block, err));
-  if (posts_at != 0) nc_block_set_posts(&block->block, block->bytes + posts_at);
+/* What a block that stays gets beside its bytes, behind them: signposts, and an index block hints. */
+typedef struct extras {
+  size_t posts_at, hints_at, end; /* 0: none */
+} extras;
+
+/* Signposts take an eighth of a block of small entries at most, and of an index block, which is small itself and
+ * searched often, three times as much. There is a hint for so many bytes of an index block: where two entries share
+ * one, it helps one of them at a time. */
+enum { DATA_POST_GAP = 96, INDEX_POST_GAP = 32, HINT_GRAIN = 16 };
+static size_t post_gap(uint8_t type) { return type == NC_FRAME_INDEX ? INDEX_POST_GAP : DATA_POST_GAP; }
+
+static extras plan_extras(size_t size, uint8_t type, bool stays) {
+  extras e = {.end = size};
+  if (!stays) return e;
+  e.posts_at = (size + 7) & ~(size_t)7;
+  e.end = e.posts_at + nc_block_posts_bytes(size, post_gap(type));
+  if (type != NC_FRAME_INDEX) return e;
+  e.hints_at = e.end;
+  e.end += (size / HINT_GRAIN + 1) * sizeof(nc_cache_hint);
+  return e;
+}
+
+static nacre_status unpack_into(nc_unpacker *unpacker, nacre_slice packed, size_t size, uint8_t type,
+                                const extras *e, nc_cached_block *b, nacre_error *err) {
+  NC_TRY(nc_unpack(&unpacker->workspace, packed, b->bytes, size, err));
+  NC_TRY(nc_block_open(nc_slice(b->bytes, size), &b->block, err));
+  if (e->posts_at != 0) nc_block_set_posts(&b->block, post_gap(type), b->bytes + e->posts_at);
+  if (e->hints_at != 0) b->hints = (nc_cache_hint *)(void *)(b->bytes + e->hints_at); /* zeros */
   return NACRE_OK;
 }
 
 /* What is packed takes a detour through the workspace's own buffer; frames beyond that are given one. */
-static nacre_status unpack_block(nc_segment *s, nc_unpacker *unpacker, nacre_slice packed, bool stays,
-                                 nc_cached_block **ret_block, nacre_error *err) {
+static nacre_status unpack_block(nc_segment *s, nc_unpacker *unpacker, nacre_slice packed, uint8_t type,
+                                 bool stays, nc_cached_block **ret_block, nacre_error *err) {
   const nc_shared *shared = s->home->shared;
-  size_t size, posts_at = 0;
+  size_t size;
   NC_TRY(nc_unpack_size(packed, &size, NULL, err));
-  if (stays) posts_at = (size + 7) & ~(size_t)7;
-  size_t bytes = stays ? posts_at + nc_block_posts_bytes(size) : size;
+  extras e = plan_extras(size, type, stays);
   nc_cached_block *block;
-  NC_TRY(nc_cached_block_create(shared->env, shared->cache, s->home->table, bytes, &block, err));
-  nacre_status status = unpack_into(unpacker, packed, size, posts_at, block, err);
+  NC_TRY(nc_cached_block_create(shared->env, shared->cache, s->home->table, e.end, &block, err));
+  nacre_status status = unpack_into(unpacker, packed, size, type, &e, block, err);
   if (status == NACRE_OK) {
     *ret_block = block;
   } else {
@@ -164,7 +185,7 @@ static nacre_status read_through(nc_segment *s, nc_segment_file *f, nc_unpacker 
                                  nacre_error *err) {
   nacre_slice packed;
   NC_TRY(nc_sealed_reader_frame(f->reader, handle, type, frame, &packed, NULL, err));
-  nacre_status status = unpack_block(s, unpacker, packed, stays, ret_block, err);
+  nacre_status status = unpack_block(s, unpacker, packed, type, stays, ret_block, err);
   if (status != NACRE_OK) return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), handle.offset);
   (*ret_block)->frame_offset = handle.offset;
   (*ret_block)->type = type;
@@ -200,8 +221,11 @@ nacre_status nc_segment_read_block(nc_segment *s, nc_handle handle, uint8_t type
 
 /* A block that is there as another type than it is wanted as is none: what reads the frame will say what is wrong
  * with the address. */
-static bool cached_block(nc_segment *s, uint64_t offset, uint8_t type, nc_cached_block **ret_block) {
-  nc_cached_block *block = nc_cache_get(s->home->shared->cache, s->cache_id, offset);
+static bool cached_block(nc_segment *s, uint64_t offset, uint8_t type, nc_cache_hint *hint,
+                         nc_cached_block **ret_block) {
+  nc_cache *cache = s->home->shared->cache;
+  nc_cached_block *block = hint != NULL ? nc_cache_get_hinted(cache, hint, s->cache_id, offset)
+                                        : nc_cache_get(cache, s->cache_id, offset);
   if (block == NULL) return false;
   if (block->type != type) {
     nc_pin_unref(&block->pin);
@@ -212,9 +236,10 @@ static bool cached_block(nc_segment *s, uint64_t offset, uint8_t type, nc_cached
 }
 
 nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
-                              bool no_cache_fill, nc_cached_block **ret_block, nacre_error *err) {
+                              bool no_cache_fill, nc_cache_hint *hint, nc_cached_block **ret_block,
+                              nacre_error *err) {
   nc_cache *cache = s->home->shared->cache;
-  if (cache != NULL && cached_block(s, handle.offset, type, ret_block)) return NACRE_OK;
+  if (cache != NULL && cached_block(s, handle.offset, type, hint, ret_block)) return NACRE_OK;
   bool stays = cache != NULL && !no_cache_fill;
   NC_TRY(nc_segment_file_block(s, f, handle, type, stays, ret_block, err));
   if (stays) {
@@ -224,6 +249,18 @@ nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handl
   return NACRE_OK;
 }
 
+nacre_status nc_segment_named_block(nc_segment *s, nc_segment_file *f, nc_cached_block *index,
+                                    nacre_slice name, uint8_t type, bool no_cache_fill,
+                                    nc_cached_block **ret_block, nacre_error *err) {
+  nc_handle handle;
+  nacre_status status = nc_handle_decode(name, &handle, err);
+  if (status != NACRE_OK)
+    return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), index->frame_offset);
+  size_t at = (size_t)((const uint8_t *)name.data - index->bytes);
+  nc_cache_hint *hint = index->hints == NULL ? NULL : &index->hints[at / HINT_GRAIN];
+  return nc_segment_block(s, f, handle, type, no_cache_fill, hint, ret_block, err);
+}
+
 /* ---- filter -------------------------------------------------------------------------------------------- */
 
 /* The lines of one frame, through the cache. */
@@ -231,7 +268,7 @@ static nacre_status cached_frame(nc_segment *s, nc_segment_file *f, uint32_t i, 
                                  nacre_error *err) {
   nc_cache *cache = s->home->shared->cache;
   uint64_t offset = nc_segment_filter_handle(f, i).offset;
-  if (cached_block(s, offset, NC_FRAME_FILTER, ret_block)) return NACRE_OK;
+  if (cached_block(s, offset, NC_FRAME_FILTER, NULL, ret_block)) return NACRE_OK;
   NC_TRY(nc_segment_filter_frame(s, f, i, ret_block, err));
   nc_cache_put(cache, *ret_block, s->cache_id, offset);
   return NACRE_OK;

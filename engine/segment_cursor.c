@@ -124,10 +124,9 @@ static stand *index_stand(walk *w) { return two_levels(w) ? &w->leaf : &w->root;
 
 /* Enters the block that an index entry names. */
 static nacre_status enter(walk *w, stand *from, stand *to, uint8_t type, nacre_error *err) {
-  nc_handle handle;
-  NC_TRY(named(w, from, nc_handle_decode(from->cursor.entry.value, &handle, err), err));
   nc_cached_block *block;
-  NC_TRY(nc_segment_block(w->segment, w->file, handle, type, w->no_cache_fill, &block, err));
+  NC_TRY(nc_segment_named_block(w->segment, w->file, from->block, from->cursor.entry.value, type,
+                                w->no_cache_fill, &block, err));
   return stand_enter(heap_of(w), to, block, err);
 }
 

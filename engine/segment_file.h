@@ -61,10 +61,15 @@ nc_handle nc_segment_filter_handle(const nc_segment_file *f, uint32_t i);
 /* One frame of the filter; `ret_lines` are inside of it. */
 NC_MUST_CHECK nacre_status nc_segment_filter_frame(nc_segment *s, nc_segment_file *f, uint32_t i,
                                                    nc_cached_block **ret_block, nacre_error *err);
-/* From the cache, else from the file and, unless `no_cache_fill`, into the cache. A count for the caller. */
+/* From the cache, else from the file and, unless `no_cache_fill`, into the cache. A count for the caller. `hint` may
+ * be NULL. */
 NC_MUST_CHECK nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
-                                            bool no_cache_fill, nc_cached_block **ret_block,
-                                            nacre_error *err);
+                                            bool no_cache_fill, nc_cache_hint *hint,
+                                            nc_cached_block **ret_block, nacre_error *err);
+/* The same for the block that an entry of an index block names by its value. */
+NC_MUST_CHECK nacre_status nc_segment_named_block(nc_segment *s, nc_segment_file *f, nc_cached_block *index,
+                                                  nacre_slice name, uint8_t type, bool no_cache_fill,
+                                                  nc_cached_block **ret_block, nacre_error *err);
 
 void nc_segment_ranges_drop(nc_segment *s);
 

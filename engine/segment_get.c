@@ -23,13 +23,12 @@ static nacre_status descend(const search *w, nc_cached_block *index, uint8_t typ
                             nc_cached_block **ret_block, nacre_error *err) {
   nc_block_match match;
   nc_entry entry;
-  nc_handle handle;
   nacre_status status = nc_block_find(&index->block, w->key, w->sequence, &match, &entry, err);
   *ret_block = NULL;
-  if (status == NACRE_OK && match == NC_BLOCK_NONE) return NACRE_OK;
-  if (status == NACRE_OK) status = nc_handle_decode(entry.value, &handle, err);
   if (status != NACRE_OK) return named(w, index, status, err);
-  return nc_segment_block(w->segment, w->file, handle, type, w->no_cache_fill, ret_block, err);
+  if (match == NC_BLOCK_NONE) return NACRE_OK;
+  return nc_segment_named_block(w->segment, w->file, index, entry.value, type, w->no_cache_fill, ret_block,
+                                err);
 }
 
 static nacre_status find_data(const search *w, nc_cached_block **ret_data, nacre_error *err) {

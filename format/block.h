@@ -48,9 +48,8 @@ typedef struct nc_block {
   uint32_t restarts;
   uint32_t longest_key;
   /* Signposts, if it has any: block_posts.h. */
-  uint32_t post_count, common_size;
-  bool dense;            /* there is one at every entry */
-  const uint8_t *common; /* what all keys begin with */
+  uint32_t post_count, common_at, common_size; /* what all keys begin with, in the data */
+  bool dense;                                   /* there is one at every entry */
   const uint64_t *words;
   const uint32_t *places;
 } nc_block;

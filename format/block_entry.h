@@ -28,79 +28,83 @@ static inline nacre_status nc_block_bad_entry(nacre_error *err, nc_error_id id, 
   return nc_fail_at(err, id, at, NULL);
 }
 
-/* A varint of [*p, end), by the short way when it is one byte; false when there is none. */
-static inline bool nc_take_varint(const uint8_t **p, const uint8_t *end, uint64_t *ret_value) {
-  if (*p < end && **p < 0x80) {
-    *ret_value = *(*p)++;
-    return true;
-  }
-  size_t n = nc_get_varint(*p, end, ret_value);
-  *p += n;
-  return n != 0;
-}
-
-/* The same for what is mostly of two to eight bytes: these, read at once, are pressed together by halves. */
-static inline bool nc_take_long_varint(const uint8_t **p, const uint8_t *end, uint64_t *ret_value) {
-  if (end - *p < 8) return nc_take_varint(p, end, ret_value);
-  uint64_t x = nc_get_u64(*p), ends = ~x & 0x8080808080808080u;
-  if (ends == 0) return nc_take_varint(p, end, ret_value);
-  unsigned last = (unsigned)__builtin_ctzll(ends); /* the top bit of the last byte */
-  x &= ~(uint64_t)0 >> (63 - last);
-  if (last > 7 && x >> (last - 7) == 0) return false; /* a last byte that adds nothing [P1] */
-  x &= 0x7F7F7F7F7F7F7F7Fu;
-  x = (x & 0x007F007F007F007Fu) | (x & 0x7F007F007F007F00u) >> 1;
-  x = (x & 0x00003FFF00003FFFu) | (x & 0x3FFF00003FFF0000u) >> 2;
-  *ret_value = (x & 0x000000000FFFFFFFu) | (x & 0x0FFFFFFF00000000u) >> 4;
-  *p += last / 8 + 1;
-  return true;
-}
-
-/* The three sizes that lead an entry. They are mostly of one byte each, and then come with one load, which may
- * run over the last entry but not over the trailer behind it. */
-static inline bool nc_take_sizes(const uint8_t **p, const uint8_t *end, nc_raw_entry *e) {
-  uint64_t together = nc_get_u64(*p), shared, suffix_size, value_size;
-  if ((together & 0x808080) == 0 && end - *p > 3) {
-    e->shared = together & 0xFF;
-    e->suffix_size = together >> 8 & 0xFF;
-    e->value_size = together >> 16 & 0xFF;
-    *p += 3;
-    return true;
-  }
-  if (!nc_take_varint(p, end, &shared) || !nc_take_varint(p, end, &suffix_size) ||
-      !nc_take_varint(p, end, &value_size))
-    return false;
-  e->shared = (size_t)shared;
-  e->suffix_size = (size_t)suffix_size;
-  e->value_size = (size_t)value_size;
-  return true;
-}
+/* What leads an entry: three sizes, and the sequence with the kind. Sizes are mostly of one byte each and the rest
+ * of up to five; then they come with one load, which may run over the last entry but not over the trailer behind
+ * it. */
+typedef struct nc_entry_head {
+  size_t shared, suffix_size, value_size;
+  uint64_t tagged;
+} nc_entry_head;
 _Static_assert(NC_BLOCK_TRAILER_BYTES >= 8,
                "eight bytes may be read from where an entry begins or its key ends");
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "a size holds what a varint holds");
+
+/* The long way; false: there is none. */
+bool nc_take_any_head(const uint8_t **p, const uint8_t *end, nc_entry_head *h);
+
+/* The same. Of what comes out callers use different parts, and pay for these alone where it is inline. */
+__attribute__((always_inline)) static inline bool nc_take_head(const uint8_t **p, const uint8_t *end,
+                                                               nc_entry_head *h) {
+  uint64_t together = nc_get_u64(*p), ends = ~together & 0x8080808080000000u;
+  if ((together & 0x808080) != 0 || ends == 0) return nc_take_any_head(p, end, h);
+  unsigned last = (unsigned)__builtin_ctzll(ends); /* the top bit of the last byte */
+  if (end - *p <= (ptrdiff_t)(last / 8)) return false;
+  h->shared = together & 0xFF;
+  h->suffix_size = together >> 8 & 0xFF;
+  h->value_size = together >> 16 & 0xFF;
+  uint64_t x = (together & ~(uint64_t)0 >> (63 - last)) >> 24;
+  last -= 24;
+  if (last > 7 && x >> (last - 7) == 0) return false; /* a last byte that adds nothing [P1] */
+  x &= 0x7F7F7F7F7Fu;
+  x = (x & 0x7F007F007Fu) | (x & 0x007F007F00u) >> 1;
+  h->tagged = (x & 0x3FFFu) | (x & 0x3FFF0000u) >> 2 | (x & 0x7F00000000u) >> 4;
+  *p += last / 8 + 4;
+  return true;
+}
 
 enum { NC_KINDS_KNOWN = 1 << NC_KIND_PUT | 1 << NC_KIND_DELETE | 1 << NC_KIND_EXPIRING | 1 << NC_KIND_LARGE };
 
 /* Parses the entry at `at` < entries_size; NC_E_NONE, or what is wrong with it. */
 static inline nc_error_id nc_block_parse(const nc_block *block, size_t at, nc_raw_entry *e) {
   const uint8_t *p = block->data + at, *end = block->data + block->entries_size;
-  uint64_t tagged;
-  if (!nc_take_sizes(&p, end, e) || !nc_take_long_varint(&p, end, &tagged)) return NC_E_BLOCK_ENTRY;
-  if (e->shared > block->longest_key || e->suffix_size > block->longest_key - e->shared)
-    return NC_E_BLOCK_KEY;
+  nc_entry_head h;
+  if (!nc_take_head(&p, end, &h)) return NC_E_BLOCK_ENTRY;
+  if (h.shared > block->longest_key || h.suffix_size > block->longest_key - h.shared) return NC_E_BLOCK_KEY;
   size_t left = (size_t)(end - p);
-  if (e->suffix_size > left || e->value_size > left - e->suffix_size) return NC_E_BLOCK_ENTRY; /* [B3] */
-  uint64_t kind = tagged & NC_KIND_MASK;
-  if (((1u << kind) & NC_KINDS_KNOWN) == 0) return NC_E_BLOCK_KIND;                               /* [B5] */
-  if (tagged >> NC_KIND_BITS > NC_SEQUENCE_MAX || (kind == NC_KIND_DELETE && e->value_size != 0)) /* [P6] */
+  if (h.suffix_size > left || h.value_size > left - h.suffix_size) return NC_E_BLOCK_ENTRY; /* [B3] */
+  uint64_t kind = h.tagged & NC_KIND_MASK, sequence = h.tagged >> NC_KIND_BITS;
+  if (((1u << kind) & NC_KINDS_KNOWN) == 0) return NC_E_BLOCK_KIND;                /* [B5] */
+  if (sequence > NC_SEQUENCE_MAX || (kind == NC_KIND_DELETE && h.value_size != 0)) /* [P6] */
     return NC_E_BLOCK_ENTRY;
-  if (kind >= NC_KIND_EXPIRING && e->value_size < NC_EXPIRY_BYTES) return NC_E_BLOCK_ENTRY; /* [B3] */
-  if (kind == NC_KIND_EXPIRING && !nc_expiry_sound(nc_slice(p + e->suffix_size, e->value_size)))
+  if (kind >= NC_KIND_EXPIRING && h.value_size < NC_EXPIRY_BYTES) return NC_E_BLOCK_ENTRY; /* [B3] */
+  if (kind == NC_KIND_EXPIRING && !nc_expiry_sound(nc_slice(p + h.suffix_size, h.value_size)))
     return NC_E_BLOCK_ENTRY;
-  e->suffix = p;
-  e->sequence = tagged >> NC_KIND_BITS;
-  e->kind = (nc_kind)kind;
-  e->next = (size_t)(p - block->data) + e->suffix_size + e->value_size;
+  *e = (nc_raw_entry){.shared = h.shared,
+                      .suffix_size = h.suffix_size,
+                      .value_size = h.value_size,
+                      .next = (size_t)(p - block->data) + h.suffix_size + h.value_size,
+                      .suffix = p,
+                      .sequence = sequence,
+                      .kind = (nc_kind)kind};
   return NC_E_NONE;
+}
+
+/* Of an entry what its place and its key take. */
+typedef struct nc_outline {
+  size_t shared, suffix_size, next;
+  const uint8_t *suffix;
+} nc_outline;
+
+/* Reads the outline of the entry at `at` < entries_size; false when it does not fit. What else may be wrong with it
+ * is seen by those who read it. */
+static inline bool nc_block_outline(const nc_block *block, size_t at, nc_outline *o) {
+  const uint8_t *p = block->data + at, *end = block->data + block->entries_size;
+  nc_entry_head h;
+  if (!nc_take_head(&p, end, &h)) return false;
+  size_t left = (size_t)(end - p);
+  if (h.suffix_size > left || h.value_size > left - h.suffix_size) return false;
+  *o = (nc_outline){h.shared, h.suffix_size, (size_t)(p - block->data) + h.suffix_size + h.value_size, p};
+  return true;
 }
 
 /* Puts the cursor on an entry; the `shared` bytes of its key are in the key buffer already. */

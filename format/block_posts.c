@@ -17,11 +17,16 @@ static inline uint64_t read_word(const uint8_t *p, size_t size) {
   return size == 0 ? 0 : word & ~(~(uint64_t)0 >> 8 * size);
 }
 
-/* The same where no more than `size` bytes may be read. */
-static inline uint64_t read_short_word(const uint8_t *p, size_t size) {
-  if (size >= WORD_BYTES) return read_word(p, size);
+/* The same of a key from `at` <= its size on, of which no more may be read than there is. */
+static inline uint64_t read_key_word(nacre_slice key, size_t at) {
+  const uint8_t *p = key.data;
+  size_t left = key.size - at;
+  if (left >= WORD_BYTES) return read_word(p + at, left);
+  if (left == 0) return 0;
+  if (key.size >= WORD_BYTES) /* its last eight bytes */
+    return __builtin_bswap64(nc_get_u64(p + key.size - WORD_BYTES)) << 8 * (WORD_BYTES - left);
   uint64_t word = 0;
-  for (size_t i = 0; i < size; i++) word |= (uint64_t)p[i] << (56 - 8 * i);
+  for (size_t i = 0; i < left; i++) word |= (uint64_t)p[at + i] << (56 - 8 * i);
   return word;
 }
 
@@ -31,50 +36,20 @@ static size_t common_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, si
 
 /* ---- making -------------------------------------------------------------------------------------------- */
 
-size_t nc_block_posts_bytes(size_t block_bytes) {
-  size_t posts = block_bytes / NC_BLOCK_POST_GAP + 1;
+size_t nc_block_posts_bytes(size_t block_bytes, size_t gap) {
+  size_t posts = block_bytes / gap + 1;
   return (posts * NC_BLOCK_POST_BYTES + 7) & ~(size_t)7;
-}
-
-/* Of an entry what its place and its key take. */
-typedef struct outline {
-  size_t shared, suffix_size, next;
-  const uint8_t *suffix;
-} outline;
-
-/* Passes a varint; false when there is none. */
-static inline bool skip_varint(const uint8_t **p, const uint8_t *end) {
-  uint64_t value, ends = end - *p < 8 ? 0 : ~nc_get_u64(*p) & 0x8080808080808080u;
-  if (ends == 0) return nc_take_varint(p, end, &value);
-  unsigned last = (unsigned)__builtin_ctzll(ends) / 8;
-  if (last != 0 && (*p)[last] == 0) return false; /* it adds nothing [P1] */
-  *p += last + 1;
-  return true;
-}
-
-/* Reads the outline of the entry at `at` < entries_size; false when it does not fit. What else may be wrong with it
- * is seen by those who read it. */
-static inline bool read_outline(const nc_block *block, size_t at, outline *o) {
-  const uint8_t *p = block->data + at, *end = block->data + block->entries_size;
-  nc_raw_entry sizes;
-  if (!nc_take_sizes(&p, end, &sizes)) return false;
-  if (!skip_varint(&p, end)) return false;
-  size_t left = (size_t)(end - p);
-  if (sizes.suffix_size > left || sizes.value_size > left - sizes.suffix_size) return false;
-  *o = (outline){sizes.shared, sizes.suffix_size, 0, p};
-  o->next = (size_t)(p - block->data) + sizes.suffix_size + sizes.value_size;
-  return true;
 }
 
 /* How many bytes the first key and the last one share, and so all between them, if they are in order. Restart
  * points may lie: whatever comes out is looked at again. */
-static bool find_common(const nc_block *block, outline *ret_first, size_t *ret_common) {
-  outline o;
+static bool find_common(const nc_block *block, nc_outline *ret_first, size_t *ret_common) {
+  nc_outline o;
   size_t at = nc_block_restart(block, block->restarts - 1);
-  if (!read_outline(block, 0, ret_first) || !read_outline(block, at, &o)) return false;
+  if (!nc_block_outline(block, 0, ret_first) || !nc_block_outline(block, at, &o)) return false;
   size_t common = common_bytes(ret_first->suffix, ret_first->suffix_size, o.suffix, o.suffix_size);
   while ((at = o.next) < block->entries_size) {
-    if (!read_outline(block, at, &o)) return false;
+    if (!nc_block_outline(block, at, &o)) return false;
     if (o.shared < common) common = o.shared;
   }
   *ret_common = common;
@@ -83,7 +58,7 @@ static bool find_common(const nc_block *block, outline *ret_first, size_t *ret_c
 
 /* The word of the entry that follows one of the word `last`; false when it does not begin with the common
  * bytes. */
-static inline bool next_word(const uint8_t *common, size_t common_size, const outline *o, uint64_t last,
+static inline bool next_word(const uint8_t *common, size_t common_size, const nc_outline *o, uint64_t last,
                              uint64_t *ret_word) {
   if (o->shared >= common_size) {
     size_t kept = o->shared - common_size;
@@ -99,9 +74,9 @@ static inline bool next_word(const uint8_t *common, size_t common_size, const ou
   return true;
 }
 
-void nc_block_set_posts(nc_block *block, void *memory) {
-  outline o;
-  size_t common_size, key_size = 0, posts_max = block->entries_size / NC_BLOCK_POST_GAP + 1;
+void nc_block_set_posts(nc_block *block, size_t gap, void *memory) {
+  nc_outline o;
+  size_t common_size, key_size = 0, posts_max = block->entries_size / gap + 1;
   block->post_count = 0;
   if (block->restarts == 0 || !find_common(block, &o, &common_size)) return;
   const uint8_t *common = o.suffix;
@@ -109,7 +84,7 @@ void nc_block_set_posts(nc_block *block, void *memory) {
   uint32_t *places = (uint32_t *)(words + posts_max), count = 0;
   bool dense = true;
   for (size_t at = 0, due = 0; at < block->entries_size; at = o.next) {
-    if (!read_outline(block, at, &o) || o.shared > key_size ||
+    if (!nc_block_outline(block, at, &o) || o.shared > key_size ||
         !next_word(common, common_size, &o, last, &word) || word < last)
       return;
     key_size = o.shared + o.suffix_size;
@@ -121,11 +96,11 @@ void nc_block_set_posts(nc_block *block, void *memory) {
     }
     words[count] = word;
     places[count++] = (uint32_t)at;
-    due = at + NC_BLOCK_POST_GAP;
+    due = at + gap;
   }
   block->words = words;
   block->places = places;
-  block->common = common;
+  block->common_at = (uint32_t)(common - block->data);
   block->common_size = (uint32_t)common_size;
   block->dense = dense;
   block->post_count = count;
@@ -146,10 +121,23 @@ static inline size_t count_below(const uint64_t *words, size_t count, uint64_t w
 
 /* The target against what all keys begin with: 0 when it does, too. */
 static inline int compare_common(const nc_block *block, nacre_slice key) {
+  const uint8_t *common = block->data + block->common_at;
   if (key.size >= block->common_size)
-    return block->common_size == 0 ? 0 : memcmp(key.data, block->common, block->common_size);
-  int order = key.size == 0 ? 0 : memcmp(key.data, block->common, key.size);
+    return block->common_size == 0 ? 0 : memcmp(key.data, common, block->common_size);
+  int order = key.size == 0 ? 0 : memcmp(key.data, common, key.size);
   return order != 0 ? order : -1;
+}
+
+/* A search waits for one line of memory after the other; those of a small table, asked for together, come
+ * together. */
+static inline void prefetch_posts(const nc_block *block) {
+  enum { LINE_BYTES = 64, SMALL_COUNT = 64 };
+  if (block->post_count > SMALL_COUNT) return;
+  const uint8_t *words = (const uint8_t *)block->words, *places = (const uint8_t *)block->places;
+  for (size_t i = 0; i < block->post_count * sizeof *block->words; i += LINE_BYTES)
+    __builtin_prefetch(words + i);
+  for (size_t i = 0; i < block->post_count * sizeof *block->places; i += LINE_BYTES)
+    __builtin_prefetch(places + i);
 }
 
 /* Implementation notes. The words of the last post below the target and of the target differ in a byte that is
@@ -159,11 +147,12 @@ static inline int compare_common(const nc_block *block, nacre_slice key) {
 bool nc_block_start_at_post(const nc_block *block, nacre_slice key, nc_block_start *ret_start) {
   size_t count = block->post_count;
   if (count == 0) return false;
+  prefetch_posts(block);
   int order = compare_common(block, key);
   *ret_start = (nc_block_start){.at = order > 0 ? block->entries_size : 0};
   if (order != 0) return true;
   size_t common = block->common_size;
-  uint64_t word = read_short_word((const uint8_t *)key.data + common, key.size - common);
+  uint64_t word = read_key_word(key, common);
   size_t below = count_below(block->words, count, word);
   if (below + SAME_WORD_MAX < count && block->words[below + SAME_WORD_MAX] == word) return false;
   if (below == 0) return true;

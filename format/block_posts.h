@@ -4,8 +4,8 @@
  * other. Derived from the block, never stored.
  *
  * A post tells where an entry stands and its *word*: the eight bytes of its key that follow what all keys of the
- * block begin with, as a big-endian number, zeros behind a key's end. Posts stand NC_BLOCK_POST_GAP bytes apart or
- * more, so they take an eighth of a block at most.
+ * block begin with, as a big-endian number, zeros behind a key's end. Posts stand some `gap` of bytes apart or more,
+ * which bounds what they take.
  *
  * Invariants
  *   1. A block with posts was walked from end to end: every entry ends within the block, shares no more than there
@@ -18,12 +18,12 @@
 
 #include "block.h"
 
-enum { NC_BLOCK_POST_GAP = 96, NC_BLOCK_POST_BYTES = 12 };
+enum { NC_BLOCK_POST_BYTES = 12 };
 
 /* Bytes, aligned to 8, that posts of a block of so many bytes may take. */
-size_t nc_block_posts_bytes(size_t block_bytes);
+size_t nc_block_posts_bytes(size_t block_bytes, size_t gap);
 /* Sets up posts of an open block in `memory`, which must outlive it. */
-void nc_block_set_posts(nc_block *block, void *memory);
+void nc_block_set_posts(nc_block *block, size_t gap, void *memory);
 
 /* Where a seek begins. `passed`: with the entry at `at`, which comes before the target. Else there may be one before
  * that does, and the entry at `at` shares no more with it than the target does. In either case `matched` is how many

@@ -6,6 +6,28 @@
 #include "block_entry.h"
 #include "block_posts.h"
 
+/* A varint of [*p, end), by the short way when it is one byte; false when there is none. */
+static bool take_varint(const uint8_t **p, const uint8_t *end, uint64_t *ret_value) {
+  if (*p < end && **p < 0x80) {
+    *ret_value = *(*p)++;
+    return true;
+  }
+  size_t n = nc_get_varint(*p, end, ret_value);
+  *p += n;
+  return n != 0;
+}
+
+bool nc_take_any_head(const uint8_t **p, const uint8_t *end, nc_entry_head *h) {
+  uint64_t shared, suffix_size, value_size;
+  if (!take_varint(p, end, &shared) || !take_varint(p, end, &suffix_size) ||
+      !take_varint(p, end, &value_size) || !take_varint(p, end, &h->tagged))
+    return false;
+  h->shared = (size_t)shared;
+  h->suffix_size = (size_t)suffix_size;
+  h->value_size = (size_t)value_size;
+  return true;
+}
+
 /* The last restart point whose entry comes before the target (0 when none does), by keys compared where they
  * stand. */
 static nacre_status restart_for(const nc_block *block, nacre_slice key, uint64_t sequence,
@@ -42,27 +64,16 @@ static inline size_t common_bytes(const uint8_t *a, size_t a_size, const uint8_t
   return n;
 }
 
-/* Where to begin without signposts. */
-static nacre_status start_at_restart(const nc_block *block, nacre_slice key, uint64_t sequence,
-                                     nc_block_start *ret_start, nacre_error *err) {
-  uint32_t restart = 0;
-  NC_TRY(restart_for(block, key, sequence, &restart, err));
-  prefetch_stretch(block, restart);
-  *ret_start = (nc_block_start){.at = nc_block_restart(block, restart)};
-  return NACRE_OK;
-}
-
-/* How an entry stands to the target of a seek, which shares with it what it shares with its predecessor. */
-static inline int compare_suffix(const nc_raw_entry *e, nacre_slice key, uint64_t sequence,
+/* How the key of an entry that shares with the target what it shares with its predecessor stands to it. */
+static inline int compare_suffix(size_t shared, const uint8_t *suffix, size_t suffix_size, nacre_slice key,
                                  size_t *ret_differs) {
   const uint8_t *target = key.data;
-  size_t key_size = e->shared + e->suffix_size;
-  size_t common = common_bytes(e->suffix, e->suffix_size, target + e->shared, key.size - e->shared);
-  size_t differs = e->shared + common;
+  size_t key_size = shared + suffix_size;
+  size_t common = common_bytes(suffix, suffix_size, target + shared, key.size - shared);
+  size_t differs = shared + common;
   *ret_differs = differs;
-  if (differs < key_size && differs < key.size) return e->suffix[common] < target[differs] ? -1 : 1;
-  if (key_size != key.size) return key_size < key.size ? -1 : 1;
-  return e->sequence > sequence ? -1 : 0;
+  if (differs < key_size && differs < key.size) return suffix[common] < target[differs] ? -1 : 1;
+  return (key_size > key.size) - (key_size < key.size);
 }
 
 /* A place found: `at` is past the entries when all come before the target. */
@@ -77,40 +88,66 @@ typedef struct found_place {
  * its predecessor differs from the target where its predecessor did, so it comes before it too, unread. Any
  * other begins with target[0..shared), and its suffix alone decides; so when the scan stops, the prefix of
  * the key it stops at is taken from the target. */
-static inline nacre_status find_place(const nc_block *block, nacre_slice key, uint64_t sequence,
-                                      found_place *ret_place, nacre_error *err) {
-  nc_block_start start;
+static nacre_status find_by_restarts(const nc_block *block, nacre_slice key, uint64_t sequence,
+                                     found_place *ret_place, nacre_error *err) {
+  uint32_t restart = 0;
+  NC_TRY(restart_for(block, key, sequence, &restart, err));
+  prefetch_stretch(block, restart);
+  size_t matched = 0, key_size = 0, differs; /* of the last entry passed */
   nc_raw_entry e;
-  size_t key_size = 0; /* of the last entry passed */
-  *ret_place = (found_place){.at = block->entries_size};
-  if (block->restarts == 0) return NACRE_OK;
-  if (nc_block_start_at_post(block, key, &start)) {
-    key_size = NACRE_KEY_BYTES_MAX; /* that no entry shares more than there is was seen when posts were set */
-  } else {
-    NC_TRY(start_at_restart(block, key, sequence, &start, err));
-  }
-  size_t matched = start.matched;
-  for (size_t at = start.at; at < block->entries_size; at = e.next) {
+  for (size_t at = nc_block_restart(block, restart); at < block->entries_size; at = e.next) {
     nc_error_id wrong = nc_block_parse(block, at, &e);
     if (wrong == NC_E_NONE && e.shared > key_size) wrong = NC_E_BLOCK_ENTRY;
     if (wrong != NC_E_NONE) return nc_block_bad_entry(err, wrong, at);
     key_size = e.shared + e.suffix_size;
-    if (start.passed) {
-      start.passed = false;
-      if (key_size < matched) matched = key_size;
-      continue;
-    }
     if (e.shared > matched) continue;
-    size_t differs;
-    int order = compare_suffix(&e, key, sequence, &differs);
-    if (order >= 0) {
-      *ret_place = (found_place){at, e, differs == key.size && key_size == key.size};
+    int order = compare_suffix(e.shared, e.suffix, e.suffix_size, key, &differs);
+    if (order > 0 || (order == 0 && e.sequence <= sequence)) {
+      *ret_place = (found_place){at, e, order == 0};
       return NACRE_OK;
     }
     if (differs < matched) return nc_block_bad_entry(err, NC_E_BLOCK_ORDER, at);
     matched = differs;
   }
   return NACRE_OK;
+}
+
+/* The same scan from a signpost, over entries of which it is known that they have an outline. */
+static nacre_status find_by_posts(const nc_block *block, nacre_slice key, uint64_t sequence,
+                                  const nc_block_start *start, found_place *ret_place, nacre_error *err) {
+  size_t at = start->at, matched = start->matched, differs;
+  nc_outline o;
+  if (start->passed && at < block->entries_size) {
+    if (!nc_block_outline(block, at, &o)) return nc_block_bad_entry(err, NC_E_BLOCK_ENTRY, at);
+    if (o.shared + o.suffix_size < matched) matched = o.shared + o.suffix_size;
+    at = o.next;
+  }
+  for (; at < block->entries_size; at = o.next) {
+    if (!nc_block_outline(block, at, &o)) return nc_block_bad_entry(err, NC_E_BLOCK_ENTRY, at);
+    if (o.shared > matched) continue;
+    int order = compare_suffix(o.shared, o.suffix, o.suffix_size, key, &differs);
+    if (order >= 0) {
+      nc_error_id wrong = nc_block_parse(block, at, &ret_place->entry);
+      if (wrong != NC_E_NONE) return nc_block_bad_entry(err, wrong, at);
+      ret_place->at = at;
+      ret_place->same_key = order == 0;
+      if (order > 0 || ret_place->entry.sequence <= sequence) return NACRE_OK;
+      ret_place->at = block->entries_size;
+    }
+    if (differs < matched) return nc_block_bad_entry(err, NC_E_BLOCK_ORDER, at);
+    matched = differs;
+  }
+  return NACRE_OK;
+}
+
+static nacre_status find_place(const nc_block *block, nacre_slice key, uint64_t sequence,
+                               found_place *ret_place, nacre_error *err) {
+  nc_block_start start;
+  *ret_place = (found_place){.at = block->entries_size};
+  if (block->restarts == 0) return NACRE_OK;
+  return nc_block_start_at_post(block, key, &start)
+             ? find_by_posts(block, key, sequence, &start, ret_place, err)
+             : find_by_restarts(block, key, sequence, ret_place, err);
 }
 
 nacre_status nc_block_seek(nc_block_cursor *c, nacre_slice key, uint64_t sequence, nacre_error *err) {

@@ -21,9 +21,11 @@ size_t nc_handle_encode(nc_handle handle, uint8_t out[NC_HANDLE_VARINT_BYTES_MAX
 }
 
 nacre_status nc_handle_decode(nacre_slice bytes, nc_handle *ret_handle, nacre_error *err) {
-  nc_reader r = nc_reader_over(bytes);
-  uint64_t offset = nc_read_varint(&r), size = nc_read_varint(&r);
-  if (!nc_reader_done(&r) || offset > NC_FILE_BYTES_MAX / NC_FRAME_ALIGN || /* [I1] */
+  const uint8_t *p = bytes.data, *end = p + bytes.size;
+  uint64_t offset, size;
+  size_t first = nc_get_varint(p, end, &offset),
+         second = first == 0 ? 0 : nc_get_varint(p + first, end, &size);
+  if (second == 0 || first + second != bytes.size || offset > NC_FILE_BYTES_MAX / NC_FRAME_ALIGN || /* [I1] */
       size > NC_FRAME_BYTES_MAX / NC_FRAME_ALIGN)
     return nc_fail(err, NC_E_INDEX_HANDLE, NULL);
   *ret_handle = (nc_handle){offset * NC_FRAME_ALIGN, (uint32_t)size * NC_FRAME_ALIGN};

@@ -352,8 +352,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   walk_forward(&seen, &block, key_buffer);
   nc_reader moves_again = moves;
   steer(&seen, &block, key_buffer, &moves);
-  void *posts = fuzz_alloc(nc_block_posts_bytes(bytes.size));
-  nc_block_set_posts(&block, posts);
+  size_t gap = 1 + moves_size % 64;
+  void *posts = fuzz_alloc(nc_block_posts_bytes(bytes.size, gap));
+  nc_block_set_posts(&block, gap, posts);
   FUZZ_REQUIRE(block.post_count > 0 || !seen.well_formed || seen.count == 0);
   steer(&seen, &block, key_buffer, &moves_again);
   if (seen.well_formed) walk_back(&seen, &block, key_buffer);

@@ -62,6 +62,31 @@ static bool has(uint64_t file, uint64_t offset) {
   return true;
 }
 
+/* A hint leads to the block while it has its place, and misleads nobody when it has gone and its head is another's. */
+Test(cache, a_hint_is_no_more_than_a_hint) {
+  create_for(4);
+  nc_cache_hint hint = NULL;
+  cr_expect_null(nc_cache_get_hinted(cache, &hint, 1, 8192));
+  cr_expect_null(atomic_load(&hint));
+  put(1, 8192, 0);
+  for (int i = 0; i < 2; i++) { /* by its name, then by the hint */
+    nc_cached_block *b = nc_cache_get_hinted(cache, &hint, 1, 8192);
+    cr_assert_not_null(b);
+    cr_expect_eq(atomic_load(&hint), b);
+    nc_pin_unref(&b->pin);
+  }
+  cr_expect_eq(nc_cache_read_stats(cache).hits, 2);
+  cr_expect_null(nc_cache_get_hinted(cache, &hint, 1, 8208), "what is somewhere else is not there");
+  nc_cache_forget_file(cache, 1);
+  put(2, 16384, 0); /* in the head that was left */
+  cr_expect_null(nc_cache_get_hinted(cache, &hint, 1, 8192));
+  put(1, 8192, 0);
+  nc_cached_block *found = nc_cache_get_hinted(cache, &hint, 1, 8192);
+  cr_assert_not_null(found);
+  cr_expect_eq(found->bytes[0], (uint8_t)(8192 >> 4));
+  nc_pin_unref(&found->pin);
+}
+
 /* As a reader does: looks, and on a miss reads and puts. */
 static bool fetch(uint64_t file, uint64_t number) {
   uint64_t offset = 8192 + number * 4096;

@@ -27,7 +27,10 @@ static bool is_whole(const nc_cached_block *b, uint8_t wanted) {
 }
 
 static void fetch(uint64_t file, uint64_t number) {
-  nc_cached_block *b = nc_cache_get(cache, file, number * 16);
+  static nc_cache_hint hints[FILES + 1][BLOCKS / 2]; /* for two blocks each */
+  nc_cached_block *b = number % 3 == 0
+                           ? nc_cache_get(cache, file, number * 16)
+                           : nc_cache_get_hinted(cache, &hints[file][number / 2], file, number * 16);
   if (b != NULL) {
     atomic_fetch_add(&found, 1);
   } else {

@@ -238,10 +238,10 @@ Test(segment, a_cached_block_is_not_given_as_another_type) {
   nc_block_cursor_init(&cursor, &file->root->block, key);
   must(nc_block_first(&cursor, &err));
   must(nc_handle_decode(cursor.entry.value, &handle, &err));
-  must(nc_segment_block(s, file, handle, NC_FRAME_DATA, false, &data, &err));
+  must(nc_segment_block(s, file, handle, NC_FRAME_DATA, false, NULL, &data, &err));
   cr_expect_eq(nc_cache_read_stats(f.shared.cache).blocks, 1);
-  cr_expect_eq(nc_segment_block(s, file, handle, NC_FRAME_INDEX, false, &other, &err), NACRE_CORRUPT);
-  must(nc_segment_block(s, file, handle, NC_FRAME_DATA, false, &other, &err));
+  cr_expect_eq(nc_segment_block(s, file, handle, NC_FRAME_INDEX, false, NULL, &other, &err), NACRE_CORRUPT);
+  must(nc_segment_block(s, file, handle, NC_FRAME_DATA, false, NULL, &other, &err));
   cr_expect_eq(other, data);
   nc_pin_unref(&data->pin);
   nc_pin_unref(&other->pin);

@@ -10,7 +10,7 @@
 #include "block_posts.h"
 #include "support.h"
 
-enum { KEY_MAX = 24, VALUE_MAX = 140, SMALL_VALUE_MAX = 40 };
+enum { KEY_MAX = 24, VALUE_MAX = 140, SMALL_VALUE_MAX = 40, POST_GAP = 60 };
 
 /* --- a model: the sorted array ------------------------------------------------------------------------------------ */
 
@@ -57,7 +57,7 @@ static model make_model(random_source *random, size_t count, unsigned letters, c
     m.entries[i] = random_entry(random, letters, lowest);
     if (!large) continue;
     m.entries[i].kind = NC_KIND_PUT;
-    m.entries[i].value_size = VALUE_MAX - (size_t)random_below(random, VALUE_MAX - NC_BLOCK_POST_GAP);
+    m.entries[i].value_size = VALUE_MAX - (size_t)random_below(random, VALUE_MAX - POST_GAP);
     random_fill(random, m.entries[i].value, m.entries[i].value_size);
   }
   qsort(m.entries, count, sizeof m.entries[0], compare);
@@ -93,8 +93,8 @@ typedef struct walker {
 
 static void walker_open(walker *w, nacre_slice bytes, bool posts) {
   assert_ok(nc_block_open(bytes, &w->block, NULL));
-  w->posts = posts ? malloc(nc_block_posts_bytes(bytes.size)) : NULL;
-  if (posts) nc_block_set_posts(&w->block, w->posts);
+  w->posts = posts ? malloc(nc_block_posts_bytes(bytes.size, POST_GAP)) : NULL;
+  if (posts) nc_block_set_posts(&w->block, POST_GAP, w->posts);
   w->key_buffer = malloc(w->block.longest_key + (size_t)NC_BLOCK_READ_SLACK);
   nc_block_cursor_init(&w->cursor, &w->block, w->key_buffer);
 }
