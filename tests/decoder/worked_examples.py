@@ -128,6 +128,10 @@ class WorkedExamples(unittest.TestCase):
             end = 16 + len(page[name]) + 16
             self.assertEqual(open_gcm(page['data key'], nonce, frame[16:end], frame[:8]), page[name])
             offset += len(frame)
+        log = sealed.Sealed.__new__(sealed.Sealed)
+        log.slot = types.SimpleNamespace(uuid=FILE)
+        log.data = bytes(sealed.START) + page['start frame'] + page['group frame'] + page['filler']
+        self.assertEqual(log.written(), offset)
 
     def test_log_records(self):
         def record(name, kind):
@@ -227,8 +231,9 @@ class WorkedExamples(unittest.TestCase):
             state._apply(sealed.Frame(manifest.EDIT, 0, 0, page[name], None))
         common = ascending(0xE0, 16), COMMITMENT
         self.assertEqual(state.segments, {
-            14: manifest.SegmentNamed(14, FILE, TABLE, len(data), *common, 6, 0, 21, 25, 6, b'pea', b'r', 3),
-            15: manifest.SegmentNamed(15, FILE, TABLE, 8640, *common, 3, 6, 26, 26, 3, b'sa', b'sz', 4)})
+            14: manifest.SegmentNamed(14, FILE, TABLE, len(data), *common, 6, 0, 21, 25, 6, b'pea', b'r', 35,
+                                      far, 0),
+            15: manifest.SegmentNamed(15, FILE, TABLE, 8640, *common, 3, 6, 26, 26, 3, b'sa', b'sz', 68)})
         self.assertEqual((properties.range_deletes, state.state), (4, manifest.State(16, 26, 1)))
 
     def test_current(self):

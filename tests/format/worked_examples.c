@@ -13,6 +13,7 @@
 #include "compress.h"
 #include "crc32c.h"
 #include "current.h"
+#include "filler.h"
 #include "filter.h"
 #include "footer.h"
 #include "frame.h"
@@ -383,6 +384,14 @@ Test(worked_examples, the_group_of_kinds) {
   is_example("kinds group", bytes, size);
 }
 
+Test(worked_examples, the_filler) {
+  uint8_t bytes[NC_FILLER_BYTES];
+  nc_uuid file = uuid_from(0x50);
+  nc_filler_write(bytes, sizeof bytes, &file, NC_FRAMES_OFFSET + 2 * 64);
+  is_example("filler", bytes, sizeof bytes);
+  cr_assert_eq(nc_filler_at_end(bytes, sizeof bytes, &file, 8320), sizeof bytes);
+}
+
 static nc_handle kinds_frame(nc_handle before, size_t plaintext) {
   return (nc_handle){before.offset + before.size, (uint32_t)nc_frame_size(plaintext)};
 }
@@ -473,7 +482,8 @@ Test(worked_examples, the_edits_of_kinds) {
                                .entries = 2 + 4,
                                .smallest = text("pea"),
                                .largest = text("r"),
-                               .flags = NC_SEGMENT_LARGEST_EXCLUDED | NC_SEGMENT_HOLDS_RANGES};
+                               .flags = NC_SEGMENT_LARGEST_EXCLUDED | NC_SEGMENT_HOLDS_RANGES | NC_SEGMENT_EXPIRES,
+                               .half_expired_ms = plum_expires_ms};
   segment_edit_is("kinds edit", 4, &state, &flushed);
   state = (nc_table_state){.next_file_number = 16, .last_sequence = 26, .key_file_generation = 1};
   nc_segment_record loaded = {.number = 15,
@@ -485,7 +495,7 @@ Test(worked_examples, the_edits_of_kinds) {
                               .entries = 3,
                               .smallest = text("sa"),
                               .largest = text("sz"),
-                              .flags = NC_SEGMENT_ONE_SEQUENCE};
+                              .flags = NC_SEGMENT_ONE_SEQUENCE | NC_SEGMENT_NO_LARGE};
   segment_edit_is("load edit", 5, &state, &loaded);
 }
 

@@ -194,6 +194,19 @@ class Golden(unittest.TestCase):
         self.assertGreaterEqual(len(table.manifest.values), 4)
         self.assertGreater(len(table.values), len(table.manifest.values))
 
+    def test_what_records_of_segments_tell_of_expiry(self):
+        opened = self.stores['kinds']
+        segments = [named for table in opened.tables for named in table.manifest.segments.values()]
+        self.assertTrue(any(named.flags & manifest.EXPIRES and named.half_expired for named in segments))
+        self.assertEqual({bool(named.flags & manifest.NO_LARGE) for named in segments}, {False, True})
+
+    def test_filler_behind_what_a_killed_process_logged(self):
+        opened = self.stores['kinds']
+        table = dict(zip((described.name for described in opened.described), opened.tables))[b'killed']
+        log = table.history.used[-1]
+        self.assertGreater(len(log.file.data), log.written)
+        self.assertEqual(len(table.history.entries), 2)
+
     def test_a_tree_of_three_levels(self):
         opened = self.stores['kinds']
         table = dict(zip((described.name for described in opened.described), opened.tables))[b'tree']

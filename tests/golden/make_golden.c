@@ -93,12 +93,14 @@ static const nacre_io *failing_io(void) {
 
 static nacre_slice text(const char *s) { return (nacre_slice){s, strlen(s)}; }
 
-static void begin_session(void) {
+static void begin_session_with(const nacre_io *io) {
   /* No workers: nothing is merged or flushed but what is asked for. */
   nacre_store_options options = {
-      .create = true, .workers = UINT32_MAX, .memtable_bytes = 64 * 1024, .io = failing_io()};
+      .create = true, .workers = UINT32_MAX, .memtable_bytes = 64 * 1024, .io = io};
   golden_ok(nacre_open(store_path, &options, &store), "opening the store");
 }
+
+static void begin_session(void) { begin_session_with(failing_io()); }
 
 static void end_session(void) {
   for (size_t i = 0; i < shelf_count; i++) {
@@ -572,6 +574,10 @@ static void make_kinds(void) {
   create("deleted as one range", (nacre_table_options){.compression = NACRE_COMPRESSION_NONE});
   create("tree", (nacre_table_options){
                      .compression = NACRE_COMPRESSION_NONE, .segment_bytes = 16 * 1024, .level_ratio = 2});
+  create("killed", (nacre_table_options){0});
+  put_until("killed", "until/2100", "flushed", far_ms);
+  put_until("killed", "until/2100, too", "still there", far_ms);
+  flush("killed");
   load_levels("tree");
   load_shells("kinds", 0, 40, "loaded into an empty table, so at the bottom");
   write_runs_of_kinds("kinds");
@@ -590,7 +596,11 @@ static void make_kinds(void) {
   put_large("kinds", "large/in the log until 1970", 'p', long_ago_ms);
   batch_of_kinds("kinds");
   end_session();
+  begin_session_with(NULL); /* a process that is killed leaves filler behind what it has logged */
+  put("killed", "in the log", "and filler behind it");
+  put_until("killed", "until/2100", "still there", far_ms);
   golden_copy_store(store_path, target);
+  end_session();
 }
 
 /* ---- expected.txt -------------------------------------------------------------------------------------- */
