@@ -15,7 +15,7 @@
 
 #include "coding.h"
 
-enum { AT_RAW_SIZE = 1, ZSTD_LEVEL = 3, LZ4_ACCELERATION = 1, ALIGNMENT = 64 };
+enum { AT_RAW_SIZE = 1, ZSTD_LEVEL = 1, LZ4_ACCELERATION = 1, ALIGNMENT = 64 };
 
 static size_t aligned(size_t size) { return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1); }
 
