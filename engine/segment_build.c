@@ -60,6 +60,8 @@ static nacre_status begin_segment(nc_builder *b, nacre_error *err) {
   nc_segment_params params = {.table = t->uuid,
                               .number = nc_table_new_number(t),
                               .method = b->build->method,
+                              .zstd_where_it_pays = t->settings.compression == NACRE_COMPRESSION_AUTOMATIC &&
+                                                    b->build->method == NC_PACK_ZSTD,
                               .block_bytes = t->settings.block_bytes,
                               .filter_bits_per_key = t->settings.filter_bits_per_key,
                               .segment_bytes = b->build->segment_bytes,

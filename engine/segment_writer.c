@@ -20,6 +20,7 @@
 #include "ranges.h"
 #include "sealed_writer.h"
 
+enum { TRIAL_BLOCKS = 16, ZSTD_PART = 8 }; /* Zstandard pays when it saves an eighth */
 enum { INDEX_BLOCK_BYTES = 32 * 1024, WRITE_BUFFER_BYTES = 256 * 1024 };
 static const size_t INDEX_BYTES_MAX = (size_t)8 << 20; /* keeps the index root far below a frame's limit */
 
@@ -40,6 +41,7 @@ struct nc_segment_writer {
   nc_heap *heap;
   char name[NC_FILE_NAME_BYTES];
   nc_segment_params params;
+  nc_pack_method method; /* of data blocks, for now */
   nc_sealed_writer *file;
   nc_compress_workspace workspace;
   size_t workspace_allocated;
@@ -99,6 +101,7 @@ nacre_status nc_segment_writer_create(const nc_dir *dir, const nc_segment_params
   w->dir = dir;
   w->heap = dir->env->heap;
   w->params = *params;
+  w->method = params->method;
   nc_segment_name(params->number, w->name);
   nc_identity identity = {.type = NC_FILE_SEGMENT,
                           .origin_table = params->table,
@@ -122,11 +125,29 @@ nacre_status nc_segment_writer_create(const nc_dir *dir, const nc_segment_params
   return NACRE_OK;
 }
 
+static nacre_status pack(nc_segment_writer *w, nc_pack_method method, nacre_slice raw, size_t *ret_size,
+                         nacre_error *err) {
+  return nc_pack(&w->workspace, method, raw, w->packed.data, w->packed.capacity, ret_size, err);
+}
+
+/* Zstandard takes four times as long as LZ4, to pack and to read, and of some data it makes hardly less. One block in
+ * so many is packed both ways, and tells how those up to the next one are. */
+static nacre_status choose_method(nc_segment_writer *w, nacre_slice raw, nacre_error *err) {
+  size_t by_lz4, by_zstd;
+  if (!w->params.zstd_where_it_pays || w->properties.data_blocks % TRIAL_BLOCKS != 0) return NACRE_OK;
+  NC_TRY(pack(w, NC_PACK_LZ4, raw, &by_lz4, err));
+  NC_TRY(pack(w, NC_PACK_ZSTD, raw, &by_zstd, err));
+  w->method = by_zstd + by_lz4 / ZSTD_PART <= by_lz4 ? NC_PACK_ZSTD : NC_PACK_LZ4;
+  return NACRE_OK;
+}
+
 static nacre_status append_packed(nc_segment_writer *w, nc_frame_type type, nacre_slice raw,
                                   nc_handle *ret_handle, nacre_error *err) {
   NC_TRY(reserve(w, &w->packed, nc_pack_bound(raw.size), err));
   size_t size = 0;
-  NC_TRY(nc_pack(&w->workspace, w->params.method, raw, w->packed.data, w->packed.capacity, &size, err));
+  bool data = type == NC_FRAME_DATA;
+  if (data) NC_TRY(choose_method(w, raw, err));
+  NC_TRY(pack(w, data ? w->method : w->params.method, raw, &size, err));
   return nc_sealed_writer_append(w->file, type, nc_slice(w->packed.data, size), ret_handle, err);
 }
 

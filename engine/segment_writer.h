@@ -19,6 +19,7 @@ typedef struct nc_segment_params {
   nc_uuid table;
   uint64_t number, epoch;
   nc_pack_method method;
+  bool zstd_where_it_pays; /* with NC_PACK_ZSTD: LZ4 where that makes hardly more */
   uint32_t block_bytes, filter_bits_per_key; /* UINT32_MAX: no filter */
   uint64_t segment_bytes;                    /* 0: NC_SEGMENT_BYTES_TARGET */
   nc_uuid manifest;                          /* the state it is made under */
