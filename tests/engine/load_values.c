@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "large_site.h"
 
@@ -189,6 +190,46 @@ Test(load_values, of_a_load_under_way_are_not_in_a_checkpoint) {
   large_open_table();
   cr_assert(large_has(1, 1, LARGE_SIZE, NULL) && absent(2));
   cr_assert_eq(large_files(), 1);
+}
+
+/* ---- salvage --------------------------------------------------------------------------------------------- */
+
+/* With the manifest, and by the files alone: then it is the properties of its segment that tell a load. */
+Test(load_values, come_out_by_salvage) {
+  char to[PATH_BYTES], manifest[PATH_BYTES], kept[PATH_BYTES];
+  large_put(1, 1, 10);
+  nacre_load *load = begin();
+  load_value(load, 1, 2, 100, now_ms + 100);
+  load_value(load, 2, 1, LARGE_SIZE, 0);
+  load_value(load, 3, 1, LARGE_SIZE, now_ms + 100);
+  load_value(load, 4, 1, 100, now_ms);
+  ok(nacre_load_commit(load));
+  large_close_table();
+  memcpy(kept, large.s.store, sizeof kept);
+  only_file(large.directory, ".man", manifest);
+  nacre_store_options source = large.s.options;
+  source.create = false;
+  for (int round = 0; round < 2; round++) {
+    nacre_salvage_report report;
+    join(to, large.s.path, round == 0 ? "with" : "without");
+    nacre_salvage_options options = {.to = to, .source = &source};
+    ok(nacre_salvage(kept, "table", &options, &report));
+    cr_assert(report.without_manifest == (round == 1) && report.fault_count == (uint64_t)round);
+    nacre_faults_free(report.faults);
+    memcpy(large.s.store, to, sizeof to);
+    large_open_table();
+    cr_assert(large_has(1, 2, 100, NULL) && large_has(2, 1, LARGE_SIZE, NULL) &&
+              large_has(3, 1, LARGE_SIZE, NULL));
+    cr_assert(absent(4));
+    check_sound();
+    now_ms += 100;
+    cr_assert(absent(1) && absent(3) && large_has(2, 1, LARGE_SIZE, NULL));
+    now_ms -= 100;
+    if (round == 1) break;
+    large_close_table();
+    memcpy(large.s.store, kept, sizeof kept);
+    cr_assert_eq(unlink(manifest), 0);
+  }
 }
 
 /* ---- changes of keys ------------------------------------------------------------------------------------- */
