@@ -143,6 +143,23 @@ static void check_moves(nc_cursor *c, const entry_list *list) {
   require(!c->valid);
 }
 
+/* On by ever longer ways, and back by half of each: over windows and blocks, and from everywhere in them. */
+static void check_turns(nc_cursor *c, const entry_list *list) {
+  nacre_error err;
+  size_t at = 0;
+  must(nc_cursor_first(c, &err));
+  for (size_t way = 1; at + way < list->count; way += 1 + way / 4) {
+    for (size_t i = 0; i < way; i++) {
+      must(nc_cursor_next(c, &err));
+      check_at(c, list, ++at);
+    }
+    for (size_t i = 0; i < way / 2; i++) {
+      must(nc_cursor_prev(c, &err));
+      check_at(c, list, --at);
+    }
+  }
+}
+
 /* Seeks to an entry, to just before and behind it, and to keys that are not there; then a step each way. */
 static void check_seek(nc_cursor *c, const entry_list *list, nacre_slice key, uint64_t sequence) {
   nacre_error err;
@@ -176,6 +193,7 @@ void segment_check(nc_segment *s, const entry_list *list, test_random *random) {
   nc_cursor *c;
   must(nc_segment_cursor(s, false, &c, &err));
   check_moves(c, list);
+  check_turns(c, list);
   size_t rounds = list->count < 200 ? list->count : 200;
   for (size_t round = 0; round < rounds; round++) {
     const nc_entry *e = &list->entries[test_random_below(random, list->count)];
