@@ -209,6 +209,8 @@ typedef struct segment_cursor {
   bool no_cache_fill;
   size_t keys_used;   /* bytes of `keys` that have been written to */
   size_t window_next; /* how many entries to read next */
+  bool backward;      /* the window was read backward, and the block cursor stands at its first entry */
+  size_t before;      /* backward: how many entries of the window come before the one that is shown */
   nc_entry window[WINDOW_MAX];
   uint32_t offsets[WINDOW_MAX];
   uint8_t keys[WINDOW_KEYS_BYTES];
@@ -216,6 +218,7 @@ typedef struct segment_cursor {
 
 static nacre_status publish(segment_cursor *c, nacre_status status) {
   nc_cursor_show_nothing(&c->base);
+  c->backward = false;
   c->base.valid = status == NACRE_OK && c->walk.data.block != NULL && c->walk.data.cursor.valid;
   if (c->base.valid) {
     c->base.entry = c->walk.data.cursor.entry;
@@ -267,20 +270,30 @@ static size_t lead_window(segment_cursor *c) {
   return 1;
 }
 
+static void note_keys_used(segment_cursor *c, nacre_slice last) {
+  size_t used = (size_t)((const uint8_t *)last.data - c->keys) + last.size + NC_BLOCK_READ_SLACK;
+  if (used > c->keys_used) c->keys_used = used;
+}
+
 /* Reads on behind the `lead` entries that the window holds; returns how many it holds then. */
 static size_t fill_window(segment_cursor *c, size_t lead) {
   size_t used = lead == 0 ? 0 : c->window[0].key.size;
   size_t count = lead + nc_block_read(&c->walk.data.cursor, c->window_next - lead, c->window + lead,
                                       c->offsets + lead, c->keys + used, sizeof c->keys - used);
   if (count == 0) return 0;
-  nacre_slice last = c->window[count - 1].key;
-  used = (size_t)((const uint8_t *)last.data - c->keys) + last.size + NC_BLOCK_READ_SLACK;
-  if (used > c->keys_used) c->keys_used = used;
+  note_keys_used(c, c->window[count - 1].key);
   return count;
+}
+
+/* The block cursor stands where the window begins, without its key: it is sought again to where it is shown. */
+static nacre_status turn_forward(segment_cursor *c, nacre_error *err) {
+  const nc_entry shown = c->base.entry; /* a seek leaves `keys` alone */
+  return publish_anew(c, walk_seek(&c->walk, shown.key, shown.sequence, err));
 }
 
 static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
+  if (c->backward) NC_TRY(turn_forward(c, err));
   size_t count = c->walk.data.block == NULL ? 0 : fill_window(c, 0);
   if (count == 0) { /* the block's end, or a long key, or damage */
     NC_TRY(publish(c, walk_step(&c->walk, MOVE_NEXT, err)));
@@ -295,11 +308,27 @@ static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
   if (c->window_next < WINDOW_MAX) c->window_next *= 2;
   return NACRE_OK;
 }
+/* Backward, the window holds the entries from a restart point of the block on, and is shown from its end. */
+static void show_before(segment_cursor *c) {
+  c->base.entry = c->window[--c->before];
+  nc_segment_give_sequence(c->walk.segment, &c->base.entry);
+}
+
 static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
-  if (base->window != NULL) nc_block_stand_at(&c->walk.data.cursor, c->offsets[base->window - c->window]);
-  return publish_anew(c, walk_step(&c->walk, MOVE_PREV, err));
+  nc_block_cursor *at = &c->walk.data.cursor;
+  if (!c->backward || c->before == 0) {
+    if (base->window != NULL) nc_block_stand_at(at, c->offsets[base->window - c->window]);
+    c->before = nc_block_read_back(at, WINDOW_MAX, c->window, c->offsets, c->keys, sizeof c->keys);
+    if (c->before == 0) return publish_anew(c, walk_step(&c->walk, MOVE_PREV, err));
+    note_keys_used(c, c->window[c->before - 1].key);
+    nc_cursor_show_nothing(base);
+    base->valid = c->backward = true;
+  }
+  show_before(c);
+  return NACRE_OK;
 }
+
 /* ---- reuse --------------------------------------------------------------------------------------------- */
 
 /* Many iterators live for one seek. A few cursors are kept between them, linked by their first bytes, without

@@ -268,3 +268,24 @@ nacre_status nc_block_prev(nc_block_cursor *c, nacre_error *err) {
   if (!moved || c->at == 0) return NACRE_OK;
   return walk_to(c, restart_before(c->block, c->at), c->at, err);
 }
+
+size_t nc_block_read_back(nc_block_cursor *c, size_t capacity, nc_entry *entries, uint32_t *offsets,
+                          uint8_t *keys, size_t keys_capacity) {
+  if (!c->valid || c->at == 0 || capacity == 0) return 0;
+  size_t restart = nc_block_restart(c->block, restart_before(c->block, c->at));
+  nc_block part = *c->block; /* that ends before this entry */
+  part.entries_size = c->at;
+  nc_block_cursor walk = {.block = &part, .key_buffer = c->key_buffer};
+  if (settle_at_restart(&walk, restart, NULL) != NACRE_OK || !walk.valid) return 0;
+  size_t first = walk.entry.key.size;
+  if (first + NC_BLOCK_READ_SLACK > keys_capacity) return 0;
+  if (first > 0) memcpy(keys, walk.entry.key.data, first);
+  entries[0] = walk.entry;
+  entries[0].key.data = keys;
+  offsets[0] = (uint32_t)restart;
+  size_t count =
+      1 + nc_block_read(&walk, capacity - 1, entries + 1, offsets + 1, keys + first, keys_capacity - first);
+  if (walk.next != c->at) return 0;
+  c->at = restart;
+  return count;
+}

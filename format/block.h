@@ -79,6 +79,12 @@ NC_MUST_CHECK nacre_status nc_block_prev(nc_block_cursor *c, nacre_error *err);
  * cursor's key buffer have NC_BLOCK_READ_SLACK bytes behind what they must hold. */
 size_t nc_block_read(nc_block_cursor *c, size_t count, nc_entry *entries, uint32_t *offsets, uint8_t *keys,
                      size_t keys_capacity);
+/* Lists the entries from the restart point before this entry up to it, which is left out: in order, and as
+ * nc_block_read does; so going back parses each entry once, and not all of them for every step. 0: there is none
+ * before it, or they do not all fit, or something is damaged; nc_block_prev goes there then, or says so. Else the
+ * cursor stands at the first of them, as after nc_block_stand_at. */
+size_t nc_block_read_back(nc_block_cursor *c, size_t capacity, nc_entry *entries, uint32_t *offsets,
+                          uint8_t *keys, size_t keys_capacity);
 /* Puts the cursor back on an entry that nc_block_read listed at this offset, but without its key and value:
  * good for nc_block_prev only. */
 void nc_block_stand_at(nc_block_cursor *c, uint32_t offset);

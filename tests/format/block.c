@@ -176,6 +176,33 @@ static void agrees_in_windows(const model *m, walker *w, random_source *random) 
   }
 }
 
+/* From the last entry back, as far as a restart point at once, where there is room. */
+static void agrees_going_back(const model *m, walker *w, random_source *random) {
+  enum { ROOM = NC_BLOCK_RESTART_INTERVAL };
+  nc_entry entries[ROOM];
+  uint32_t offsets[ROOM];
+  if (m->count == 0) return;
+  assert_ok(nc_block_last(&w->cursor, NULL));
+  for (size_t at = m->count - 1; w->cursor.valid;) {
+    size_t room = random_below(random, 8) == 0 ? NC_BLOCK_READ_SLACK : (ROOM + 2) * (size_t)KEY_MAX;
+    size_t capacity = random_below(random, 8) == 0 ? 1 : ROOM;
+    uint8_t *keys = malloc(room);
+    size_t count = nc_block_read_back(&w->cursor, capacity, entries, offsets, keys, room);
+    cr_assert_leq(count, at);
+    for (size_t i = 0; i < count; i++) {
+      nc_block_cursor shown = w->cursor;
+      shown.entry = entries[i];
+      stands_at(&shown, m, at - count + i);
+      cr_assert_eq(entries[i].sequence, m->entries[at - count + i].sequence);
+    }
+    free(keys);
+    at -= count;
+    if (count > 0) continue;
+    assert_ok(nc_block_prev(&w->cursor, NULL));
+    if (at > 0) stands_at(&w->cursor, m, --at);
+  }
+}
+
 /* What a cursor's seek finds, without a cursor. */
 static void agrees_on_finding(const model *m, const nc_block *block, nacre_slice key, uint64_t sequence,
                               size_t at) {
@@ -226,6 +253,7 @@ Test(block, agrees_with_a_sorted_array) {
         agrees_in_both_directions(&m, &w);
         agrees_on_seeks(&m, &w, &random, letters, lowest);
         for (int i = 0; i < 5; i++) agrees_in_windows(&m, &w, &random);
+        agrees_going_back(&m, &w, &random);
         walker_close(&w);
         free_model(&m);
       }
@@ -327,7 +355,10 @@ static bool survives_every_move_of(nacre_slice bytes, bool posts) {
   if (nc_block_first(&c, NULL) == NACRE_OK) {
     while ((count = nc_block_read(&c, 7, entries, offsets, keys, sizeof keys)) != 0) listed += count;
   }
-  cr_assert_leq(listed, bytes.size);
+  if (nc_block_last(&c, NULL) == NACRE_OK) {
+    while ((count = nc_block_read_back(&c, 7, entries, offsets, keys, sizeof keys)) != 0) listed += count;
+  }
+  cr_assert_leq(listed, 2 * bytes.size);
   cr_assert_leq(moves, 2 * bytes.size);
   walker_close(&w);
   return whole;
