@@ -106,14 +106,30 @@ void nacre_sealed_file_close(nacre_sealed_file *file) {
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
+/* No frame stands there: does the log end there? It may be cut off behind its frames meanwhile. [L13] */
+static bool log_ends(nc_sealed_reader *r, uint64_t offset, const nacre_error *why) {
+  uint64_t end;
+  if (nc_sealed_reader_header(r)->identity.type != NC_FILE_LOG) return false;
+  if (why->id == NC_E_FILE_SHORT) return nc_sealed_reader_size(r) - offset >= NC_FRAME_HEADER_BYTES;
+  return nc_sealed_reader_written(r, nc_sealed_reader_size(r), &end, NULL) == NACRE_OK && offset >= end;
+}
+
+static nacre_status frame_end(const nc_sealed_reader *r, uint64_t offset, nacre_error *err) {
+  return nc_fail_in(err, nc_fail_at(err, NC_E_FRAME_END, offset, NULL), nc_sealed_reader_label(r), 0);
+}
+
 /* Where the frame at `offset` ends, by its own header, and how much plaintext it holds. */
 static nacre_status measure(nc_sealed_reader *r, uint64_t offset, nc_handle *ret_handle,
                             size_t *ret_plaintext, nacre_error *err) {
   uint8_t bytes[NC_FRAME_HEADER_BYTES];
   nc_frame_header header;
-  NC_TRY(nc_sealed_reader_raw(r, offset, bytes, sizeof bytes, err));
-  nacre_status status = nc_frame_decode(bytes, &header, err);
-  if (status != NACRE_OK) return nc_fail_in(err, status, nc_sealed_reader_label(r), offset);
+  nacre_error why;
+  nacre_status status = nc_sealed_reader_raw(r, offset, bytes, sizeof bytes, &why);
+  bool read = status == NACRE_OK;
+  if (read) status = nc_frame_decode(bytes, &header, &why);
+  if (status != NACRE_OK && log_ends(r, offset, &why)) return frame_end(r, offset, err);
+  if (status != NACRE_OK && read) nc_fail_in(&why, status, nc_sealed_reader_label(r), offset);
+  if (status != NACRE_OK) return nc_fail_with(err, &why);
   *ret_plaintext = header.ciphertext_size;
   *ret_handle = (nc_handle){offset, (uint32_t)nc_frame_size(header.ciphertext_size)};
   if (ret_handle->size <= nc_sealed_reader_size(r) - offset) return NACRE_OK;
@@ -138,7 +154,7 @@ static nacre_status check_place(const nc_sealed_reader *r, uint64_t offset, nacr
     return nc_fail_at(err, NC_E_SEAL_ARGUMENT, offset, "no frame begins there");
   }
   if (offset < nc_sealed_reader_size(r)) return NACRE_OK;
-  return nc_fail_in(err, nc_fail_at(err, NC_E_FRAME_END, offset, NULL), nc_sealed_reader_label(r), 0);
+  return frame_end(r, offset, err);
 }
 
 nacre_status nacre_sealed_file_read(nacre_sealed_file *file, uint64_t offset, uint8_t expected_type,

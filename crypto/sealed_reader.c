@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#include "filler.h"
 #include "private_memory.h"
 
 struct nc_sealed_reader {
@@ -226,6 +227,26 @@ nacre_status nc_sealed_reader_frame(nc_sealed_reader *r, nc_handle handle, uint8
   *ret_plaintext = plaintext;
   if (ret_tag != NULL) memcpy(ret_tag, (const uint8_t *)plaintext.data + plaintext.size, NC_FRAME_TAG_BYTES);
   return NACRE_OK;
+}
+
+nacre_status nc_sealed_reader_written(nc_sealed_reader *r, uint64_t end, uint64_t *ret_end, nacre_error *err) {
+  enum { PIECE_BYTES = 64 << 10 };
+  const nc_identity *identity = &r->header.identity;
+  *ret_end = end;
+  if (identity->type != NC_FILE_LOG || end % NC_FILLER_BYTES != 0) return NACRE_OK;
+  uint8_t *bytes = malloc(PIECE_BYTES);
+  if (bytes == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  nacre_status status = NACRE_OK;
+  for (bool filler = true; status == NACRE_OK && filler && *ret_end > NC_FRAMES_OFFSET;) {
+    uint64_t left = *ret_end - NC_FRAMES_OFFSET;
+    size_t size = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES, found = 0;
+    status = nc_file_read(&r->file, *ret_end - size, bytes, size, err);
+    if (status == NACRE_OK) found = nc_filler_at_end(bytes, size, &identity->file, *ret_end - size);
+    *ret_end -= found;
+    filler = found == size;
+  }
+  free(bytes);
+  return status;
 }
 
 nacre_status nc_sealed_reader_raw(nc_sealed_reader *r, uint64_t offset, void *buffer, size_t size,

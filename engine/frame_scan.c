@@ -4,9 +4,7 @@
  */
 #include "frame_scan.h"
 
-#include "filler.h"
 #include "frame.h"
-#include "header.h"
 #include "private_memory.h"
 
 enum { WINDOW_BYTES = 1 << 20, SEARCH_FACTOR = 16 };
@@ -53,26 +51,8 @@ static nacre_status need(nc_scan *scan, uint64_t offset, size_t size, uint8_t **
   return NACRE_OK;
 }
 
-/* From the end backwards, a window at a time. Bytes that are no whole unit are no filler. */
-static nacre_status find_written(nc_scan *scan, nacre_error *err) {
-  const nc_identity *identity = &nc_sealed_reader_header(scan->reader)->identity;
-  uint64_t at = scan->end;
-  bool filler = identity->type == NC_FILE_LOG && at % NC_FILLER_BYTES == 0;
-  while (filler && at > NC_FRAMES_OFFSET) {
-    uint64_t left = at - NC_FRAMES_OFFSET;
-    size_t size = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
-    uint8_t *bytes = NULL;
-    NC_TRY(need(scan, at - size, size, &bytes, err));
-    size_t found = nc_filler_at_end(bytes, size, &identity->file, at - size);
-    at -= found;
-    filler = found == size;
-  }
-  scan->written = at;
-  return NACRE_OK;
-}
-
 nacre_status nc_scan_written(nc_scan *scan, uint64_t *ret_end, nacre_error *err) {
-  if (scan->written == NACRE_NONE) NC_TRY(find_written(scan, err));
+  if (scan->written == NACRE_NONE) NC_TRY(nc_sealed_reader_written(scan->reader, scan->end, &scan->written, err));
   *ret_end = scan->written;
   return NACRE_OK;
 }
@@ -104,7 +84,6 @@ nacre_status nc_scan_at(nc_scan *scan, uint64_t offset, nc_scan_result *ret_resu
       *ret_result = NC_SCAN_END;
       return NACRE_OK;
     }
-    NC_TRY(need(scan, offset, NC_FRAME_HEADER_BYTES, &bytes, err));
   }
   if (nc_fail_in(ret_why, nc_frame_decode(bytes, &header, ret_why), label, offset) != NACRE_OK)
     return NACRE_OK;

@@ -6,12 +6,13 @@
  * torn tail and no damage: whoever opens the table with its keys tells which of the two it is. A whole frame
  * that fails its checksum is damage wherever it stands. Filler up to the end of a log is its end.
  *
- * A log may be written to meanwhile. A frame of which only the end was there when it was looked at, and behind
- * which another one stands, is looked at again: its first bytes were stored before that one.
+ * A log may be written to meanwhile. A frame of which only the end was there when it was looked at is looked at
+ * again; when another one stands behind it by now, its first bytes are there, too.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "filler.h"
@@ -102,6 +103,8 @@ static bool zeros_to_the_end(walk *w, uint64_t at) {
   return true;
 }
 
+enum { LOOKS = 3 }; /* at a frame that is on its way: it takes less than a microsecond */
+
 static const nc_uuid *log_uuid(const walk *w) {
   return w->file_type == NC_FILE_LOG && w->pick >= 0 ? &w->slots[w->pick].identity.file : NULL;
 }
@@ -137,16 +140,29 @@ static uint64_t ends_at(walk *w, walk_tail tail, uint64_t at) {
   return w->size;
 }
 
+/* What a log was made longer by is cut off again when it is closed. */
+static void note_shorter(walk *w) {
+  struct stat info;
+  if (w->file_type != NC_FILE_LOG || fstat(w->fd, &info) != 0 || (uint64_t)info.st_size >= w->size) return;
+  w->size = (uint64_t)info.st_size;
+  w->window_size = 0;
+}
+
 /* Here no frame can be read. Returns where to go on: the next one, or the end of the file. */
 static uint64_t broken(walk *w, const walk_frame *frame, nacre_error *err) {
   bool appended = w->file_type == NC_FILE_LOG || w->file_type == NC_FILE_MANIFEST, given_up = false;
   bool ended = w->last_type == NC_FRAME_LOG_FINAL;
-  if (filler_to_the_end(w, frame->offset)) return ends_at(w, WALK_TAIL_FILLER, frame->offset);
+  note_shorter(w);
+  if (frame->offset >= w->size) return w->size;
   bool half = half_stored(w, frame->offset);
+  for (int i = 0; half && i < LOOKS; i++) {
+    if (filler_to_the_end(w, frame->offset)) return ends_at(w, WALK_TAIL_FILLER, frame->offset);
+    if (stored_meanwhile(w, frame->offset)) return frame->offset;
+  }
   bool cut_off = half || w->size - frame->offset < NC_FRAME_HEADER_BYTES || frame->size > w->size - frame->offset;
   bool zeros = zeros_to_the_end(w, frame->offset);
   uint64_t next = zeros ? w->size : search(w, frame->offset + NC_FRAME_ALIGN, &given_up);
-  if (half && next < w->size && stored_meanwhile(w, frame->offset)) return frame->offset;
+  if (half && stored_meanwhile(w, frame->offset)) return frame->offset;
   if (appended && !ended && next == w->size && (zeros || cut_off) && !given_up)
     return ends_at(w, zeros ? WALK_TAIL_ZEROS : WALK_TAIL_TORN, frame->offset);
   size_t used = strlen(err->text);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "filler.h"
 #include "last_error.h"
 #include "support.h"
 
@@ -64,6 +65,23 @@ Test(seal_domain, walks_a_file) {
   must_fail(told(nacre_sealed_file_read(file, next, NC_FRAME_LOG_MARK, buffer, sizeof buffer, &size, &next)),
             NC_E_FRAME_END);
   nacre_sealed_file_close(file);
+}
+
+Test(seal_domain, a_log_ends_where_its_filler_begins) { /* [L13] */
+  nacre_sealed_file *file;
+  nc_header_slot slot;
+  size_t size = 0, got = 0;
+  uint8_t *bytes = file_bytes(&f, "log", &size), *longer = realloc(bytes, size + 128);
+  must(nc_sealed_header_peek(&f.dir, "log", &slot, &err));
+  nc_filler_write(longer + size, 128, &slot.identity.file, size);
+  for (size_t more = 128; more > 96; more -= 8) { /* whole, and cut within a unit */
+    file_replace(&f, "log", longer, size + more);
+    must(nacre_sealed_file_open(domain, path, &file));
+    must_fail(told(nacre_sealed_file_read(file, size, NC_FRAME_LOG_MARK, NULL, 0, &got, NULL)),
+              more % NC_FILLER_BYTES == 0 ? NC_E_FRAME_END : NC_E_FRAME_CHECK);
+    nacre_sealed_file_close(file);
+  }
+  free(longer);
 }
 
 Test(seal_domain, says_how_much_room_a_frame_needs) {
