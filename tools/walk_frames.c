@@ -140,20 +140,24 @@ static uint64_t ends_at(walk *w, walk_tail tail, uint64_t at) {
   return w->size;
 }
 
-/* What a log was made longer by is cut off again when it is closed. */
-static void note_shorter(walk *w) {
+/* What a log was made longer by is cut off again when it is closed. True when the file is longer by now: a frame over
+ * the end that it had is one of those that came later. */
+static bool note_length(walk *w) {
   struct stat info;
-  if (w->file_type != NC_FILE_LOG || fstat(w->fd, &info) != 0 || (uint64_t)info.st_size >= w->size) return;
-  w->size = (uint64_t)info.st_size;
-  w->window_size = 0;
+  if (w->file_type != NC_FILE_LOG || fstat(w->fd, &info) != 0) return false;
+  if ((uint64_t)info.st_size < w->size) {
+    w->size = (uint64_t)info.st_size;
+    w->window_size = 0;
+  }
+  return (uint64_t)info.st_size > w->size;
 }
 
 /* Here no frame can be read. Returns where to go on: the next one, or the end of the file. */
 static uint64_t broken(walk *w, const walk_frame *frame, nacre_error *err) {
   bool appended = w->file_type == NC_FILE_LOG || w->file_type == NC_FILE_MANIFEST, given_up = false;
   bool ended = w->last_type == NC_FRAME_LOG_FINAL;
-  note_shorter(w);
-  if (frame->offset >= w->size) return w->size;
+  bool longer = note_length(w);
+  if (frame->offset >= w->size || (longer && frame->size > w->size - frame->offset)) return w->size;
   bool half = half_stored(w, frame->offset);
   for (int i = 0; half && i < LOOKS; i++) {
     if (filler_to_the_end(w, frame->offset)) return ends_at(w, WALK_TAIL_FILLER, frame->offset);
