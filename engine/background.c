@@ -76,7 +76,7 @@ static uint64_t next_expiry(const nc_version *v, uint64_t now_ms) {
 /* The clock on the wall may be set: it is looked at now and then, however far the moment is. */
 static void expect_expiry_locked(nacre_table *t, const nc_version *v) {
   nc_later_clear_locked(t, NC_LATER_EXPIRY);
-  if (next_expiry(v, 0) == UINT64_MAX) return;
+  if (v->expiring_segments == 0) return; /* spared the walk under state_lock */
   uint64_t now_ms = nc_wall_ms(t->shared->env), next = next_expiry(v, now_ms);
   if (next == UINT64_MAX) return;
   uint64_t wait_ms = next - now_ms < EXPIRY_LOOK_MS ? next - now_ms : EXPIRY_LOOK_MS;

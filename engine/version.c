@@ -58,6 +58,7 @@ static void append(nc_version *v, nc_segment *segment, nc_place place) {
   nc_segment_ref(segment);
   v->segments[v->segment_count++] = segment;
   v->ranges_segments += (nc_segment_describe(segment)->flags & NC_SEGMENT_HOLDS_RANGES) != 0;
+  v->expiring_segments += (nc_segment_describe(segment)->flags & NC_SEGMENT_EXPIRES) != 0;
 }
 
 static nacre_status check_run(const nc_run *run, nacre_error *err) {

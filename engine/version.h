@@ -34,6 +34,7 @@ typedef struct nc_version {
   nc_segment **segments; /* counted; sorted by run, then key */
   nc_run *runs;
   size_t ranges_segments;              /* how many hold range deletes */
+  size_t expiring_segments;            /* how many tell when they will have expired */
   _Atomic(nc_version_ranges *) ranges; /* of all of them; NULL: not asked for yet (version_ranges.h) */
 } nc_version;
 
