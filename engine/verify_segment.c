@@ -198,7 +198,8 @@ static nacre_status check_properties(survey *s, nacre_error *err) { /* [S5] */
                nc_slice_equal(record->smallest, said->smallest) &&
                nc_slice_equal(record->largest, said->largest) && ends_met(s, set) &&
                ((record->flags & NC_SEGMENT_HOLDS_DELETES) == 0 || seen->deletes > 0) &&
-               tells_what_it_holds(s, record) && ((record->flags & NC_SEGMENT_MANY_DELETES) == 0 || 4 * seen->deletes >= seen->entries);
+               tells_what_it_holds(s, record) &&
+               ((record->flags & NC_SEGMENT_MANY_DELETES) == 0 || 4 * seen->deletes >= seen->entries);
   return named ? NACRE_OK
                : nc_fail(err, NC_E_SEGMENT_PROPERTIES, "the manifest's record of it says otherwise");
 }

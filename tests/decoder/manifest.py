@@ -18,7 +18,8 @@ STATE, SEGMENT_ADDED, SEGMENT_REMOVED, LOG_ADDED, LOG_DROPPED, VALUE_ADDED, VALU
 Current = namedtuple('Current', 'table manifest number epoch commitment kek_id minimum_version')
 State = namedtuple('State', 'next_file last_sequence key_generation')
 SegmentNamed = namedtuple('SegmentNamed', 'number uuid origin length tag commitment run level '
-                          'smallest_sequence largest_sequence entries smallest_key largest_key flags half_expired all_expired',
+                          'smallest_sequence largest_sequence entries smallest_key largest_key flags '
+                          'half_expired all_expired',
                           defaults=(0, 0))
 LogNamed = namedtuple('LogNamed', 'number uuid commitment commit')
 
