@@ -243,11 +243,12 @@ static nacre_status settle(merge_cursor *c, nacre_error *err) {
   return NACRE_OK;
 }
 
-/* Puts every child but the current one on the far side of the current entry. */
+/* Turns around: puts every other child on the far side of the current entry, and moves the current one on. It is that
+ * one which moves, whichever stands first afterwards: a memtable may have got an entry behind the current one between
+ * the two moves of a child that goes back. */
 static nacre_status turn(merge_cursor *c, bool backward, nacre_error *err) {
-  if (c->backward == backward) return NACRE_OK;
   NC_TRY(settle(c, err));
-  const nc_cursor *current = c->sorted[0]->child;
+  nc_cursor *current = c->sorted[0]->child;
   const nc_entry at = *c->sorted[0]->at;
   for (size_t i = 0; i < c->count; i++) {
     nc_cursor *child = c->heads[i].child;
@@ -255,9 +256,9 @@ static nacre_status turn(merge_cursor *c, bool backward, nacre_error *err) {
     NC_TRY(backward ? nc_cursor_seek_before(child, at.key, at.sequence, err)
                     : nc_cursor_seek(child, at.key, at.sequence, err));
   }
+  NC_TRY(backward ? nc_cursor_prev(current, err) : nc_cursor_next(current, err));
   c->backward = backward;
   sort(c);
-  c->spent = true;
   return NACRE_OK;
 }
 
@@ -278,8 +279,12 @@ static nacre_status refill(merge_cursor *c, nacre_error *err) {
 }
 
 static nacre_status step(merge_cursor *c, bool backward, nacre_error *err) {
-  nacre_status status = turn(c, backward, err);
-  if (status == NACRE_OK && (backward || c->spent)) status = refill(c, err);
+  nacre_status status = NACRE_OK;
+  if (c->backward != backward) {
+    status = turn(c, backward, err);
+  } else if (backward || c->spent) {
+    status = refill(c, err);
+  }
   if (status != NACRE_OK) return fail(c, status);
   publish(c);
   return NACRE_OK;

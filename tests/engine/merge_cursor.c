@@ -186,3 +186,49 @@ Test(merge_cursor, an_error_in_a_turn_leaves_it_invalid) {
   cr_expect_not(c->valid);
   nc_cursor_close(c);
 }
+
+/* A child that gets another entry right behind a seek, as a memtable does that is written to. */
+typedef struct late_cursor {
+  nc_cursor base;
+  const char *keys[4];
+  size_t count, at, late; /* the entry that comes late; `count`: it has come */
+} late_cursor;
+
+static nacre_status late_show(late_cursor *c, size_t at) {
+  c->at = at;
+  c->base.valid = at < c->count;
+  if (c->base.valid) c->base.entry = (nc_entry){text(c->keys[at]), 100 + at, NC_KIND_PUT, text("")};
+  return NACRE_OK;
+}
+static nacre_status late_seek(nc_cursor *base, nacre_slice key, uint64_t sequence, nacre_error *e) {
+  late_cursor *c = (late_cursor *)base;
+  size_t at = 0;
+  (void)sequence, (void)e;
+  while (at < c->count && (at == c->late || nc_slice_compare(text(c->keys[at]), key) < 0)) at++;
+  c->late = c->count;
+  return late_show(c, at);
+}
+static nacre_status late_prev(nc_cursor *base, nacre_error *e) {
+  late_cursor *c = (late_cursor *)base;
+  (void)e;
+  return late_show(c, c->at == 0 ? c->count : c->at - 1);
+}
+static void late_close(nc_cursor *base) { (void)base; }
+
+Test(merge_cursor, turns_back_though_a_child_gets_an_entry_meanwhile) {
+  static const nc_cursor_ops ops = {.seek = late_seek, .prev = late_prev, .close = late_close};
+  late_cursor steady = {.base = {.ops = &ops}, .keys = {"a", "c"}, .count = 2, .late = 2};
+  late_cursor written = {.base = {.ops = &ops}, .keys = {"b", "d", "e"}, .count = 3, .late = 3};
+  nc_cursor *children[] = {&steady.base, &written.base}, *c;
+  must(nc_merge_cursor(children, 2, &c, &err));
+  must(nc_cursor_seek(c, text("bb"), 0, &err));
+  cr_assert(c->valid && slice_is(c->entry.key, "c"));
+  written.late = 1; /* it comes between the seek and the step back with which this child turns */
+  static const char *const wanted[] = {"d", "b", "a"};
+  for (size_t i = 0; i < 3; i++) {
+    must(nc_cursor_prev(c, &err));
+    cr_assert(c->valid && slice_is(c->entry.key, wanted[i]), "step %zu stands at %.*s", i, (int)c->entry.key.size,
+              (const char *)c->entry.key.data);
+  }
+  nc_cursor_close(c);
+}
