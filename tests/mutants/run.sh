@@ -11,7 +11,7 @@ set -u -o pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 tree=$(cd "$here/../.." && pwd)
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/nacre-mutants-XXXXXX")
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/nacre-mutants-XXXXXX") || exit 2
 trap 'rm -rf "$scratch"' EXIT
 passed=0
 failed=0
