@@ -48,7 +48,7 @@ nacre_status nc_arena_reserve(nc_arena *a, size_t bytes, size_t piece_max, size_
   size_t room = nc_arena_room(a, piece_max);
   if (room >= bytes) return NACRE_OK;
   size_t need = LEAD_BYTES + (bytes - room + piece_max < bytes ? bytes - room + piece_max : bytes);
-  size_t size = need > a->chunk_bytes ? need : a->chunk_bytes;
+  size_t size = need > a->next_bytes ? need : a->next_bytes;
   nc_arena_chunk *c = nc_heap_alloc(a->heap, size);
   if (c == NULL) return nc_fail(err, NC_E_NO_MEMORY, "%zu bytes for the memtable", size);
   *c = (nc_arena_chunk){.size = size, .used = LEAD_BYTES};
@@ -58,6 +58,7 @@ nacre_status nc_arena_reserve(nc_arena *a, size_t bytes, size_t piece_max, size_
     a->last->next = c;
   }
   a->last = c;
+  a->next_bytes = a->next_bytes * 2 < a->chunk_bytes ? a->next_bytes * 2 : a->chunk_bytes;
   *ret_grown = size;
   return NACRE_OK;
 }

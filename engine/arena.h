@@ -2,8 +2,9 @@
  *
  * arena: private memory that is taken piece by piece and given back all at once.
  *
- * Room can be reserved before it is used, so that taking pieces cannot fail. One thread takes; what it took
- * others may read, once they were told of it.
+ * Room can be reserved before it is used, so that taking pieces cannot fail. Chunks double from a sixteenth of their
+ * full size, so that a thousand small arenas are small. One thread takes; what it took others may read, once they
+ * were told of it.
  */
 #ifndef NC_ARENA_H
 #define NC_ARENA_H
@@ -16,12 +17,12 @@ typedef struct nc_arena_chunk nc_arena_chunk;
 
 typedef struct nc_arena {
   nc_heap *heap;
-  size_t chunk_bytes;
+  size_t chunk_bytes, next_bytes; /* of a chunk that is full-grown; of the next one */
   nc_arena_chunk *first, *current, *last; /* behind `current`: not begun yet */
 } nc_arena;
 
 static inline nc_arena nc_arena_over(nc_heap *heap, size_t chunk_bytes) {
-  return (nc_arena){.heap = heap, .chunk_bytes = chunk_bytes};
+  return (nc_arena){.heap = heap, .chunk_bytes = chunk_bytes, .next_bytes = chunk_bytes / 16};
 }
 void nc_arena_deinit(nc_arena *arena);
 

@@ -60,6 +60,16 @@ static void passes(nc_cursor *c, uint64_t hidden, const char *forward, const cha
   cr_expect(slice_is(c->entry.key, "k0900"));
 }
 
+/* A thousand tables with a key each would hold as many chunks. */
+Test(memtable, a_small_one_takes_little) {
+  enum { CHUNK = 1 << 20 };
+  nc_memtable *m = make(CHUNK);
+  put(m, "key", 1, "value");
+  cr_expect_lt(nc_memtable_bytes(m), CHUNK / 8);
+  cr_expect(reads(m, "key", 1, "value"));
+  done(m);
+}
+
 Test(memtable, a_cursor_passes_what_is_older_than_a_range_delete_at_once) {
   nc_memtable *m = make(1 << 16);
   nc_cursor *c;
