@@ -31,8 +31,11 @@ void nc_window_end(nc_window *w, nc_file *file, uint64_t size) {
 
 void nc_window_close(nc_window *w, nc_file *file) { close_map(w, file); }
 
-static nacre_status fill(nc_file *file, const nc_uuid *uuid, uint64_t from, uint64_t to, nacre_error *err) {
-  size_t capacity = to - from < FILL_BYTES ? (size_t)(to - from) : FILL_BYTES;
+/* `piece`: the kernel keeps what is written at once as one page of that size, all of which it writes to the disk for
+ * each sync of a frame in it. Large ones are cheaper where nobody syncs. */
+static nacre_status fill(nc_file *file, const nc_uuid *uuid, uint64_t from, uint64_t to, size_t piece,
+                         nacre_error *err) {
+  size_t capacity = to - from < piece ? (size_t)(to - from) : piece;
   uint8_t *filler = malloc(capacity);
   if (filler == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   nacre_status status = NACRE_OK;
@@ -59,7 +62,8 @@ static nacre_status move(nc_window *w, nc_file *file, const nc_uuid *uuid, uint6
   uint64_t end = next_end(w, offset, size), from = w->filled > offset ? w->filled : offset;
   if (end > from) {
     w->filled = end;
-    NC_TRY(fill(file, uuid, from, end, err));
+    bool synced = atomic_exchange_explicit(&w->synced, false, memory_order_relaxed);
+    NC_TRY(fill(file, uuid, from, end, synced ? PIECE_BYTES : FILL_BYTES, err));
   }
   nacre_io_map *map;
   if (io->file_map(io->context, file->handle, offset, (size_t)(end - offset), &map) != 0) {

@@ -106,34 +106,48 @@ void nacre_sealed_file_close(nacre_sealed_file *file) {
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-/* No frame stands there: does the log end there? It may be cut off behind its frames meanwhile. [L13] */
-static bool log_ends(nc_sealed_reader *r, uint64_t offset, const nacre_error *why) {
-  uint64_t end;
-  if (nc_sealed_reader_header(r)->identity.type != NC_FILE_LOG) return false;
-  if (why->id == NC_E_FILE_SHORT) return nc_sealed_reader_size(r) - offset >= NC_FRAME_HEADER_BYTES;
-  return nc_sealed_reader_written(r, nc_sealed_reader_size(r), &end, NULL) == NACRE_OK && offset >= end;
-}
+enum { LOOKS = 3 }; /* at a frame of a log that is on its way: it takes less than a microsecond */
 
 static nacre_status frame_end(const nc_sealed_reader *r, uint64_t offset, nacre_error *err) {
   return nc_fail_in(err, nc_fail_at(err, NC_E_FRAME_END, offset, NULL), nc_sealed_reader_label(r), 0);
 }
 
+static bool is_log(const nc_sealed_reader *r) {
+  return nc_sealed_reader_header(r)->identity.type == NC_FILE_LOG;
+}
+
+/* No whole frame stands there: does the log end there, or did when it was opened? Its writer makes it longer, and cuts
+ * off what is behind its frames. [L13] */
+static bool log_ends(nc_sealed_reader *r, uint64_t offset, const nacre_error *why) {
+  uint64_t end;
+  if (!is_log(r)) return false;
+  if (why->id == NC_E_FILE_SHORT) return nc_sealed_reader_size(r) - offset >= NC_FRAME_HEADER_BYTES;
+  if (why->id == NC_E_FRAME_SHORT) return nc_sealed_reader_has_grown(r);
+  return nc_sealed_reader_written(r, nc_sealed_reader_size(r), &end, NULL) == NACRE_OK && offset >= end;
+}
+
 /* Where the frame at `offset` ends, by its own header, and how much plaintext it holds. */
-static nacre_status measure(nc_sealed_reader *r, uint64_t offset, nc_handle *ret_handle,
-                            size_t *ret_plaintext, nacre_error *err) {
+static nacre_status measure_once(nc_sealed_reader *r, uint64_t offset, nc_handle *ret_handle,
+                                 size_t *ret_plaintext, nacre_error *err) {
   uint8_t bytes[NC_FRAME_HEADER_BYTES];
   nc_frame_header header;
-  nacre_error why;
-  nacre_status status = nc_sealed_reader_raw(r, offset, bytes, sizeof bytes, &why);
-  bool read = status == NACRE_OK;
-  if (read) status = nc_frame_decode(bytes, &header, &why);
-  if (status != NACRE_OK && log_ends(r, offset, &why)) return frame_end(r, offset, err);
-  if (status != NACRE_OK && read) nc_fail_in(&why, status, nc_sealed_reader_label(r), offset);
-  if (status != NACRE_OK) return nc_fail_with(err, &why);
+  const char *label = nc_sealed_reader_label(r);
+  NC_TRY(nc_sealed_reader_raw(r, offset, bytes, sizeof bytes, err));
+  NC_TRY(nc_fail_in(err, nc_frame_decode(bytes, &header, err), label, offset));
   *ret_plaintext = header.ciphertext_size;
   *ret_handle = (nc_handle){offset, (uint32_t)nc_frame_size(header.ciphertext_size)};
   if (ret_handle->size <= nc_sealed_reader_size(r) - offset) return NACRE_OK;
-  return nc_fail_in(err, nc_fail_at(err, NC_E_FRAME_SHORT, offset, NULL), nc_sealed_reader_label(r), 0);
+  return nc_fail_in(err, nc_fail_at(err, NC_E_FRAME_SHORT, offset, NULL), label, 0);
+}
+
+static nacre_status measure(nc_sealed_reader *r, uint64_t offset, nc_handle *ret_handle,
+                            size_t *ret_plaintext, nacre_error *err) {
+  nacre_error why;
+  for (int i = 0; i < (is_log(r) ? LOOKS : 1); i++) {
+    if (measure_once(r, offset, ret_handle, ret_plaintext, &why) == NACRE_OK) return NACRE_OK;
+    if (log_ends(r, offset, &why)) return frame_end(r, offset, err);
+  }
+  return nc_fail_with(err, &why);
 }
 
 static nacre_status read_frame(nacre_sealed_file *file, nc_handle handle, uint8_t expected_type, void *buffer,

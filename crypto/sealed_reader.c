@@ -249,6 +249,11 @@ nacre_status nc_sealed_reader_written(nc_sealed_reader *r, uint64_t end, uint64_
   return status;
 }
 
+bool nc_sealed_reader_has_grown(nc_sealed_reader *r) {
+  uint64_t size;
+  return nc_file_size(&r->file, &size, NULL) == NACRE_OK && size > r->size;
+}
+
 nacre_status nc_sealed_reader_raw(nc_sealed_reader *r, uint64_t offset, void *buffer, size_t size,
                                   nacre_error *err) {
   return nc_file_read(&r->file, offset, buffer, size, err);

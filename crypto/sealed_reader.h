@@ -47,6 +47,7 @@ void nc_sealed_reader_close(nc_sealed_reader *r);
 const nc_header_slot *nc_sealed_reader_header(const nc_sealed_reader *r);
 const char *nc_sealed_reader_label(const nc_sealed_reader *r);
 uint64_t nc_sealed_reader_size(const nc_sealed_reader *r); /* of the file, as it was when opened */
+bool nc_sealed_reader_has_grown(nc_sealed_reader *r);      /* is longer now */
 /* Where the filler begins that ends a log's first `end` bytes [L13]; `end` when there is none, and for other files. */
 NC_MUST_CHECK nacre_status nc_sealed_reader_written(nc_sealed_reader *r, uint64_t end, uint64_t *ret_end,
                                                     nacre_error *err);

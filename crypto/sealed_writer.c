@@ -242,6 +242,7 @@ nacre_status nc_sealed_writer_sync(nc_sealed_writer *w, nacre_error *err) {
   if (nc_sealed_writer_failed(w)) return tell_first_error(w, err);
   nacre_status status = write_out(w, &why);
   if (status == NACRE_OK) status = nc_file_sync(&w->file, &why);
+  nc_window_note_sync(&w->window);
   return status == NACRE_OK ? NACRE_OK : fail_for_good(w, &why, err);
 }
 

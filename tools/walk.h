@@ -63,6 +63,7 @@ struct walk {
   uint8_t first_type, last_type;
   walk_tail tail; /* an end without a frame: not damage by itself */
   uint64_t tail_offset;
+  unsigned looks; /* again at frames that may be on their way */
   /* CURRENT, key file */
   bool decoded;
   nc_current current;

@@ -103,7 +103,9 @@ static bool zeros_to_the_end(walk *w, uint64_t at) {
   return true;
 }
 
-enum { LOOKS = 3 }; /* at a frame that is on its way: it takes less than a microsecond */
+/* Again at a frame that is on its way, which takes less than a microsecond; and in all of a file, for one frame only is
+ * on its way at a time, and each look costs what a window does. */
+enum { LOOKS = 3, LOOKS_MAX = 48 };
 
 static const nc_uuid *log_uuid(const walk *w) {
   return w->file_type == NC_FILE_LOG && w->pick >= 0 ? &w->slots[w->pick].identity.file : NULL;
@@ -159,14 +161,16 @@ static uint64_t broken(walk *w, const walk_frame *frame, nacre_error *err) {
   bool longer = note_length(w);
   if (frame->offset >= w->size || (longer && frame->size > w->size - frame->offset)) return w->size;
   bool half = half_stored(w, frame->offset);
-  for (int i = 0; half && i < LOOKS; i++) {
-    if (filler_to_the_end(w, frame->offset)) return ends_at(w, WALK_TAIL_FILLER, frame->offset);
+  if (half && filler_to_the_end(w, frame->offset)) return ends_at(w, WALK_TAIL_FILLER, frame->offset);
+  for (int i = 0; half && i < LOOKS && w->looks < LOOKS_MAX; i++, w->looks++) {
     if (stored_meanwhile(w, frame->offset)) return frame->offset;
+    if (filler_to_the_end(w, frame->offset)) return ends_at(w, WALK_TAIL_FILLER, frame->offset);
   }
-  bool cut_off = half || w->size - frame->offset < NC_FRAME_HEADER_BYTES || frame->size > w->size - frame->offset;
+  bool cut_off =
+      half || w->size - frame->offset < NC_FRAME_HEADER_BYTES || frame->size > w->size - frame->offset;
   bool zeros = zeros_to_the_end(w, frame->offset);
   uint64_t next = zeros ? w->size : search(w, frame->offset + NC_FRAME_ALIGN, &given_up);
-  if (half && stored_meanwhile(w, frame->offset)) return frame->offset;
+  if (half && w->looks < LOOKS_MAX && stored_meanwhile(w, frame->offset)) return frame->offset;
   if (appended && !ended && next == w->size && (zeros || cut_off) && !given_up)
     return ends_at(w, zeros ? WALK_TAIL_ZEROS : WALK_TAIL_TORN, frame->offset);
   size_t used = strlen(err->text);

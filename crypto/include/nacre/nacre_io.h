@@ -97,7 +97,8 @@ typedef struct nacre_io {
   /* ---- Frames of a commit log stored into memory. All four are there, or file_map is NULL: file_write serves then,
    * for the price of a system call each. A process that maps a file dies of SIGBUS when another one cuts it short
    * and it stores behind the new end, as with LMDB, or SQLite's WAL; the same goes for a disk that fails to give
-   * back a page that memory was too short to keep. A host that cannot have that passes a copy of nacre_io_posix
+   * back a page that memory was too short to keep, for ext4 that journals data and has given up after an error, and
+   * for a file that was made immutable. A host that cannot have that passes a copy of nacre_io_posix
    * with file_map NULL. A table of its own that replaces file_write sees log frames only if it does the same, or
    * replaces map_store too. */
   /* Maps [offset, offset + size) of a file, all of which file_write has written; only when no store there can come to
