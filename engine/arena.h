@@ -22,7 +22,8 @@ typedef struct nc_arena {
 } nc_arena;
 
 static inline nc_arena nc_arena_over(nc_heap *heap, size_t chunk_bytes) {
-  return (nc_arena){.heap = heap, .chunk_bytes = chunk_bytes, .next_bytes = chunk_bytes / 16};
+  size_t whole = chunk_bytes & ~(size_t)63;
+  return (nc_arena){.heap = heap, .chunk_bytes = whole, .next_bytes = (whole / 16) & ~(size_t)63};
 }
 void nc_arena_deinit(nc_arena *arena);
 

@@ -61,11 +61,25 @@ static nacre_status deleted(nacre_iter *it, const nc_entry *entry, bool *ret_del
   return NACRE_OK;
 }
 
+/* Nobody checks the order of blocks on the way, so those of a segment that was sealed with malice may lead back to where
+ * a jump began. Whoever jumps gets on, or is told. */
+static nacre_status note_jump(nacre_iter *it, const nc_entry *from, nacre_error *err) {
+  int order =
+      nc_entry_compare(nc_key_copy_slice(&it->jumped), it->jumped_sequence, from->key, from->sequence);
+  if (it->has_jumped && (it->backward ? order <= 0 : order >= 0))
+    return nc_fail(err, NC_E_SEGMENT_ORDER, "a scan comes to where it was");
+  NC_TRY(nc_iter_copy_key(it, &it->jumped, from->key, err));
+  it->jumped_sequence = from->sequence;
+  it->has_jumped = true;
+  return NACRE_OK;
+}
+
 /* After some steps over what a range delete hides, a jump: so short stretches are not sought through, and long ones not
  * walked through. */
 static nacre_status jump(nacre_iter *it, nacre_error *err) {
-  if (it->steps < STEPS_BEFORE_A_JUMP) return NACRE_OK;
+  if (it->steps < STEPS_BEFORE_A_JUMP || !it->merge->valid) return NACRE_OK;
   it->steps = 0;
+  NC_TRY(note_jump(it, &it->merge->entry, err));
   return nc_cursor_pass(it->merge, &it->span, it->backward, err);
 }
 
@@ -73,6 +87,7 @@ static nacre_status jump(nacre_iter *it, nacre_error *err) {
  * skipped. */
 static nacre_status settle_forward(nacre_iter *it, bool has_passed, nacre_error *err) {
   nc_cursor *m = it->merge;
+  it->has_jumped &= !it->backward;
   it->backward = false;
   nc_iter_drop_value(it);
   while (m->valid) {
@@ -119,6 +134,7 @@ static nacre_status take_candidate(nacre_iter *it, const nc_entry *entry, nc_pin
  * that is one. */
 static nacre_status settle_backward(nacre_iter *it, nacre_error *err) {
   nc_cursor *m = it->merge;
+  it->has_jumped &= it->backward;
   it->backward = true;
   nc_iter_drop_value(it);
   while (m->valid) {
@@ -211,24 +227,31 @@ static void finish(nacre_iter *it, nacre_status status) {
   nc_iter_drop_value(it);
 }
 
+/* The same, for moves that begin anywhere. */
+static bool may_begin(nacre_iter *it, nacre_error *err) {
+  bool may = may_move(it, err);
+  if (may) it->has_jumped = false;
+  return may;
+}
+
 void nacre_iter_first(nacre_iter *it) {
   nacre_error *err = nc_thread_error();
-  if (may_move(it, err)) finish(it, move_first(it, err));
+  if (may_begin(it, err)) finish(it, move_first(it, err));
 }
 
 void nacre_iter_last(nacre_iter *it) {
   nacre_error *err = nc_thread_error();
-  if (may_move(it, err)) finish(it, move_last(it, err));
+  if (may_begin(it, err)) finish(it, move_last(it, err));
 }
 
 void nacre_iter_seek(nacre_iter *it, nacre_slice key) {
   nacre_error *err = nc_thread_error();
-  if (may_move(it, err)) finish(it, move_seek(it, key, err));
+  if (may_begin(it, err)) finish(it, move_seek(it, key, err));
 }
 
 void nacre_iter_seek_back(nacre_iter *it, nacre_slice key) {
   nacre_error *err = nc_thread_error();
-  if (may_move(it, err)) finish(it, move_seek_back(it, key, err));
+  if (may_begin(it, err)) finish(it, move_seek_back(it, key, err));
 }
 
 /* Goes on to the next key, if the merge has it at hand and nothing about it asks for a second look. Older versions of

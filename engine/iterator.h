@@ -23,7 +23,7 @@ struct nacre_iter {
   nc_cursor *merge;
   bool reusable; /* it is over all of the view */
   bool has_lower, has_upper;
-  nc_key_copy lower, upper, sought, key;
+  nc_key_copy lower, upper, sought, key, jumped;
   nacre_slice at; /* the key that is shown, or was looked at last: in `key` or where the merge has it */
   bool valid, backward;
   bool read; /* what is shown was handed out by nacre_iter_read */
@@ -33,6 +33,8 @@ struct nacre_iter {
   bool has_span;
   nc_range_span span; /* around the key that was looked at last */
   unsigned steps;     /* over entries that a range delete hides */
+  bool has_jumped;    /* since the last seek or turn, from `jumped` at this sequence: */
+  uint64_t jumped_sequence;
   bool large;         /* the value is a reference, until it is loaded */
   nc_pin *large_pin;  /* of what was loaded */
   bool keys_only;

@@ -89,14 +89,14 @@ static nacre_status open_anew(nacre_table *t, const nacre_read_options *options,
   *ret_iter = it;
   NC_TRY(nc_read_moment(t, options, &it->view, &it->sequence, err));
   NC_TRY(open_bounds(it, options, err));
-  it->reusable = !no_cache_fill && !it->has_lower && !it->has_upper &&
-                 it->view->version->run_count <= RESTING_RUNS_MAX;
+  it->reusable =
+      !no_cache_fill && !it->has_lower && !it->has_upper && it->view->version->run_count <= RESTING_RUNS_MAX;
   return open_merge(it, no_cache_fill, err);
 }
 
 static void end(nacre_iter *it) {
   nc_cursor_close(it->merge);
-  nc_key_copy *keys[] = {&it->lower, &it->upper, &it->sought, &it->key};
+  nc_key_copy *keys[] = {&it->lower, &it->upper, &it->sought, &it->key, &it->jumped};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
     nc_heap_free(heap_of(it), keys[i]->data, keys[i]->capacity);
   nc_view_unref(it->view);
@@ -157,8 +157,9 @@ static void rest(nacre_iter *it) {
   nc_cursor_rest(it->merge);
   forget_key(it, &it->sought);
   forget_key(it, &it->key);
+  forget_key(it, &it->jumped);
   it->at = it->value = (nacre_slice){NULL, 0};
-  it->valid = it->backward = it->has_span = it->read = it->large = false;
+  it->valid = it->backward = it->has_span = it->has_jumped = it->read = it->large = false;
   it->steps = 0;
   it->status = NACRE_OK;
   nacre_iter *other = atomic_exchange(&stripe->resting, it);

@@ -320,7 +320,10 @@ static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
   if (!c->backward || c->before == 0) {
     if (base->window != NULL) nc_block_stand_at(at, c->offsets[base->window - c->window]);
     c->before = nc_block_read_back(at, WINDOW_MAX, c->window, c->offsets, c->keys, sizeof c->keys);
-    if (c->before == 0) return publish_anew(c, walk_step(&c->walk, MOVE_PREV, err));
+    if (c->before == 0) {
+      c->keys_used = sizeof c->keys; /* what was rebuilt before it was given up */
+      return publish_anew(c, walk_step(&c->walk, MOVE_PREV, err));
+    }
     note_keys_used(c, c->window[c->before - 1].key);
     nc_cursor_show_nothing(base);
     base->valid = c->backward = true;

@@ -9,6 +9,7 @@
 
 #include "one_table.h"
 #include "frame.h"
+#include "iterator.h"
 #include "table.h"
 
 enum { KEYS = 100 };
@@ -157,6 +158,63 @@ static uint64_t scan(const nacre_snapshot *snapshot, bool deleted, int extra, in
 }
 
 /* A scan is not to walk through what one small write has hidden: blocks are counted that it asks for. [E2] */
+/* A cursor over n00 to n39 whose jumps lead back to where it began, as blocks of malice can make them. */
+typedef struct liar {
+  nc_cursor base;
+  int at;
+  char key[4];
+} liar;
+
+static nacre_status liar_at(nc_cursor *base, int at) {
+  liar *l = (liar *)base;
+  l->at = at;
+  snprintf(l->key, sizeof l->key, "n%02d", at < 0 || at > 99 ? 99 : at);
+  base->entry = (nc_entry){.key = text(l->key), .sequence = 1, .kind = NC_KIND_PUT, .value = text("")};
+  base->valid = at >= 0 && at < 40;
+  return NACRE_OK;
+}
+static nacre_status liar_first(nc_cursor *base, nacre_error *err) {
+  (void)err;
+  return liar_at(base, 0);
+}
+static nacre_status liar_last(nc_cursor *base, nacre_error *err) {
+  (void)err;
+  return liar_at(base, 39);
+}
+static nacre_status liar_next(nc_cursor *base, nacre_error *err) {
+  (void)err;
+  return liar_at(base, ((liar *)base)->at + 1);
+}
+static nacre_status liar_prev(nc_cursor *base, nacre_error *err) {
+  (void)err;
+  return liar_at(base, ((liar *)base)->at - 1);
+}
+static nacre_status liar_pass(nc_cursor *base, const nc_range_span *deleted, bool backward, nacre_error *err) {
+  (void)deleted;
+  return backward ? liar_last(base, err) : liar_first(base, err);
+}
+static const nc_cursor_ops liar_ops = {
+    .first = liar_first, .last = liar_last, .next = liar_next, .prev = liar_prev, .pass = liar_pass};
+
+Test(ranges, a_scan_that_jumps_back_ends, .timeout = 20) {
+  put_text(t, "a", "1", false);
+  put_text(t, "b", "1", false);
+  ok(nacre_delete_range(t, text("m"), text("z"), NULL));
+  nacre_iter *it;
+  ok(nacre_iter_open(t, NULL, &it));
+  liar l = {.base = {.ops = &liar_ops}};
+  nc_cursor *merge = it->merge;
+  it->merge = &l.base;
+  nacre_iter_first(it);
+  cr_expect_eq(nacre_iter_status(it), NACRE_CORRUPT);
+  nacre_iter_last(it);
+  cr_expect_eq(nacre_iter_status(it), NACRE_CORRUPT);
+  it->merge = merge;
+  nacre_iter_first(it);
+  cr_expect(nacre_iter_valid(it) && slice_is(nacre_iter_key(it), "a"));
+  nacre_iter_close(it);
+}
+
 Test(ranges, scans_jump_over_what_they_hide) {
   char key[16], to[16], value[100];
   nacre_snapshot *before, *deleted;
