@@ -99,7 +99,8 @@ static bool has_large_values(nacre_table *t) {
   return has;
 }
 
-/* Range deletes are asked for under merge_lock: whatever has to be read for that is read before. */
+/* Range deletes are asked for under merge_lock: what has to be read for that is read before, but for the frame of a
+ * segment that a flush adds between the two. */
 static void read_ranges(nacre_table *t) {
   nc_version *v = present_version(t);
   uint64_t cover;

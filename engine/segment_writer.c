@@ -41,7 +41,7 @@ struct nc_segment_writer {
   nc_heap *heap;
   char name[NC_FILE_NAME_BYTES];
   nc_segment_params params;
-  nc_pack_method method; /* of data blocks, for now */
+  nc_pack_method method; /* of data blocks; the automatic one may change it between two */
   nc_sealed_writer *file;
   nc_compress_workspace workspace;
   size_t workspace_allocated;

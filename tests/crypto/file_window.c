@@ -43,6 +43,13 @@ static void counting_store(void *context, nacre_io_map *map, uint64_t offset, co
   posix->map_store(NULL, map, offset, bytes, size);
 }
 
+static size_t largest_write;
+static int sized_write(void *context, nacre_io_file *file, uint64_t offset, const void *data, size_t size) {
+  (void)context;
+  if (offset >= NC_FRAMES_OFFSET && size > largest_write) largest_write = size;
+  return posix->file_write(NULL, file, offset, data, size);
+}
+
 static void setup(void) {
   fixture_open(&f);
   fixture_keys(&f);
@@ -96,6 +103,23 @@ static void read_back(const nc_handle *handles, const size_t *sizes, size_t coun
   }
   nc_sealed_reader_close(r);
   free(buffer);
+}
+
+/* The kernel writes a page whole for each sync of a frame in it, and makes pages as large as what is written at once. */
+Test(file_window, a_log_that_is_synced_is_filled_in_small_pieces) {
+  f.faults.io.file_write = sized_write;
+  for (int synced = 0; synced < 2; synced++) {
+    nc_sealed_writer *w = make_writer(&f, synced == 0 ? "log" : "synced", 0);
+    nc_sealed_writer_begin_window(w);
+    largest_write = 0;
+    for (int i = 0; i < 2000; i++) {
+      append(w, 200);
+      if (synced != 0 && i % 16 == 0) must(nc_sealed_writer_sync(w, &err));
+    }
+    nc_sealed_writer_close(w);
+    if (!maps_here()) return;
+    cr_expect(synced != 0 ? largest_write == 4096 : largest_write > 4096, "%zu bytes at once", largest_write);
+  }
 }
 
 Test(file_window, frames_of_any_size_are_where_they_belong) {
