@@ -6,7 +6,7 @@
  *
  * What expected.txt says of records is what was written here, not what the library reads; the two must agree
  * before it is written. Stores are worked on in a scratch directory and copied: a copy of a store that is
- * open is what a killed process leaves.
+ * open is what a killed process leaves. Long, for each store is a story of its own, told once.
  */
 #include <errno.h>
 #include <stdio.h>

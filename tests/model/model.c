@@ -5,7 +5,8 @@
  * with others, also read-only, and the table's key changes to and fro. Snapshots and iterators live on across
  * writes, flushes and merges, each with its own copy of the map.
  *
- * Environment: NACRE_TEST_SEED; NACRE_MODEL_OPS, operations over all sessions.
+ * Environment: NACRE_TEST_SEED; NACRE_MODEL_OPS, operations over all sessions. One file, long as it is: a list of operations
+ * over one state, each with what the map says to it.
  */
 #include <nacre/nacre.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The operations of the simulated disk. Each begins with begin(), which numbers it, cuts the power and
- * injects faults; everything after that happens under the disk's mutex, in one piece.
+ * injects faults; everything after that happens under the disk's mutex, in one piece. It is
+ * long because nacre_io is: the table's operations stand here one behind the other.
  */
 #include "sim_disk.h"
 
