@@ -409,3 +409,24 @@ Test(iterators, say_why_they_stopped_at_damage) {
   cr_expect(nacre_iter_valid(it) && nacre_iter_status(it) == NACRE_OK);
   nacre_iter_close(it);
 }
+
+/* Going back, keys are rebuilt from those before them; long ones do not fit, and it is given up half-way. */
+Test(iterators, closing_leaves_no_key_in_what_is_kept_for_the_next) {
+  enum { LONG_KEYS = 64, LONG_BYTES = 150, SEEN_BYTES = 5400 }; /* the last: fewer than a cursor has */
+  static const char mark[] = "keys-that-are-secret-";
+  char key[LONG_BYTES + 1];
+  nacre_read_options options = {.lower = text("a")}; /* over less than all, it is not kept whole */
+  nacre_iter *it;
+  for (int i = 0; i < LONG_KEYS; i++) {
+    snprintf(key, sizeof key, "%s%0*d", mark, (int)(LONG_BYTES - strlen(mark)), i);
+    put_text(t, key, "v", false);
+  }
+  ok(nacre_flush(t));
+  ok(nacre_iter_open(t, &options, &it));
+  nacre_iter_last(it);
+  nacre_iter_prev(it);
+  cr_assert(nacre_iter_valid(it));
+  nacre_iter_close(it);
+  cr_assert_neq(t->shared->idle_cursors, NULL);
+  cr_expect_eq(memmem(t->shared->idle_cursors, SEEN_BYTES, mark, strlen(mark)), NULL);
+}
