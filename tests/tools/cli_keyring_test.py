@@ -27,6 +27,8 @@ class Terminal:
         self.near, far = pty.openpty()
 
         def lead():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)  # under nohup one is ignored, and stays so
             os.setsid()
             fcntl.ioctl(far, termios.TIOCSCTTY, 0)
 
