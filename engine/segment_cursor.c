@@ -1,200 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * segment_cursor: moving in a segment: down the index (one level or two) to a block, and along the entries of
- * blocks.
- *
- * A walk holds a count on each block it stands in. A key is rebuilt in a small buffer inside the walk, or in
- * private memory when the block has longer ones.
+ * segment_cursor: moving in a segment: along its index to a block, and along the entries of blocks.
  */
 #include <stdlib.h>
 
+#include "index_walk.h"
 #include "private_memory.h"
-#include "segment_file.h"
 
 enum {
-  KEY_INLINE_BYTES = 128,
   WINDOW_MIN = 4,
   WINDOW_MAX = 64,
   WINDOW_KEYS_BYTES = 2048,
   LEAD_KEY_BYTES_MAX = 1024
 };
 
-/* A block, a cursor in it, and room for a key of it. */
-typedef struct stand {
-  nc_cached_block *block;
-  nc_block_cursor cursor;
-  uint8_t *key; /* NULL: `inside` serves */
-  size_t key_capacity;
-  uint8_t inside[KEY_INLINE_BYTES + NC_BLOCK_READ_SLACK];
-} stand;
-
-static void stand_leave(stand *s) {
-  if (s->block != NULL) nc_pin_unref(&s->block->pin);
-  s->block = NULL;
-  s->cursor.valid = false;
-}
-
-static void stand_release(nc_heap *heap, stand *s) {
-  stand_leave(s);
-  nc_heap_free(heap, s->key, s->key_capacity);
-  nc_wipe(s->inside, sizeof s->inside);
-}
-
-/* Takes over the count on `block`. */
-static nacre_status stand_enter(nc_heap *heap, stand *s, nc_cached_block *block, nacre_error *err) {
-  stand_leave(s);
-  s->block = block;
-  size_t need = block->block.longest_key + (size_t)NC_BLOCK_READ_SLACK;
-  if (need > sizeof s->inside && need > s->key_capacity) {
-    uint8_t *grown = nc_heap_alloc(heap, need);
-    if (grown == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-    nc_heap_free(heap, s->key, s->key_capacity);
-    s->key = grown;
-    s->key_capacity = need;
-  }
-  nc_block_cursor_init(&s->cursor, &block->block, need > sizeof s->inside ? s->key : s->inside);
-  return NACRE_OK;
-}
-
-/* A walk along a segment: root, leaf (with two levels), data. */
+/* A walk along a segment: its index, and the data block that it names. */
 typedef struct walk {
-  nc_segment *segment;
-  nc_segment_file *file;
-  bool no_cache_fill;
-  stand root, leaf, data;
+  nc_index_walk index; /* begun or not */
+  nc_stand data;
 } walk;
 
-typedef enum move { MOVE_FIRST, MOVE_LAST, MOVE_NEXT, MOVE_PREV } move;
-
-static nacre_status block_move(nc_block_cursor *c, move m, nacre_error *err) {
-  switch (m) {
-    case MOVE_FIRST:
-      return nc_block_first(c, err);
-    case MOVE_LAST:
-      return nc_block_last(c, err);
-    case MOVE_NEXT:
-      return nc_block_next(c, err);
-    case MOVE_PREV:
-      return nc_block_prev(c, err);
-  }
-  return NACRE_OK;
-}
-
-static nc_heap *heap_of(const walk *w) { return w->segment->home->shared->env->heap; }
-
-static nacre_status named(const walk *w, const stand *s, nacre_status status, nacre_error *err) {
-  return nc_fail_in(err, status, nc_sealed_reader_label(w->file->reader),
-                    s->block == NULL ? 0 : s->block->frame_offset);
+static nacre_status named(const walk *w, nacre_status status, nacre_error *err) {
+  return nc_index_named(&w->index, &w->data, status, err);
 }
 
 /* Before anything else, of memory that may hold anything. */
-static void stand_clear(stand *s) {
-  s->block = NULL;
-  s->cursor.valid = false;
-  s->key = NULL;
-  s->key_capacity = 0;
-}
 static void walk_clear(walk *w) {
-  w->segment = NULL;
-  stand_clear(&w->root);
-  stand_clear(&w->leaf);
-  stand_clear(&w->data);
-}
-
-static nacre_status walk_begin(walk *w, nc_segment *segment, bool no_cache_fill, nacre_error *err) {
-  w->no_cache_fill = no_cache_fill;
-  NC_TRY(nc_segment_hold(segment, &w->file, err));
-  w->segment = segment;
-  nc_pin_ref(&w->file->root->pin);
-  return stand_enter(heap_of(w), &w->root, w->file->root, err);
+  nc_index_clear(&w->index);
+  nc_stand_clear(&w->data);
 }
 
 static void walk_end(walk *w) {
-  if (w->segment == NULL) return;
-  nc_heap *heap = heap_of(w);
-  stand_release(heap, &w->root);
-  stand_release(heap, &w->leaf);
-  stand_release(heap, &w->data);
-  nc_segment_let(w->segment);
-  walk_clear(w);
-}
-
-static bool two_levels(const walk *w) { return w->file->footer.index_levels == 2; }
-static stand *index_stand(walk *w) { return two_levels(w) ? &w->leaf : &w->root; }
-
-/* Enters the block that an index entry names. */
-static nacre_status enter(walk *w, stand *from, stand *to, uint8_t type, nacre_error *err) {
-  nc_cached_block *block;
-  NC_TRY(nc_segment_named_block(w->segment, w->file, from->block, from->cursor.entry.value, type,
-                                w->no_cache_fill, &block, err));
-  return stand_enter(heap_of(w), to, block, err);
-}
-
-/* Moves the index to its first, last, next or previous entry, over the leaves' borders. */
-static nacre_status index_move(walk *w, move m, nacre_error *err) {
-  stand *at = index_stand(w);
-  if (!two_levels(w) || m == MOVE_NEXT || m == MOVE_PREV) {
-    NC_TRY(named(w, at, block_move(&at->cursor, m, err), err));
-    if (!two_levels(w) || at->cursor.valid) return NACRE_OK;
-  }
-  NC_TRY(named(w, &w->root, block_move(&w->root.cursor, m, err), err));
-  if (!w->root.cursor.valid) {
-    stand_leave(&w->leaf);
-    return NACRE_OK;
-  }
-  NC_TRY(enter(w, &w->root, &w->leaf, NC_FRAME_INDEX, err));
-  move inside = m == MOVE_NEXT ? MOVE_FIRST : m == MOVE_PREV ? MOVE_LAST : m;
-  return named(w, &w->leaf, block_move(&w->leaf.cursor, inside, err), err);
-}
-
-static nacre_status index_seek(walk *w, nacre_slice key, uint64_t sequence, nacre_error *err) {
-  NC_TRY(named(w, &w->root, nc_block_seek(&w->root.cursor, key, sequence, err), err));
-  if (!two_levels(w)) return NACRE_OK;
-  if (!w->root.cursor.valid) {
-    stand_leave(&w->leaf);
-    return NACRE_OK;
-  }
-  NC_TRY(enter(w, &w->root, &w->leaf, NC_FRAME_INDEX, err));
-  return named(w, &w->leaf, nc_block_seek(&w->leaf.cursor, key, sequence, err), err);
+  if (w->index.segment == NULL) return;
+  nc_stand_release(nc_index_heap(&w->index), &w->data);
+  nc_index_end(&w->index);
 }
 
 /* Enters the data block that the index stands at and moves to its first or last entry; no block, no entry. */
-static nacre_status enter_data(walk *w, move m, nacre_error *err) {
-  stand *at = index_stand(w);
-  if (!at->cursor.valid) {
-    stand_leave(&w->data);
+static nacre_status enter_data(walk *w, nc_move m, nacre_error *err) {
+  if (!nc_index_at(&w->index)->cursor.valid) {
+    nc_stand_leave(&w->data);
     return NACRE_OK;
   }
-  NC_TRY(enter(w, at, &w->data, NC_FRAME_DATA, err));
-  NC_TRY(named(w, &w->data, block_move(&w->data.cursor, m, err), err));
+  NC_TRY(nc_index_enter(&w->index, &w->data, err));
+  NC_TRY(named(w, nc_stand_move(&w->data, m, err), err));
   /* No writer makes an empty block, so one that is empty is a lie about where entries are. */
   if (w->data.cursor.valid) return NACRE_OK;
-  return named(w, &w->data, nc_fail(err, NC_E_SEGMENT_INDEX, NULL), err);
+  return named(w, nc_fail(err, NC_E_SEGMENT_INDEX, NULL), err);
 }
 
-static nacre_status walk_edge(walk *w, move m, nacre_error *err) {
-  NC_TRY(index_move(w, m, err));
+static nacre_status walk_edge(walk *w, nc_move m, nacre_error *err) {
+  NC_TRY(nc_index_move(&w->index, m, err));
   return enter_data(w, m, err);
 }
 
-static nacre_status walk_step(walk *w, move m, nacre_error *err) {
-  NC_TRY(named(w, &w->data, block_move(&w->data.cursor, m, err), err));
+static nacre_status walk_step(walk *w, nc_move m, nacre_error *err) {
+  NC_TRY(named(w, nc_stand_move(&w->data, m, err), err));
   if (w->data.cursor.valid) return NACRE_OK;
-  NC_TRY(index_move(w, m, err));
-  return enter_data(w, m == MOVE_NEXT ? MOVE_FIRST : MOVE_LAST, err);
+  NC_TRY(nc_index_move(&w->index, m, err));
+  return enter_data(w, m == NC_MOVE_NEXT ? NC_MOVE_FIRST : NC_MOVE_LAST, err);
 }
 
 /* A key of many versions may end one block and fill the next ones, so the seek goes on until a block holds
  * what it looks for. */
 static nacre_status walk_seek(walk *w, nacre_slice key, uint64_t sequence, nacre_error *err) {
-  NC_TRY(index_seek(w, key, sequence, err));
-  for (stand *at = index_stand(w); at->cursor.valid;) {
-    NC_TRY(enter(w, at, &w->data, NC_FRAME_DATA, err));
-    NC_TRY(named(w, &w->data, nc_block_seek(&w->data.cursor, key, sequence, err), err));
+  NC_TRY(nc_index_seek(&w->index, key, sequence, err));
+  while (nc_index_at(&w->index)->cursor.valid) {
+    NC_TRY(nc_index_enter(&w->index, &w->data, err));
+    NC_TRY(named(w, nc_block_seek(&w->data.cursor, key, sequence, err), err));
     if (w->data.cursor.valid) return NACRE_OK;
-    NC_TRY(index_move(w, MOVE_NEXT, err));
+    NC_TRY(nc_index_move(&w->index, NC_MOVE_NEXT, err));
   }
-  stand_leave(&w->data);
+  nc_stand_leave(&w->data);
   return NACRE_OK;
 }
 
@@ -222,15 +99,15 @@ static nacre_status publish(segment_cursor *c, nacre_status status) {
   c->base.valid = status == NACRE_OK && c->walk.data.block != NULL && c->walk.data.cursor.valid;
   if (c->base.valid) {
     c->base.entry = c->walk.data.cursor.entry;
-    nc_segment_give_sequence(c->walk.segment, &c->base.entry);
+    nc_segment_give_sequence(c->walk.index.segment, &c->base.entry);
     c->base.pin = &c->walk.data.block->pin;
   }
   return status;
 }
 
 static nacre_status wake(segment_cursor *c, nacre_error *err) {
-  if (c->walk.segment != NULL) return NACRE_OK;
-  nacre_status status = walk_begin(&c->walk, c->segment, c->no_cache_fill, err);
+  if (c->walk.index.segment != NULL) return NACRE_OK;
+  nacre_status status = nc_index_begin(&c->walk.index, c->segment, c->no_cache_fill, err);
   if (status != NACRE_OK) walk_end(&c->walk);
   return status;
 }
@@ -243,20 +120,20 @@ static nacre_status publish_anew(segment_cursor *c, nacre_status status) {
 static nacre_status cursor_first(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
   NC_TRY(wake(c, err));
-  return publish_anew(c, walk_edge(&c->walk, MOVE_FIRST, err));
+  return publish_anew(c, walk_edge(&c->walk, NC_MOVE_FIRST, err));
 }
 static nacre_status cursor_last(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
   NC_TRY(wake(c, err));
-  return publish_anew(c, walk_edge(&c->walk, MOVE_LAST, err));
+  return publish_anew(c, walk_edge(&c->walk, NC_MOVE_LAST, err));
 }
 static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t sequence, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
   NC_TRY(wake(c, err));
   nacre_status status = publish_anew(c, walk_seek(&c->walk, key, sequence, err));
-  bool pass = status == NACRE_OK && base->valid && nc_segment_all_newer(c->walk.segment, sequence) &&
+  bool pass = status == NACRE_OK && base->valid && nc_segment_all_newer(c->walk.index.segment, sequence) &&
               nc_slice_equal(base->entry.key, key);
-  return pass ? publish_anew(c, walk_step(&c->walk, MOVE_NEXT, err)) : status;
+  return pass ? publish_anew(c, walk_step(&c->walk, NC_MOVE_NEXT, err)) : status;
 }
 /* The entry that the block cursor stands at becomes the first of the window; returns how many it holds then: 0 when
  * the key is long. */
@@ -296,12 +173,12 @@ static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
   if (c->backward) NC_TRY(turn_forward(c, err));
   size_t count = c->walk.data.block == NULL ? 0 : fill_window(c, 0);
   if (count == 0) { /* the block's end, or a long key, or damage */
-    NC_TRY(publish(c, walk_step(&c->walk, MOVE_NEXT, err)));
+    NC_TRY(publish(c, walk_step(&c->walk, NC_MOVE_NEXT, err)));
     count = base->valid ? lead_window(c) : 0;
     if (count == 0) return NACRE_OK;
     count = fill_window(c, count);
   }
-  for (size_t i = 0; i < count; i++) nc_segment_give_sequence(c->walk.segment, &c->window[i]);
+  for (size_t i = 0; i < count; i++) nc_segment_give_sequence(c->walk.index.segment, &c->window[i]);
   base->window = c->window;
   base->ahead = count - 1;
   base->entry = c->window[0];
@@ -311,7 +188,7 @@ static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
 /* Backward, the window holds the entries from a restart point of the block on, and is shown from its end. */
 static void show_before(segment_cursor *c) {
   c->base.entry = c->window[--c->before];
-  nc_segment_give_sequence(c->walk.segment, &c->base.entry);
+  nc_segment_give_sequence(c->walk.index.segment, &c->base.entry);
 }
 
 static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
@@ -322,7 +199,7 @@ static nacre_status cursor_prev(nc_cursor *base, nacre_error *err) {
     c->before = nc_block_read_back(at, WINDOW_MAX, c->window, c->offsets, c->keys, sizeof c->keys);
     if (c->before == 0) {
       c->keys_used = sizeof c->keys; /* what was rebuilt before it was given up */
-      return publish_anew(c, walk_step(&c->walk, MOVE_PREV, err));
+      return publish_anew(c, walk_step(&c->walk, NC_MOVE_PREV, err));
     }
     note_keys_used(c, c->window[c->before - 1].key);
     nc_cursor_show_nothing(base);
