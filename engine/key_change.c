@@ -9,6 +9,8 @@
  * key has nobody above it to vouch for it: its commit is the key file.
  * The KMS is asked under change_lock only, which no reader or writer takes.
  */
+#include "key_change.h"
+
 #include <stdlib.h>
 
 #include "last_error.h"
@@ -195,16 +197,20 @@ static nacre_status abandon_pending(nacre_table *t, const nacre_error *why, nacr
   return NACRE_OK;
 }
 
+static bool recorded_locked(nacre_table *t) {
+  NC_TAKEN_KEYS(keys, &t->keys);
+  return is_catalogue(t) || (!t->change_recorded && t->generation_recorded == nc_table_keys_generation(keys));
+}
+
 /* [W3] */
-nacre_status nc_key_settle_locked(nacre_table *t, nacre_error *err) {
+static nacre_status settle_locked(nacre_table *t, nacre_error *err) {
   const nacre_error *why;
   if (t->keys_doubtful) NC_TRY(read_again(t, err));
   if (!t->keys_secured) NC_TRY(secure_key_file(t, err));
   NC_TAKEN_KEYS(keys, &t->keys);
   uint64_t generation = nc_table_keys_generation(keys);
   if (nc_table_keys_pending(keys, &why) == NULL) {
-    bool stale = !is_catalogue(t) && (t->change_recorded || t->generation_recorded != generation);
-    return stale ? update_record(t, call_off, &generation, err) : NACRE_OK;
+    return recorded_locked(t) ? NACRE_OK : update_record(t, call_off, &generation, err);
   }
   if (why->status == NACRE_OK) return commit_pending(t, err);
   if (why->status == NACRE_KEY_DENIED || why->status == NACRE_KEY_MISSING)
@@ -279,13 +285,13 @@ static nacre_status change_to(nacre_table *t, const nc_key_list *to, const nc_ke
   }
   nc_table_keys_unref(next);
   t->keys_doubtful = true;
-  nc_ignore(nc_key_settle_locked(t, &ignored)); /* else the next change or rewrap does */
+  nc_ignore(settle_locked(t, &ignored)); /* else the next change or rewrap does */
   return status;
 }
 
 static nacre_status change_locked(nacre_table *t, const nc_key_list *wanted, nacre_error *err) {
   nc_key_list now;
-  NC_TRY(nc_key_settle_locked(t, err));
+  NC_TRY(settle_locked(t, err));
   NC_TRY(nc_key_specs_now(t, &now.specs, &now.count, err));
   bool new_key = is_catalogue(t) && wanted != NULL;
   nacre_status status = new_key ? learn_key(t->store, wanted->specs, false, err) : NACRE_OK;
@@ -325,7 +331,7 @@ static nacre_status retire_locked(nacre_table *t, nacre_error *err) {
   return update_record(t, call_off, &generation, err);
 }
 
-nacre_status nc_key_retire(nacre_table *t, const nc_table_keys *held, bool *ret_done, nacre_error *err) {
+static nacre_status retire(nacre_table *t, const nc_table_keys *held, bool *ret_done, nacre_error *err) {
   nacre_status status = NACRE_OK;
   pthread_mutex_lock(&t->change_lock);
   NC_TAKEN_KEYS(keys, &t->keys);
@@ -334,6 +340,8 @@ nacre_status nc_key_retire(nacre_table *t, const nc_table_keys *held, bool *ret_
   pthread_mutex_unlock(&t->change_lock);
   return status;
 }
+
+const nc_table_owner nc_store_owner = {recorded_locked, settle_locked, retire};
 
 /* ---- public -------------------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "key_change.h"
 #include "last_error.h"
 #include "named_files.h"
 #include "store.h"

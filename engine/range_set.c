@@ -8,11 +8,9 @@
  */
 #include "range_set.h"
 
-#include "beneath.h"
 #include "ranges.h"
 
-/* NULL: no memory. */
-static nc_range_set *allocate(nc_heap *heap, size_t fragments, size_t sequences, nacre_error *err) {
+nc_range_set *nc_range_set_create(nc_heap *heap, size_t fragments, size_t sequences, nacre_error *err) {
   size_t bytes = sizeof(nc_range_set) + fragments * sizeof(nc_range_fragment) + sequences * sizeof(uint64_t);
   nc_range_set *set = nc_heap_alloc(heap, bytes);
   if (set == NULL) {
@@ -30,7 +28,7 @@ void nc_range_set_free(nc_range_set *set) {
 
 nacre_status nc_range_set_single(nc_heap *heap, nacre_slice from, nacre_slice to, uint64_t sequence,
                                  nc_range_set **ret_set, nacre_error *err) {
-  nc_range_set *set = allocate(heap, 1, 1, err);
+  nc_range_set *set = nc_range_set_create(heap, 1, 1, err);
   if (set == NULL) return NACRE_NO_MEMORY;
   uint64_t *sequences = (uint64_t *)(void *)&set->fragments[1];
   sequences[0] = sequence;
@@ -162,7 +160,7 @@ static nacre_status merge_two(nc_heap *heap, const nc_range_set *a, const nc_ran
                               nc_range_set **ret_set, nacre_error *err) {
   sink counts = {.newest = newest};
   sweep(a, b, &counts);
-  nc_range_set *set = allocate(heap, counts.fragments, counts.sequences, err);
+  nc_range_set *set = nc_range_set_create(heap, counts.fragments, counts.sequences, err);
   if (set == NULL) return NACRE_NO_MEMORY;
   set->count = counts.fragments;
   set->sequences = counts.sequences;
@@ -229,12 +227,12 @@ nacre_status nc_range_set_merge(nc_heap *heap, const nc_range_set *const *sets, 
   return status;
 }
 
-/* ---- decoding and folding ------------------------------------------------------------------------------ */
+/* ---- decoding ------------------------------------------------------------------------------------------ */
 
 nacre_status nc_range_set_decode(nc_heap *heap, nacre_slice bytes, nc_range_set **ret_set, nacre_error *err) {
   uint64_t fragments, sequences;
   NC_TRY(nc_ranges_check(bytes, &fragments, &sequences, err));
-  nc_range_set *set = allocate(heap, (size_t)fragments, (size_t)sequences, err);
+  nc_range_set *set = nc_range_set_create(heap, (size_t)fragments, (size_t)sequences, err);
   if (set == NULL) return NACRE_NO_MEMORY;
   uint64_t *next = (uint64_t *)(void *)&set->fragments[fragments];
   nc_ranges_reader r;
@@ -262,60 +260,6 @@ size_t nc_stretch_of(const uint64_t *snapshots, size_t count, uint64_t sequence)
     }
   }
   return low;
-}
-
-/* Keeps the highest sequence of each stretch; returns how many. */
-static size_t fold_sequences(const nc_range_fragment *f, const nc_range_fold *fold, uint64_t *to) {
-  size_t kept = 0, last = SIZE_MAX;
-  bool hides = fold->beneath == NULL || nc_beneath_overlaps(fold->beneath, f->from, f->to);
-  for (size_t i = 0; i < f->count; i++) {
-    size_t stretch = nc_stretch_of(fold->snapshots, fold->snapshot_count, f->sequences[i]);
-    if (stretch == last || (!hides && stretch == 0)) continue;
-    to[kept++] = f->sequences[i];
-    last = stretch;
-  }
-  return kept;
-}
-
-static bool clip(const nc_range_fold *fold, nc_range_fragment *f) {
-  if (fold->lower.data != NULL && nc_slice_compare(f->from, fold->lower) < 0) f->from = fold->lower;
-  if (fold->upper_excluded.data != NULL && nc_slice_compare(f->to, fold->upper_excluded) > 0)
-    f->to = fold->upper_excluded;
-  return nc_slice_compare(f->from, f->to) < 0;
-}
-
-static bool continues(const nc_range_fragment *last, const nc_range_fragment *f) {
-  return nc_slice_equal(last->to, f->from) && last->count == f->count &&
-         memcmp(last->sequences, f->sequences, f->count * sizeof *f->sequences) == 0;
-}
-
-nacre_status nc_range_set_fold(nc_heap *heap, const nc_range_set *set, const nc_range_fold *fold,
-                               nc_range_set **ret_set, nacre_error *err) {
-  *ret_set = NULL;
-  if (set == NULL) return NACRE_OK;
-  nc_range_set *folded = allocate(heap, set->count, set->sequences, err);
-  if (folded == NULL) return NACRE_NO_MEMORY;
-  uint64_t *next = (uint64_t *)(void *)&folded->fragments[set->count];
-  for (size_t i = 0; i < set->count; i++) {
-    nc_range_fragment f = set->fragments[i];
-    if (!clip(fold, &f)) continue;
-    f.count = fold_sequences(&f, fold, next);
-    f.sequences = next;
-    if (f.count == 0) continue;
-    if (folded->count > 0 && continues(&folded->fragments[folded->count - 1], &f)) {
-      folded->fragments[folded->count - 1].to = f.to;
-      continue;
-    }
-    folded->fragments[folded->count++] = f;
-    folded->sequences += f.count;
-    next += f.count;
-  }
-  if (folded->count > 0) {
-    *ret_set = folded;
-  } else {
-    nc_range_set_free(folded);
-  }
-  return NACRE_OK;
 }
 
 /* ---- asking -------------------------------------------------------------------------------------------- */

@@ -27,6 +27,8 @@ typedef struct nc_range_set {
   nc_range_fragment fragments[];
 } nc_range_set;
 
+/* An empty one with room for that much; its sequences begin behind the room for fragments. NULL: no memory. */
+nc_range_set *nc_range_set_create(nc_heap *heap, size_t fragments, size_t sequences, nacre_error *err);
 void nc_range_set_free(nc_range_set *set); /* NULL is harmless */
 
 /* One range delete. */
@@ -42,20 +44,6 @@ NC_MUST_CHECK nacre_status nc_range_set_merge(nc_heap *heap, const nc_range_set 
 
 /* Stretches of time: snapshots, ascending, cut it. Which one a sequence lies in. */
 size_t nc_stretch_of(const uint64_t *snapshots, size_t count, uint64_t sequence);
-
-struct nc_beneath;
-typedef struct nc_range_fold {
-  const uint64_t *snapshots; /* ascending */
-  size_t snapshot_count;
-  const struct nc_beneath *beneath;  /* what they may hide; NULL: not known. In the oldest stretch, who hides */
-                                     /* nothing goes */
-  nacre_slice lower, upper_excluded; /* cut off what lies beyond; NULL data: unbounded */
-} nc_range_fold;
-
-/* What anybody can still see of a set: of each fragment the highest sequence in each stretch of time. */
-NC_MUST_CHECK nacre_status nc_range_set_fold(nc_heap *heap, const nc_range_set *set,
-                                             const nc_range_fold *fold, nc_range_set **ret_set,
-                                             nacre_error *err);
 
 /* The highest sequence at or below `sequence` of a range delete that covers `key`; 0: there is none. */
 uint64_t nc_range_set_cover(const nc_range_set *set, nacre_slice key, uint64_t sequence);

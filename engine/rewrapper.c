@@ -18,7 +18,7 @@
 #include "last_error.h"
 #include "named_files.h"
 #include "rewrap.h"
-#include "store.h"
+#include "table.h"
 
 enum { SLICE_FILES = 64 };
 static const uint64_t SLICE_NS = 5 * 1000 * 1000, PROGRESS_NS = 1000 * 1000 * 1000;
@@ -101,7 +101,7 @@ static nacre_status begin(nacre_table *t, nc_rewrap_work *w, nacre_error *err) {
   nc_table_keys_unref(w->keys);
   w->keys = NULL;
   pthread_mutex_lock(&t->change_lock);
-  nacre_status status = nc_key_settle_locked(t, err);
+  nacre_status status = t->owner->settle_keys_locked(t, err);
   w->keys = nc_key_holder_take(&t->keys);
   pthread_mutex_unlock(&t->change_lock);
   NC_TRY(status);
@@ -251,7 +251,7 @@ static nacre_status raise_minimum(nacre_table *t, nc_rewrap_work *w, nacre_error
 
 static nacre_status retire(nacre_table *t, nc_rewrap_work *w, nacre_error *err) {
   bool done = false;
-  nacre_status status = nc_key_retire(t, w->keys, &done, err);
+  nacre_status status = t->owner->retire_keys(t, w->keys, &done, err);
   w->phase = BEGIN; /* a change may have come meanwhile */
   if (!done || same_keys(t, w)) return status; /* the latter: the key file could not be written */
   nc_retirements_note(t, w->keys);
@@ -375,11 +375,9 @@ void nc_rewrap_deinit(nacre_table *t) {
 bool nc_rewrap_due(nacre_table *t) {
   pthread_mutex_lock(&t->change_lock);
   NC_TAKEN_KEYS(keys, &t->keys);
-  bool catalogue = t->store->catalogue == t;
   bool unequal = nc_table_keys_copies_differ(keys) && !t->keys_secured;
   bool due = nc_table_keys_count(keys) > 1 || nc_table_keys_pending(keys, NULL) != NULL || t->keys_doubtful ||
-             unequal ||
-             (!catalogue && (t->change_recorded || t->generation_recorded != nc_table_keys_generation(keys)));
+             unequal || !t->owner->keys_recorded_locked(t);
   pthread_mutex_unlock(&t->change_lock);
   return due;
 }

@@ -21,7 +21,7 @@ static nacre_status load(nc_salvage_table *t, const nc_table_settings *settings,
                          nacre_error *err) {
   nc_dir dir;
   NC_TRY(nc_dir_open_at(&t->s->dir, t->dir.label, &dir, err));
-  return nc_table_load(NULL, &t->s->shared, &dir, nc_table_keys_ref(t->keys), settings, true, mode,
+  return nc_table_load(&t->s->shared, &dir, nc_table_keys_ref(t->keys), settings, true, mode,
                        &t->loaded, err);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "fold_cursor.h"
+#include "range_fold.h"
 #include "segment_writer.h"
 
 enum { STOP_ENTRIES = 1024 };

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "key_change.h"
 #include "last_error.h"
 #include "random.h"
 
@@ -149,8 +150,16 @@ nacre_status nc_catalogue_open(nc_shared *shared, const nc_dir *store_dir, const
     return status;
   }
   const nc_table_settings settings = nc_catalogue_settings();
-  return nc_table_load(NULL, shared, &dir, table_keys, &settings, read_only, NACRE_RECOVERY_STRICT,
+  return nc_table_load(shared, &dir, table_keys, &settings, read_only, NACRE_RECOVERY_STRICT,
                        ret_catalogue, err);
+}
+
+nacre_status nc_store_keys(const nacre_store_options *o, nacre_key_spec **ret_specs, size_t *ret_count,
+                           nacre_error *err) {
+  nacre_key_spec all[1 + NACRE_KEY_SPECS_MAX];
+  all[0] = o->default_key.uri != NULL ? o->default_key : (nacre_key_spec){.uri = "local:"};
+  for (size_t i = 0; i < o->trusted_key_count; i++) all[1 + i] = o->trusted_keys[i];
+  return nc_key_specs_join(NULL, all, 1 + o->trusted_key_count, ret_specs, ret_count, err);
 }
 
 /* A read-only open shares the lock with others; where there is no lock file to open, as on read-only media,
@@ -178,6 +187,11 @@ static nacre_status open_directory(nacre_store *s, const char *path, const nacre
   return c.catalogue ? NACRE_OK : make_catalogue(s, err);
 }
 
+void nc_store_adopt(nacre_store *store, nacre_table *t) {
+  t->store = store;
+  t->owner = &nc_store_owner;
+}
+
 static nacre_status open_store(nacre_store *s, const char *path, const nacre_store_options *o,
                                nacre_error *err) {
   NC_TRY(nc_store_keys(o, &s->keys, &s->key_count, err));
@@ -185,7 +199,7 @@ static nacre_status open_store(nacre_store *s, const char *path, const nacre_sto
   NC_TRY(nc_shared_init(&s->shared, o, err));
   NC_TRY(open_directory(s, path, o, err));
   NC_TRY(nc_catalogue_open(&s->shared, &s->dir, s->keys, s->key_count, o, s->read_only, &s->catalogue, err));
-  s->catalogue->store = s;
+  nc_store_adopt(s, s->catalogue);
   if (!s->catalogue->recovery.clean)
     nc_table_emit(s->catalogue, NACRE_EVENT_RECOVERED, s->catalogue->recovery.dropped_bytes, NULL);
   if (s->read_only) return NACRE_OK;

@@ -11,6 +11,7 @@
 
 #include "catalogue.h"
 #include "catalogue_names.h"
+#include "key_specs.h"
 
 #define NC_LOCK_NAME "LOCK"
 
@@ -33,19 +34,8 @@ struct nacre_store {
 
 NC_MUST_CHECK nacre_status nc_store_check_options(const nacre_store_options *options, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_store_check(nacre_store *store, nacre_error *err);
-/* Copies the specs of a catalogue record (NULL: none), then `more`; freed by nc_key_specs_free. */
-NC_MUST_CHECK nacre_status nc_key_specs_join(const nc_catalogue_record *record, const nacre_key_spec *more,
-                                             size_t more_count, nacre_key_spec **ret_specs, size_t *ret_count,
-                                             nacre_error *err);
-/* What a catalogue record says of a table key; points into the specs' strings. */
-void nc_key_record_fill(nc_key_record *record, const nc_kek_pin *pin, const nacre_key_spec *specs,
-                        size_t spec_count);
-/* Copies of one list's specs, then of another's. */
-NC_MUST_CHECK nacre_status nc_key_specs_append(const nacre_key_spec *first, size_t first_count,
-                                               const nacre_key_spec *then, size_t then_count,
-                                               nacre_key_spec **ret_specs, size_t *ret_count,
-                                               nacre_error *err);
-void nc_key_specs_free(nacre_key_spec *specs, size_t count);
+/* The table that was loaded belongs to the store from now on. */
+void nc_store_adopt(nacre_store *store, nacre_table *t);
 /* The key that serves where none is named, then the trusted ones. */
 NC_MUST_CHECK nacre_status nc_store_keys(const nacre_store_options *options, nacre_key_spec **ret_specs,
                                          size_t *ret_count, nacre_error *err);

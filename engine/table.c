@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "key_specs.h"
 #include "orphans.h"
 #include "segment_writer.h"
-#include "store.h"
+#include "table.h"
 
 nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_error *err) {
   NC_TRY(nc_table_keys_write(keys, dir, err));
@@ -206,7 +207,7 @@ static nacre_status load_content(nacre_table *t, const nc_manifest_content *cont
   return status == NACRE_OK ? check_orphans(t, mode, err) : status;
 }
 
-nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, nc_table_keys *keys,
+nacre_status nc_table_load(nc_shared *shared, nc_dir *dir, nc_table_keys *keys,
                            const nc_table_settings *settings, bool read_only, nacre_recovery_mode mode,
                            nacre_table **ret_table, nacre_error *err) {
   nacre_table *t = nc_heap_alloc(shared->env->heap, sizeof *t); /* it holds its name: user data */
@@ -216,7 +217,6 @@ nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir, n
     return nc_fail(err, NC_E_NO_MEMORY, NULL);
   }
   init_locks(t);
-  t->store = store;
   t->shared = shared;
   t->dir = *dir;
   *dir = (nc_dir){0};

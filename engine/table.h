@@ -119,8 +119,22 @@ typedef struct nc_table_settings {
   uint32_t level_ratio;
 } nc_table_settings;
 
+/* What a table asks of whom it belongs to, who knows of its keys in the catalogue. */
+typedef struct nc_table_owner {
+  /* Whether the catalogue says of the table's keys what is so. Needs change_lock. */
+  bool (*keys_recorded_locked)(nacre_table *t);
+  /* Reads a set of keys from disk anew, when a failed change has left it in doubt, and brings a change that the
+   * catalogue calls pending to an end: committed when its key can be had, abandoned when that is denied or gone.
+   * Needs change_lock. */
+  nacre_status (*settle_keys_locked)(nacre_table *t, nacre_error *err);
+  /* Drops every version but the active one, which `held` must still be the present set for: `*ret_done` says
+   * whether it was. Takes change_lock. */
+  nacre_status (*retire_keys)(nacre_table *t, const nc_table_keys *held, bool *ret_done, nacre_error *err);
+} nc_table_owner;
+
 struct nacre_table {
   nacre_store *store;
+  const nc_table_owner *owner; /* NULL with `store`: a table that is only read from */
   nc_shared *shared;
   nc_dir dir;
   nc_uuid uuid;
@@ -226,8 +240,8 @@ static inline nc_table_settings nc_catalogue_settings(void) {
 /* Makes the files of an empty table in an empty directory; durable on return but for the directory's own
  * name. */
 NC_MUST_CHECK nacre_status nc_table_make(const nc_dir *dir, const nc_table_keys *keys, nacre_error *err);
-/* Takes over `dir` and one count of `keys`, on failure too. `store` NULL: the catalogue. */
-NC_MUST_CHECK nacre_status nc_table_load(nacre_store *store, nc_shared *shared, nc_dir *dir,
+/* Takes over `dir` and one count of `keys`, on failure too. The table belongs to nobody yet. */
+NC_MUST_CHECK nacre_status nc_table_load(nc_shared *shared, nc_dir *dir,
                                          nc_table_keys *keys, const nc_table_settings *settings,
                                          bool read_only, nacre_recovery_mode mode, nacre_table **ret_table,
                                          nacre_error *err);
@@ -356,20 +370,6 @@ NC_MUST_CHECK nacre_status nc_table_end_log(nacre_table *t, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_put(nacre_table *t, nacre_slice key, nacre_slice value, bool sync,
                                         nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_delete(nacre_table *t, nacre_slice key, bool sync, nacre_error *err);
-
-/* ---- key_change.c: table keys -------------------------------------------------------------------------- */
-
-/* Reads a set of keys from disk anew, when a failed change has left it in doubt, and brings a change that the
- * catalogue calls pending to an end: committed when its key can be had, abandoned when that is denied or gone.
- * Needs change_lock. */
-NC_MUST_CHECK nacre_status nc_key_settle_locked(nacre_table *t, nacre_error *err);
-/* Drops every version but the active one, which `held` must still be the present set for: `*ret_done` says
- * whether it was. Takes change_lock. */
-NC_MUST_CHECK nacre_status nc_key_retire(nacre_table *t, const nc_table_keys *held, bool *ret_done,
-                                         nacre_error *err);
-/* The KMS keys that wrap the table's key now, as the catalogue says. Freed by nc_key_specs_free. */
-NC_MUST_CHECK nacre_status nc_key_specs_now(nacre_table *t, nacre_key_spec **ret_specs, size_t *ret_count,
-                                            nacre_error *err);
 
 /* ---- rewrapper.c --------------------------------------------------------------------------------------- */
 

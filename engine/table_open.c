@@ -135,8 +135,9 @@ static nacre_status load_locked(opening *q, nacre_table **ret_table, nacre_error
   nc_table_settings settings = nc_table_settings_of(record);
   nc_table_keys *keys = q->keys;
   q->keys = NULL; /* the table takes it over, on failure too, as it does the directory */
-  NC_TRY(nc_table_load(q->store, &q->store->shared, &q->dir, keys, &settings, opens_read_only(q),
+  NC_TRY(nc_table_load(&q->store->shared, &q->dir, keys, &settings, opens_read_only(q),
                        q->options->recovery, &t, err));
+  nc_store_adopt(q->store, t);
   enter(q, t);
   *ret_table = t;
   return NACRE_OK;

@@ -448,7 +448,7 @@ Test(manifest, a_key_file_older_than_the_manifest_knows_is_refused) {
   nacre_table *t;
   const nc_table_settings settings = {NACRE_COMPRESSION_AUTOMATIC, 4096, 10};
   must(nc_dir_open(f.shared.env, f.path, false, &dir, &err));
-  must_fail(nc_table_load(NULL, &f.shared, &dir, nc_table_keys_ref(f.keys), &settings, true,
+  must_fail(nc_table_load(&f.shared, &dir, nc_table_keys_ref(f.keys), &settings, true,
                           NACRE_RECOVERY_STRICT, &t, &err),
             NC_E_KEY_FILE_ROLLED_BACK);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * store_keys: lists of key specs: the caller's, the catalogue's, and copies of them.
+ * key_specs: see key_specs.h.
  */
-#include <stdlib.h>
+#include "key_specs.h"
 
-#include "store.h"
+#include <stdlib.h>
+#include <string.h>
 
 void nc_key_specs_free(nacre_key_spec *specs, size_t count) {
   for (size_t i = 0; specs != NULL && i < count; i++) {
@@ -91,12 +92,4 @@ nacre_status nc_key_specs_append(const nacre_key_spec *first, size_t first_count
   nacre_status status = nc_key_specs_join(NULL, both, first_count + then_count, ret_specs, ret_count, err);
   free(both); /* the strings are the lists' */
   return status;
-}
-
-nacre_status nc_store_keys(const nacre_store_options *o, nacre_key_spec **ret_specs, size_t *ret_count,
-                           nacre_error *err) {
-  nacre_key_spec all[1 + NACRE_KEY_SPECS_MAX];
-  all[0] = o->default_key.uri != NULL ? o->default_key : (nacre_key_spec){.uri = "local:"};
-  for (size_t i = 0; i < o->trusted_key_count; i++) all[1 + i] = o->trusted_keys[i];
-  return nc_key_specs_join(NULL, all, 1 + o->trusted_key_count, ret_specs, ret_count, err);
 }
