@@ -3,7 +3,7 @@
  * range_set, range_history: whatever is merged, folded or added, the answers are those of the list of range
  * deletes that it was made from.
  */
-#include "range_set.h"
+#include "range_fold.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -13,6 +13,8 @@ include directories of that floor and those below, and then checks
   symbols   the floor's objects refer to nothing but its own symbols, those below, its own libraries', and, for the two
             floors that must not touch the world, a list of harmless functions of libc: format/ neither allocates nor reads nor
             writes; engine/ cannot open, write, map or rename, so it cannot put a plaintext byte anywhere
+  rooms     the folders of a floor stand upon one another in the order of ROOMS: no file includes, or refers to a symbol of,
+            a folder above its own; a file that lies in no folder stands beneath them all
   tests     the test programs of a floor link only its library and those below (with --build)
 
 Each check is tried first on a small floor of its own that breaks it, and fails unless the breach is named.
@@ -27,6 +29,9 @@ import sys
 import tempfile
 
 FLOORS = ["format", "crypto", "engine"]
+
+# The folders of a floor that are one, from the ground up. Their headers are included by name alone.
+ROOMS = {"engine": ["order", "memtable", "value", "segment", "tree", "log", "table", "store", "verify", "salvage"]}
 
 # The libraries of each floor, by the names that the linker knows.
 LIBRARIES = {"format": ["lz4", "zstd"], "crypto": ["crypto"], "engine": []}
@@ -69,7 +74,7 @@ class Tree:
 
     def __init__(self, root, cc, scratch):
         self.root, self.cc, self.scratch = root, cc, scratch
-        self.objects, self.problems = {}, {}
+        self.objects, self.problems, self.source_of = {}, {}, {}
 
     def sources(self, floor, kinds="ch"):
         found = glob.glob(f"{self.root}/{floor}/**/*.[{kinds}]", recursive=True)
@@ -83,12 +88,20 @@ class Tree:
         names = {}
         for path in self.sources(floor, "h"):
             relative = os.path.relpath(path, os.path.join(self.root, floor))
-            names[relative.removeprefix("include/")] = path
+            bare = self.room(path, floor) > 0
+            names[os.path.basename(path) if bare else relative.removeprefix("include/")] = path
         return names
+
+    def room(self, path, floor):
+        """On which step of the floor a source lies: 0 is beneath its rooms."""
+        folder = os.path.relpath(path, os.path.join(self.root, floor)).split(os.sep)[0]
+        rooms = ROOMS.get(floor, [])
+        return rooms.index(folder) + 1 if folder in rooms else 0
 
     def compile(self, floor):
         """Compiles a floor; returns its objects. What does not compile is a problem of the floor."""
-        folders = [f"-I{self.root}/{f}{s}" for f in self.below(floor) for s in ("/include", "")]
+        folders = [f"-I{self.root}/{f}{s}" for f in self.below(floor)
+                   for s in ("/include", "", *(f"/{room}" for room in ROOMS.get(f, [])))]
         flags = ["-std=c11", "-D_GNU_SOURCE", '-DNACRE_VERSION="0"', "-O0", "-fPIC", "-fno-lto", "-U_FORTIFY_SOURCE",
                  "-fno-sanitize=all", "-w"]
 
@@ -101,6 +114,7 @@ class Tree:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             results = list(pool.map(one, self.sources(floor, "c")))
         self.objects[floor] = [r for r in results if isinstance(r, str)]
+        self.source_of.update((r, s) for r, s in zip(results, self.sources(floor, "c")) if isinstance(r, str))
         self.problems[floor] = [f"{r[0]} does not compile: {r[1]}" for r in results if not isinstance(r, str)]
         return self.objects[floor]
 
@@ -134,6 +148,27 @@ class Tree:
                 for pattern, only in HEADER_HOMES:
                     if form == "<" and pattern.match(name) and floor != only:
                         problems.append(f"{path} includes <{name}>, the business of {only}/")
+        return problems
+
+    def check_rooms(self, floor):
+        """Includes and symbols that go from a folder of the floor to one above it; folders that are not in the list."""
+        problems = []
+        places = sorted({os.path.dirname(path) for path in self.sources(floor)})
+        for place in places:
+            folder = os.path.relpath(place, os.path.join(self.root, floor)).split(os.sep)[0]
+            if floor in ROOMS and folder not in (".", "include", *ROOMS[floor]):
+                problems.append(f"{place} has no place among the rooms of {floor}/")
+        steps = {name: self.room(path, floor) for name, path in self.headers(floor).items()}
+        for path in self.sources(floor):
+            with open(path, encoding="utf-8") as file:
+                names = [name for form, name in INCLUDE.findall(file.read()) if form == '"']
+            problems += [f"{path} includes {name}, of a room above it" for name in names
+                         if steps.get(name, 0) > self.room(path, floor)]
+        found = {o: symbols([o]) for o in self.objects[floor]}
+        steps = {name: self.room(self.source_of[o], floor) for o in found for name in found[o][0]}
+        for o, (_, undefined) in found.items():
+            problems += [f"{self.source_of[o]} refers to {name}, of a room above it" for name in sorted(undefined)
+                         if steps.get(name, 0) > self.room(self.source_of[o], floor)]
         return problems
 
     def check_link(self, floor):
@@ -235,7 +270,18 @@ BREACHES = [
     ("format", "above.h", "#include <nacre/nacre.h>\n", "include", "of the floor engine/"),
     ("engine", "files.c", "#include <fcntl.h>\n", "include", "the business of crypto/"),
     ("crypto", "squeeze.c", "#include <lz4.h>\n", "include", "the business of format/"),
+    ("engine", "order/low.c", "int nc_high(void);\nint nc_low(void);\nint nc_low(void) { return nc_high(); }\n",
+     "rooms", "low.c refers to nc_high"),
+    ("engine", "value/low.h", "#include \"high.h\"\n", "rooms", "low.h includes high.h"),
+    ("engine", "plain.c", "#include \"high.h\"\n", "rooms", "plain.c includes high.h"),
+    ("engine", "attic/odd.h", "\n", "rooms", "attic has no place"),
 ]
+
+
+def write_file(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def breach_is_named(cc, breach):
@@ -248,12 +294,14 @@ def breach_is_named(cc, breach):
                 file.write(f"int nc_own_{other}(void);\nint nc_own_{other}(void) {{ return 0; }}\n{above or ''}")
         with open(f"{root}/engine/include/nacre/nacre.h", "w", encoding="utf-8") as file:
             file.write("int nc_above(void);\n")
+        for path, text in (("table/high.h", "int nc_high(void);\n"),
+                           ("table/high.c", "#include \"high.h\"\nint nc_high(void) { return 0; }\n")):
+            write_file(f"{root}/engine/{path}", text)
         tree = Tree(root, cc, root)
         for other in FLOORS:
             tree.compile(other)
         before = getattr(tree, f"check_{check}")(floor)
-        with open(f"{root}/{floor}/{name}", "w", encoding="utf-8") as file:
-            file.write(source)
+        write_file(f"{root}/{floor}/{name}", source)
         tree.compile(floor)
         after = getattr(tree, f"check_{check}")(floor)
     return [] if not before and any(expected in p for p in after) else [f"the {check} check misses a breach: {name}: {after}"]
@@ -274,7 +322,7 @@ def main():
         for floor in FLOORS:
             tree.compile(floor)
         for floor in FLOORS:
-            for check in ("compile", "include", "link", "symbols"):
+            for check in ("compile", "include", "link", "symbols", *(["rooms"] if floor in ROOMS else [])):
                 results.append((f"{floor}: {check}", getattr(tree, f"check_{check}")(floor)))
             if options.build:
                 results.append((f"{floor}: tests", check_test_programs(options.build, floor)))
