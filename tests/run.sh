@@ -25,11 +25,11 @@ done
 # Sizes of randomised tests where a sanitizer makes them slow; tests/README.md says what they are.
 shorter=(NACRE_SIM_IMAGES=500 NACRE_FAULT_RUNS=70 NACRE_REWRAP_IMAGES=200 NACRE_KEY_FAULT_RUNS=100
   NACRE_MODEL_OPS=40000 NACRE_KILLS=25
-  NACRE_ROT_BITS=1 NACRE_SEAL_ROUNDS=1000 NACRE_HOSTILE_STEP=61)
+  NACRE_ROT_BITS=1 NACRE_SEAL_ROUNDS=1000 NACRE_HOSTILE_STEP=97)
 # Sanitized configurations encrypt by OpenSSL, the release by what the library takes of itself: each back end of
 # crypto/aead.h meets all tests.
 # What fits into the time that all tests together may take; their full sizes are the programs' own defaults.
-long=(NACRE_SIM_IMAGES=4000 NACRE_FAULT_RUNS=600 NACRE_REWRAP_IMAGES=1000 NACRE_HOSTILE_STEP=5)
+long=(NACRE_SIM_IMAGES=4000 NACRE_FAULT_RUNS=600 NACRE_REWRAP_IMAGES=1000 NACRE_HOSTILE_STEP=7)
 shortest=(NACRE_MODEL_OPS=20000 NACRE_KILLS=10)
 passed=0 failed=0
 failures=()

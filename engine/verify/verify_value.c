@@ -57,15 +57,16 @@ static nacre_status visit_frame(nc_verifier *v, const nc_scan_frame *frame, nacr
 /* The value itself: its parts in their order, each unpacked. */
 static nacre_status check_content(nc_verifier *v, nc_value_reader *reader, nacre_error *err) {
   nc_heap *heap = v->table->shared->env->heap;
-  uint8_t *piece = nc_heap_alloc(heap, PIECE_BYTES);
-  if (piece == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   uint64_t size = nc_value_reader_end(reader)->value_size;
+  size_t capacity = size < PIECE_BYTES ? (size_t)size : (size_t)PIECE_BYTES;
+  uint8_t *piece = nc_heap_alloc(heap, capacity);
+  if (piece == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   nacre_status status = NACRE_OK;
-  for (uint64_t at = 0; at < size && status == NACRE_OK; at += PIECE_BYTES) {
+  for (uint64_t at = 0; at < size && status == NACRE_OK; at += capacity) {
     uint64_t left = size - at;
-    status = nc_value_read(reader, at, piece, left < PIECE_BYTES ? (size_t)left : (size_t)PIECE_BYTES, err);
+    status = nc_value_read(reader, at, piece, left < capacity ? (size_t)left : capacity, err);
   }
-  nc_heap_free(heap, piece, PIECE_BYTES);
+  nc_heap_free(heap, piece, capacity);
   return status;
 }
 

@@ -37,7 +37,7 @@ static uint64_t end_of_history(const frame_list *list) {
  * just as well have been killed. */
 static unsigned allowed_of_log(const trial *t, const shelf_file *file, const frame_list *list,
                                uint64_t size) {
-  bool newest = trial_is_newest(t, file), catalogue = trial_table_of(t, file) == SUBJECT_TABLES;
+  bool newest = shelf_newer(t->files, file) == 0, catalogue = trial_table_of(t, file) == SUBJECT_TABLES;
   if (size < NC_FRAMES_OFFSET) return CAN(REFUSED);
   if (!newest) return size >= end_of_history(list) ? CAN(WHOLE_UNTOLD) | CAN(WHOLE_TOLD) : CAN(REFUSED);
   if (size == NC_FRAMES_OFFSET) return CAN(EARLIER_UNTOLD) | (catalogue ? CAN(REFUSED) : 0);
@@ -47,8 +47,9 @@ static unsigned allowed_of_log(const trial *t, const shelf_file *file, const fra
 }
 
 static unsigned allowed_of(const trial *t, const shelf_file *file, const frame_list *list, uint64_t size) {
+  unsigned without = trial_without(t, file);
   if (shelf_ends_in(file, ".log")) return allowed_of_log(t, file, list, size);
-  if (shelf_ends_in(file, ".seg")) return CAN(UNREADABLE);
+  if (without != 0) return without;
   return strncmp(file->name, "KEYS.", 5) == 0 ? CAN(WHOLE_TOLD) : CAN(REFUSED);
 }
 
@@ -74,7 +75,8 @@ static void cut(run *r, shelf_file *file) {
   frames_find(file, &list);
   for (size_t size = r->t.killed ? NC_FRAMES_OFFSET : 0; size < whole; size++) {
     bool border = size % NC_SLOT_BYTES == 0 || at_border(&list, size) || at_border(&list, size + 1);
-    if (size % r->step != 0 && !border) continue;
+    uint64_t step = is_padding(file, size) && r->step > 1 ? r->step * PADDING_SPARSER : r->step;
+    if (size % step != 0 && !border) continue;
     file->size = size;
     subject_doing(&r->t.s, r->t.killed ? "killed, cut" : "cut", file, NULL, size);
     r->t.s.may_be_missing = table == SUBJECT_TABLES && shelf_ends_in(file, ".log");
@@ -98,20 +100,21 @@ static void fill(uint8_t *bytes, size_t size, int filling) {
  * recorded; a lock has no content. */
 static unsigned allowed_longer(const trial *t, const shelf_file *file) {
   if (strcmp(file->name, "LOCK") == 0) return CAN(WHOLE_UNTOLD);
-  if (shelf_ends_in(file, ".seg")) return CAN(UNREADABLE);
+  if (trial_without(t, file) != 0) return trial_without(t, file);
   if (shelf_ends_in(file, ".log") || shelf_ends_in(file, ".man")) return CAN(WHOLE_TOLD);
-  (void)t;
   return strncmp(file->name, "KEYS.", 5) == 0 ? CAN(WHOLE_TOLD) : CAN(REFUSED);
 }
 
+/* By each of the first so many numbers of bytes, past what frames are aligned to, then by fewer. */
 static void lengthen(run *r, shelf_file *file) {
+  size_t each = r->step == 1 ? 64 : 17;
   size_t whole = file->size;
   uint8_t *bytes = file->bytes;
   file->bytes = test_alloc(whole + LONGER_MAX);
   if (whole > 0) memcpy(file->bytes, bytes, whole);
   for (int filling = 0; filling < FILLINGS; filling++) {
     fill(file->bytes + whole, LONGER_MAX, filling);
-    for (size_t more = 1; more <= LONGER_MAX; more = more < 64 ? more + 1 : more * 4) {
+    for (size_t more = 1; more <= LONGER_MAX; more = more < each ? more + 1 : more * 4) {
       file->size = whole + more;
       subject_doing(&r->t.s, r->t.killed ? "killed, longer" : "longer", file, NULL, more);
       int table = file->directory[0] == '\0' ? SUBJECT_TABLES : trial_table_of(&r->t, file);
@@ -126,7 +129,8 @@ static void lengthen(run *r, shelf_file *file) {
 /* ---- missing files ------------------------------------------------------------------------------------- */
 
 static void miss(run *r, shelf_file *file) {
-  unsigned allowed = shelf_ends_in(file, ".seg")            ? CAN(UNREADABLE)
+  unsigned without = trial_without(&r->t, file);
+  unsigned allowed = without != 0                           ? without
                      : strncmp(file->name, "KEYS.", 5) == 0 ? CAN(WHOLE_TOLD)
                      : strcmp(file->name, "LOCK") == 0      ? CAN(WHOLE_UNTOLD)
                                                             : CAN(REFUSED);

@@ -9,7 +9,7 @@
  * what it needs. Together they see all.
  *
  * Arguments: I N, to do the I-th of N parts. Environment: NACRE_HOSTILE_STEP, to flip every so many-th bit
- * only.
+ * only, and fewer of the zeros that fill up headers.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,8 +23,6 @@
 #include "support.h"
 #include "walk_store.h"
 
-enum { PADDING_FROM = 208, PADDING_TO = NC_SLOT_BYTES - 4 }; /* of a header slot */
-
 typedef struct run {
   subject s;
   shelf *files;
@@ -35,7 +33,8 @@ typedef struct run {
   nacre_table *watch[SUBJECT_TABLES];
   char copy[512]; /* where the files stand for the keyless scrub */
   store_verdict sound;
-  uint64_t part, parts, step, next;
+  uint64_t part, parts, step, next, next_padding;
+  bool types[256]; /* of frames, that there were */
   uint64_t flips, by_library, by_walk, hidden_from_library, hidden_from_walk, dropped, errors;
 } run;
 
@@ -48,7 +47,7 @@ typedef struct spot {
   bool newest_log;
   unsigned groups_before; /* of the log's table, before this file */
   uint64_t durable;       /* of a killed newest log: everything before was synced */
-  int key_from, key_to;   /* of a segment: which keys it may hold */
+  int key_from, key_to;   /* of a segment or value file: which keys it may hold */
 } spot;
 
 static bool names(const nacre_error *error, const shelf_file *file) {
@@ -75,12 +74,12 @@ static void must_only_verify(run *r, const spot *at, const table_verdict *v) {
               nacre_status_name(v->verified), v->verify_error.id, v->verify_error.file);
 }
 
-static void must_hurt_segment(run *r, const spot *at, const table_verdict *v) {
+static void must_hurt_keys(run *r, const spot *at, const table_verdict *v) {
   (void)PROVE(&r->s, v->opened == NACRE_OK && v->groups == r->s.tables[at->table].groups, "the table: %s",
               v->open_error.text);
   for (int k = 0; k < SUBJECT_KEYS; k++)
     (void)PROVE(&r->s, !v->key_unreadable[k] || (k >= at->key_from && k < at->key_to),
-                "key %d is unreadable, and stands in another segment: %s", k, v->read_error.text);
+                "key %d is unreadable, and stands in another file: %s", k, v->read_error.text);
   (void)PROVE(&r->s, v->read_error.status == NACRE_OK || names(&v->read_error, at->file),
               "reading names %s: %s", v->read_error.file, v->read_error.text);
   (void)PROVE(&r->s, v->read_error.status == NACRE_OK || v->read_error.status == NACRE_CORRUPT,
@@ -128,8 +127,8 @@ static void expect_table(run *r, const spot *at, const table_verdict *v) {
                 at->offset < NC_CURRENT_MAC_OFFSET ? NACRE_CORRUPT : NACRE_TAMPERED);
   else if (at->frame == NULL)
     must_only_verify(r, at, v);
-  else if (shelf_ends_in(at->file, ".seg"))
-    must_hurt_segment(r, at, v);
+  else if (shelf_ends_in(at->file, ".seg") || shelf_ends_in(at->file, ".val"))
+    must_hurt_keys(r, at, v);
   else if (shelf_ends_in(at->file, ".log"))
     expect_log(r, at, v);
   else
@@ -185,8 +184,7 @@ static void prove_apart(run *r, int table) {
 /* The zeros that fill up a header slot are most of the store. In each of their bytes one bit, by turns, is
  * put to the whole trial; at the other seven the store still opens and verify still looks. */
 static bool fast_spot(const spot *at, unsigned bit) {
-  return is_sealed(at->file) && at->frame == NULL && at->offset % NC_SLOT_BYTES >= PADDING_FROM &&
-         at->offset % NC_SLOT_BYTES < PADDING_TO && bit != at->offset % 8;
+  return is_padding(at->file, at->offset) && bit != at->offset % 8;
 }
 
 static bool library_sees_fast(run *r, const spot *at) {
@@ -247,15 +245,17 @@ static void flip(run *r, spot *at, shelf_file *file, int fd, unsigned bit) {
 }
 
 /* Whether the next bit is this part's and to be flipped. */
-static bool due(run *r) {
-  uint64_t n = r->next++;
-  return n % r->step == 0 && n / r->step % r->parts == r->part;
+static bool due(run *r, bool padding) {
+  uint64_t step = padding && r->step > 1 ? r->step * PADDING_SPARSER : r->step;
+  uint64_t n = padding ? r->next_padding++ : r->next++;
+  return n % step == 0 && n / step % r->parts == r->part;
 }
 
 static void flip_file(run *r, spot *at, shelf_file *file, uint64_t from) {
   frame_list list;
   char path[512], directory[512];
   frames_find(file, &list);
+  for (size_t i = 0; i < list.count; i++) r->types[list.at[i].type] = true;
   test_path(directory, sizeof directory, r->copy, file->directory);
   test_path(path, sizeof path, directory, file->name);
   int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -263,7 +263,7 @@ static void flip_file(run *r, spot *at, shelf_file *file, uint64_t from) {
   for (at->offset = from; at->offset < file->size; at->offset++) {
     at->frame = frame_at(&list, at->offset);
     for (unsigned bit = 0; bit < 8; bit++)
-      if (due(r)) flip(r, at, file, fd, bit);
+      if (due(r, is_padding(file, at->offset))) flip(r, at, file, fd, bit);
   }
   close(fd);
 }
@@ -276,28 +276,13 @@ static int table_of(const run *r, const shelf_file *file) {
   return SUBJECT_TABLES;
 }
 
-/* Files of a kind in a directory are in the order of their numbers. */
-static unsigned older_of_kind(const run *r, const shelf_file *file, unsigned *ret_newer) {
-  unsigned older = 0;
-  *ret_newer = 0;
-  for (size_t i = 0; i < r->files->file_count; i++) {
-    const shelf_file *other = &r->files->files[i];
-    if (strcmp(other->directory, file->directory) != 0 || !shelf_ends_in(other, strrchr(file->name, '.')))
-      continue;
-    older += strcmp(other->name, file->name) < 0;
-    *ret_newer += strcmp(other->name, file->name) > 0;
-  }
-  return older;
-}
-
 static void place_log(run *r, spot *at, const shelf_file *file) {
   frame_list list;
-  unsigned newer, older = older_of_kind(r, file, &newer);
   const subject_table *t = &r->s.tables[at->table];
   frames_find(file, &list);
   unsigned here = list.at[list.count - 1].groups;
-  if (list.at[0].type != NC_FRAME_LOG_START || older + newer > 1) test_die("no more than two logs were due");
-  at->newest_log = newer == 0;
+  if (list.at[0].type != NC_FRAME_LOG_START) test_die("a log that began was due");
+  at->newest_log = shelf_newer(r->files, file) == 0;
   at->groups_before = at->newest_log ? t->groups - here : t->flushed;
   for (size_t i = 0; i < list.count; i++)
     if (list.at[i].type == NC_FRAME_LOG_GROUP && t->synced[at->groups_before + list.at[i].groups])
@@ -305,14 +290,10 @@ static void place_log(run *r, spot *at, const shelf_file *file) {
 }
 
 static void place(run *r, spot *at, const shelf_file *file) {
-  unsigned newer;
   *at = (spot){.file = file, .table = table_of(r, file), .newest_log = true};
   if (at->table == SUBJECT_TABLES) return;
   if (shelf_ends_in(file, ".log")) place_log(r, at, file);
-  if (!shelf_ends_in(file, ".seg")) return;
-  bool second = older_of_kind(r, file, &newer) > 0;
-  at->key_from = second ? 50 : 0;
-  at->key_to = second ? 110 : at->table == 0 ? 60 : 40;
+  subject_keys_of(&r->s, r->files, file, &at->key_from, &at->key_to);
 }
 
 /* ---- the campaign -------------------------------------------------------------------------------------- */
@@ -334,7 +315,8 @@ static void flip_files(run *r, shelf *files, bool killed) {
     (void)CHECK(file->directory[0] == '\0' || walk_store_faults(r->copy, file->directory) == 0,
                 "the sound store has faults");
     /* A kill changes what the end of logs means, and on which logs the manifest's end rests. */
-    bool other = !killed || (at.table < SUBJECT_TABLES && is_sealed(file) && !shelf_ends_in(file, ".seg"));
+    bool ends = shelf_ends_in(file, ".log") || shelf_ends_in(file, ".man");
+    bool other = !killed || (at.table < SUBJECT_TABLES && ends);
     if (other) flip_file(r, &at, file, killed ? NC_FRAMES_OFFSET : 0);
   }
   for (int i = 0; i < SUBJECT_TABLES; i++)
@@ -343,6 +325,13 @@ static void flip_files(run *r, shelf *files, bool killed) {
     test_die("the store does not close");
   (void)CHECK(files->handles == 0 && files->changes == 0, "%lld handles are open, %llu changes were tried",
               (long long)files->handles, (unsigned long long)files->changes);
+}
+
+static void prove_all_kinds(const run *r) {
+  for (int type = 0; type < 256; type++)
+    (void)CHECK(r->types[type] == (strcmp(nc_frame_type_name((uint8_t)type), "unknown") != 0),
+                "frames of type %d, %s: %s in the subject", type, nc_frame_type_name((uint8_t)type),
+                r->types[type] ? "are" : "are not");
 }
 
 static uint8_t keyring_bytes(const run *r, uint64_t at, uint8_t with, size_t *ret_size) {
@@ -362,7 +351,7 @@ static void flip_keyring(run *r) {
   (void)keyring_bytes(r, 0, 0, &size);
   for (uint64_t n = 0; n < size * 8; n++) {
     store_verdict v;
-    if (!due(r)) continue;
+    if (!due(r, false)) continue;
     (void)keyring_bytes(r, n / 8, (uint8_t)(1u << n % 8), NULL);
     subject_doing(&r->s, "flip of the keyring", NULL, NULL, n);
     judge_store(&r->s, shelf_io(&r->s.clean), false, &v);
@@ -389,6 +378,7 @@ int main(int argc, char **argv) {
   flip_files(&r, &r.s.clean, false);
   flip_files(&r, &r.s.killed, true);
   flip_keyring(&r);
+  prove_all_kinds(&r);
   printf(
       "flips: %llu bits flipped (part %llu of %llu, 1 in %llu): %llu seen by the library, %llu by the "
       "keyless scrub, 0 by none if none failed\n",

@@ -52,8 +52,9 @@ static void judge(run *r, const shelf_file *file, const char *doing, uint64_t bi
   (void)PROVE(&r->t.s, is_one_of(status, classes), "%s", nacre_status_name(status));
 }
 
-static unsigned allowed_for(const shelf_file *file) {
-  return shelf_ends_in(file, ".seg") ? CAN(UNREADABLE) : CAN(REFUSED);
+static unsigned allowed_for(const run *r, const shelf_file *file) {
+  unsigned without = trial_without(&r->t, file);
+  return without != 0 ? without : CAN(REFUSED);
 }
 
 /* ---- headers ------------------------------------------------------------------------------------------- */
@@ -79,7 +80,7 @@ static void forge_headers(run *r, shelf_file *file) {
       bytes[n / 8] ^= (uint8_t)(1u << n % 8);
       slot_mend(bytes);
     }
-    judge(r, file, "forged header", n, allowed_for(file), class_of_header(n / 8));
+    judge(r, file, "forged header", n, allowed_for(r, file), class_of_header(n / 8));
     memcpy(file->bytes, aside, sizeof aside);
     /* One slot alone: the other one serves, and verify or the keyless scrub tells. */
     for (size_t slot = 0; slot < NC_SLOT_COUNT; slot++) {
@@ -109,7 +110,7 @@ static void forge_frame(run *r, shelf_file *file, const frame_place *frame) {
   uint8_t *bytes = file->bytes + frame->offset;
   uint8_t *aside = test_alloc(frame->size);
   size_t sealed = NC_FRAME_HEADER_BYTES + nc_get_u32(bytes) + NC_FRAME_TAG_BYTES;
-  bool segment = shelf_ends_in(file, ".seg"), final = frame->type == NC_FRAME_LOG_FINAL;
+  bool kept = trial_without(&r->t, file) != 0, final = frame->type == NC_FRAME_LOG_FINAL;
   memcpy(aside, bytes, frame->size);
   for (size_t n = 0; n < frame->size * 8; n++) {
     size_t byte = n / 8;
@@ -119,14 +120,14 @@ static void forge_frame(run *r, shelf_file *file, const frame_place *frame) {
     if (mended) mend_check(bytes);
     if (nc_frame_size(nc_get_u32(bytes)) <= file->size - frame->offset && nc_frame_plausible(bytes))
       nc_frame_finish(bytes);
-    unsigned allowed = segment ? CAN(UNREADABLE) : CAN(REFUSED), classes = IS_TAMPERED;
+    unsigned allowed = allowed_for(r, file), classes = IS_TAMPERED;
     if (byte < FRAME_CHECKED_BYTES) classes = IS_CORRUPT | IS_TAMPERED;
     if (byte >= sealed) classes = IS_CORRUPT; /* verify and the keyless scrub look at it */
     /* Padding is met by verify alone; a final frame that is none any more is a torn end. */
-    if (segment && byte >= sealed) allowed = CAN(WHOLE_TOLD);
+    if (kept && byte >= sealed) allowed = CAN(WHOLE_TOLD);
     if (final && (byte < FRAME_CHECKED_BYTES || byte >= sealed)) allowed |= CAN(WHOLE_TOLD);
     /* Longer than the file, it is like one that was cut off; in an older log no part of the history. */
-    if (final && byte < 4 && !trial_is_newest(&r->t, file)) allowed |= CAN(WHOLE_UNTOLD);
+    if (final && byte < 4 && shelf_newer(r->t.files, file) > 0) allowed |= CAN(WHOLE_UNTOLD);
     judge(r, file, "forged frame", (frame->offset * 8) + n, allowed, classes);
     /* A longer frame's checksum may stand behind it. */
     memcpy(bytes, aside, frame->size);

@@ -8,7 +8,13 @@
 #include "support.h"
 
 bool is_sealed(const shelf_file *file) {
-  return shelf_ends_in(file, ".seg") || shelf_ends_in(file, ".log") || shelf_ends_in(file, ".man");
+  return shelf_ends_in(file, ".seg") || shelf_ends_in(file, ".val") || shelf_ends_in(file, ".log") ||
+         shelf_ends_in(file, ".man");
+}
+
+bool is_padding(const shelf_file *file, uint64_t offset) {
+  uint64_t in_slot = offset % NC_SLOT_BYTES;
+  return is_sealed(file) && offset < NC_FRAMES_OFFSET && in_slot >= PADDING_FROM && in_slot < PADDING_TO;
 }
 
 void frames_find(const shelf_file *file, frame_list *ret) {

@@ -10,7 +10,12 @@
 #include "header.h"
 #include "subject.h"
 
-enum { FRAMES_MAX = 64 };
+enum {
+  FRAMES_MAX = 64,
+  PADDING_FROM = 208, /* zeros of a header slot, up to its checksum */
+  PADDING_TO = NC_SLOT_BYTES - 4,
+  PADDING_SPARSER = 17 /* where not all is tried: they are most of the store, and all alike */
+};
 
 typedef struct frame_place {
   uint64_t offset;
@@ -25,6 +30,8 @@ typedef struct frame_list {
 } frame_list;
 
 bool is_sealed(const shelf_file *file);
+/* Whether a place of a file is one of the zeros that fill up a header slot. */
+bool is_padding(const shelf_file *file, uint64_t offset);
 void frames_find(const shelf_file *file, frame_list *ret); /* none, of what is no sealed file */
 /* The frame that a byte belongs to; NULL in a header. */
 const frame_place *frame_at(const frame_list *list, uint64_t offset);

@@ -42,7 +42,7 @@ static void note_value(reading *r, int k, nacre_slice value) {
   uint8_t version = value.size > 0 ? *(const uint8_t *)value.data : 0;
   const subject_table *t = &r->s->tables[r->index];
   bool right = version > 0 && version <= t->groups && value.size == t->value_size[k] &&
-               memcmp(value.data, t->values[version][k], value.size) == 0;
+               t->values[version][k] != NULL && memcmp(value.data, t->values[version][k], value.size) == 0;
   if (PROVE(r->s, right, "key %d has a value that was never written", k)) note_version(r, k, version);
 }
 

@@ -182,16 +182,17 @@ static void later(run *r, shelf_file *file, size_t at, nc_error_id id) {
   shelf_file *twin =
       strcmp(file->name, "KEYS.a") == 0 ? shelf_find(&r->work, file->directory, "KEYS.b") : NULL;
   const table_verdict *v = &r->t.verdict.tables[0];
-  bool segment = shelf_ends_in(file, ".seg");
+  unsigned without = trial_without(&r->t, file);
   memcpy(aside, file->bytes, size);
   for (size_t i = 0; i < NUMBERS; i++) {
     write_number(file, at, numbers[i]);
     if (twin != NULL) write_number(twin, at, numbers[i]);
-    table_must_be(r, file, "a later version", segment ? CAN(UNREADABLE) : CAN(REFUSED), id);
-    if (segment) {
+    table_must_be(r, file, "a later version", without != 0 ? without : CAN(REFUSED), id);
+    if (without != 0) {
       v = &r->t.verdict.tables[trial_table_of(&r->t, file)];
-      must_be(r, "reading a segment of a later version", v->read_error.status, &v->read_error, id);
-      must_be(r, "verifying a segment of a later version", v->verified, &v->verify_error, id);
+      if (without == CAN(UNREADABLE))
+        must_be(r, "reading a file of a later version", v->read_error.status, &v->read_error, id);
+      must_be(r, "verifying a file of a later version", v->verified, &v->verify_error, id);
     }
     if (twin != NULL) memcpy(twin->bytes, aside, size);
     if (twin != NULL) table_must_be(r, file, "KEYS.a alone of a later version", CAN(WHOLE_TOLD), id);

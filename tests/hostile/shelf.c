@@ -287,6 +287,19 @@ bool shelf_ends_in(const shelf_file *file, const char *suffix) {
   return length >= tail && strcmp(file->name + length - tail, suffix) == 0;
 }
 
+static unsigned count_of_kind(const shelf *s, const shelf_file *file, int sign) {
+  unsigned count = 0;
+  for (size_t i = 0; i < s->file_count; i++) {
+    const shelf_file *other = &s->files[i];
+    count += strcmp(other->directory, file->directory) == 0 &&
+             shelf_ends_in(other, strrchr(file->name, '.')) && sign * strcmp(other->name, file->name) > 0;
+  }
+  return count;
+}
+
+unsigned shelf_older(const shelf *s, const shelf_file *file) { return count_of_kind(s, file, -1); }
+unsigned shelf_newer(const shelf *s, const shelf_file *file) { return count_of_kind(s, file, 1); }
+
 void shelf_label(const shelf_file *file, char label[2 * SHELF_NAME_BYTES]) {
   snprintf(label, 2 * SHELF_NAME_BYTES, "%s%s%s", file->directory, file->directory[0] == 0 ? "" : "/",
            file->name);

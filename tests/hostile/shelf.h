@@ -51,6 +51,9 @@ const nacre_io *shelf_io(shelf *s); /* the shelf must not move from then on */
 
 shelf_file *shelf_find(shelf *s, const char *directory, const char *name); /* NULL: there is none */
 bool shelf_ends_in(const shelf_file *file, const char *suffix);
+/* How many files of its kind in its directory have lower, or higher, numbers. */
+unsigned shelf_older(const shelf *s, const shelf_file *file);
+unsigned shelf_newer(const shelf *s, const shelf_file *file);
 /* "directory/name" */
 void shelf_label(const shelf_file *file, char label[2 * SHELF_NAME_BYTES]);
 /* Writes a shelf as files below `path`, which must exist. */

@@ -42,28 +42,101 @@ nacre_store_options subject_options(const subject *s, const nacre_io *io, bool r
 
 /* ---- writing ------------------------------------------------------------------------------------------- */
 
-static void write_group(making *m, int table, int from, int to, bool sync) {
+/* Moments of expiry: before every clock, and behind it. */
+#define LONG_AGO 1u
+#define IN_2100 4102444800000u
+
+/* One write of a table: what it does to keys is noted as it is said. */
+typedef struct group {
+  making *m;
+  subject_table *t;
+  nacre_table *table;
+  nacre_batch *batch; /* one of the two */
+  nacre_load *load;
+  uint8_t g;
+} group;
+
+static group begin_group(making *m, int table) {
   subject_table *t = &m->s->tables[table];
-  nacre_batch *batch;
-  char key[8];
   uint8_t g = (uint8_t)(t->groups + 1);
   if (g > SUBJECT_GROUPS_MAX) test_die("too many groups");
   memcpy(t->version[g], t->version[t->groups], sizeof t->version[g]);
-  must(nacre_batch_create(&batch), "a batch");
+  return (group){.m = m, .t = t, .table = m->tables[table], .g = g};
+}
+
+static void put(group *w, int k, uint64_t expire_at_ms) {
+  subject_table *t = w->t;
+  char key[8];
+  size_t size = t->value_size[k];
+  uint8_t *value = test_alloc(size);
+  test_value_make(value, size, (uint64_t)(t - w->m->s->tables) + 1, (uint64_t)k, w->g);
+  value[0] = w->g; /* so that a value says whose it is */
+  t->values[w->g][k] = value;
+  t->version[w->g][k] = expire_at_ms == LONG_AGO ? 0 : w->g;
+  subject_key(k, key);
+  nacre_slice name = {key, 6}, bytes = {value, size};
+  must(w->load != NULL ? nacre_load_put_expiring(w->load, name, bytes, expire_at_ms)
+                       : nacre_batch_put_expiring(w->batch, name, bytes, expire_at_ms),
+       "a put");
+}
+
+static void delete (group *w, int k) {
+  char key[8];
+  subject_key(k, key);
+  w->t->version[w->g][k] = 0;
+  must(nacre_batch_delete(w->batch, (nacre_slice){key, 6}), "a delete");
+}
+
+static void delete_range(group *w, int from, int to) {
+  char first[8], end[8];
+  subject_key(from, first);
+  subject_key(to, end);
+  memset(w->t->version[w->g] + from, 0, (size_t)(to - from));
+  must(nacre_batch_delete_range(w->batch, (nacre_slice){first, 6}, (nacre_slice){end, 6}), "a range delete");
+}
+
+static group begin_batch(making *m, int table) {
+  group w = begin_group(m, table);
+  must(nacre_batch_create(&w.batch), "a batch");
+  return w;
+}
+
+static void end_batch(group *w, bool sync) {
+  must(nacre_write(w->table, w->batch, &(nacre_write_options){.sync = sync}), "a write");
+  nacre_batch_destroy(w->batch);
+  w->t->groups = w->g;
+  w->t->synced[w->g] = sync;
+}
+
+static void write_group(making *m, int table, int from, int to, bool sync) {
+  group w = begin_batch(m, table);
   for (int k = from; k < to; k++) {
-    bool deleted = g > 6 && (k + g) % 7 == 0;
-    subject_key(k, key);
-    t->version[g][k] = deleted ? 0 : g;
-    if (deleted)
-      must(nacre_batch_delete(batch, (nacre_slice){key, 6}), "a delete");
+    if (w.g > 6 && (k + w.g) % 7 == 0)
+      delete (&w, k);
     else
-      must(nacre_batch_put(batch, (nacre_slice){key, 6}, (nacre_slice){t->values[g][k], t->value_size[k]}),
-           "a put");
+      put(&w, k, 0);
   }
-  must(nacre_write(m->tables[table], batch, &(nacre_write_options){.sync = sync}), "a write");
-  nacre_batch_destroy(batch);
-  t->groups = g;
-  t->synced[g] = sync;
+  end_batch(&w, sync);
+}
+
+/* Range deletes, a put that never expires as far as anybody here can see, one that has, and a large one. */
+static void write_kinds(making *m, int from, int large) {
+  group w = begin_batch(m, 1);
+  delete_range(&w, from, from + 5);
+  delete_range(&w, from + 3, from + 7);
+  put(&w, from + 4, IN_2100);
+  put(&w, from + 7, LONG_AGO);
+  put(&w, large, 0);
+  end_batch(&w, false);
+}
+
+static void load_in_bulk(making *m, int from, int to) {
+  group w = begin_group(m, 1);
+  must(nacre_load_begin(w.table, NULL, &w.load), "a load");
+  for (int k = from; k < to; k++) put(&w, k, k == from + 3 ? IN_2100 : k == from + 4 ? LONG_AGO : 0);
+  must(nacre_load_commit(w.load), "loading");
+  w.t->groups = w.t->flushed = w.g;
+  w.t->synced[w.g] = true;
 }
 
 static void flush(making *m, int table) {
@@ -75,8 +148,14 @@ static void open_all(making *m) {
   nacre_store_options options = subject_options(m->s, sim_disk_io(m->disk), false);
   must(nacre_open(STORE_PATH, &options, &m->store), "opening");
   for (int i = 0; i < SUBJECT_TABLES; i++) {
-    nacre_table_options how = {.compression = i == 0 ? NACRE_COMPRESSION_NONE : NACRE_COMPRESSION_ZSTD,
-                               .block_bytes = 1024};
+    nacre_table_options how =
+        i == 0 ? (nacre_table_options){.compression = NACRE_COMPRESSION_NONE, .block_bytes = 1024}
+               : (nacre_table_options){.compression = NACRE_COMPRESSION_ZSTD,
+                                       .block_bytes = 1024,
+                                       .filter_bits_per_key = 16,
+                                       .large_value_bytes = 4096,
+                                       .segment_bytes = NACRE_SEGMENT_BYTES_MIN,
+                                       .level_ratio = 4};
     nacre_status status = nacre_table_open(m->store, m->s->tables[i].name, NULL, &m->tables[i]);
     if (status == NACRE_NOT_FOUND)
       status = nacre_table_create(m->store, m->s->tables[i].name, &how, &m->tables[i]);
@@ -109,12 +188,33 @@ static void note_directories(making *m) {
   nacre_table_infos_free(infos);
 }
 
-static void make_values(subject_table *t, uint64_t owner) {
-  for (int k = 0; k < SUBJECT_KEYS; k++) {
-    t->value_size[k] = (size_t)(20 + k % 17);
-    for (int g = 0; g <= SUBJECT_GROUPS_MAX; g++) {
-      test_value_make(t->values[g][k], t->value_size[k], owner, (uint64_t)k, (uint64_t)g);
-      t->values[g][k][0] = (uint8_t)g; /* so that a value says whose it is */
+/* Keys of "nautilus" whose values are large, and in the order of their files which key each holds: the first is of an
+ * older value than the second. */
+static const int large_keys[] = {20, 20, 62, 48};
+enum { LARGE_FILES = sizeof large_keys / sizeof *large_keys };
+static const struct {
+  int from, to;
+} segment_keys[SUBJECT_TABLES][3] = {{{0, 60}, {50, 110}}, {{0, 40}, {8, 21}, {60, 70}}};
+
+static void set_sizes(subject *s) {
+  for (int i = 0; i < SUBJECT_TABLES; i++)
+    for (int k = 0; k < SUBJECT_KEYS; k++) s->tables[i].value_size[k] = (size_t)(20 + k % 17);
+  for (size_t i = 0; i < LARGE_FILES; i++) s->tables[1].value_size[large_keys[i]] = SUBJECT_LARGE_BYTES;
+}
+
+void subject_keys_of(const subject *s, const shelf *files, const shelf_file *file, int *ret_from,
+                     int *ret_to) {
+  *ret_from = *ret_to = 0;
+  for (int i = 0; i < SUBJECT_TABLES; i++) {
+    if (strcmp(s->tables[i].uuid, file->directory) != 0) continue;
+    if (shelf_ends_in(file, ".seg")) {
+      unsigned place = shelf_older(files, file);
+      *ret_from = segment_keys[i][place].from;
+      *ret_to = segment_keys[i][place].to;
+    } else if (shelf_ends_in(file, ".val")) {
+      unsigned place = shelf_older(files, file);
+      *ret_from = large_keys[place];
+      *ret_to = *ret_from + (place > 0);
     }
   }
 }
@@ -131,6 +231,10 @@ static void write_history(making *m) {
   for (int i = 0; i < 4; i++) write_group(m, 1, 10 * i, 10 * i + 10, true);
   flush(m, 1);
   note_moment(m, "three segments");
+  write_kinds(m, 8, 20);
+  flush(m, 1);
+  load_in_bulk(m, 60, 70);
+  note_moment(m, "five segments");
   must(nacre_table_rotate(m->tables[0]), "another table key");
   must(nacre_table_rewrap_wait(m->tables[0], NULL), "rewrapping");
   write_group(m, 0, 100, 104, false);
@@ -142,21 +246,22 @@ static void write_history(making *m) {
   open_all(m);
   write_group(m, 0, 108, 116, true);
   write_group(m, 0, 112, 118, true);
-  write_group(m, 1, 30, 50, false);
+  write_group(m, 1, 30, 48, false);
   note_moment(m, "second logs begun");
   write_group(m, 0, 113, 120, false);
   write_group(m, 0, 117, 120, false);
-  write_group(m, 1, 50, 70, true);
+  write_group(m, 1, 50, 62, true);
+  write_kinds(m, 40, 48);
 }
 
 void subject_make(subject *s, const subject *keyring_of) {
   making m = {.s = s, .disk = sim_disk_create()};
-  sim_disk_without_maps(m.disk); /* all bits of all filler would be flipped: log_rot does that, of a little of it */
+  sim_disk_without_maps(
+      m.disk); /* all bits of all filler would be flipped: log_rot does that, of a little of it */
   *s = (subject){.path = STORE_PATH};
-  for (int i = 0; i < SUBJECT_TABLES; i++) {
-    s->tables[i].name = i == 0 ? "pearl" : "nautilus";
-    make_values(&s->tables[i], (uint64_t)i + 1);
-  }
+  s->tables[0].name = "pearl";
+  s->tables[1].name = "nautilus";
+  set_sizes(s);
   test_scratch_make(s->scratch, sizeof s->scratch, "hostile");
   test_key_uri(s->uri, sizeof s->uri, keyring_of != NULL ? keyring_of->scratch : s->scratch);
   test_path(s->keyring, sizeof s->keyring, keyring_of != NULL ? keyring_of->scratch : s->scratch, "keyring");
@@ -171,6 +276,9 @@ void subject_remove(subject *s) {
   shelf_deinit(&s->clean);
   shelf_deinit(&s->killed);
   for (size_t i = 0; i < s->moment_count; i++) shelf_deinit(&s->moments[i].files);
+  for (int i = 0; i < SUBJECT_TABLES; i++)
+    for (int g = 0; g <= SUBJECT_GROUPS_MAX; g++)
+      for (int k = 0; k < SUBJECT_KEYS; k++) free(s->tables[i].values[g][k]);
   test_scratch_remove(s->scratch);
 }
 

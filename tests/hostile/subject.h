@@ -2,7 +2,9 @@
  *
  * subject: the small store that everything here is done to, and the oracle that reads it afterwards.
  *
- * Two tables: "pearl" with two segments, two live logs and its second table key, "nautilus" with one of each.
+ * Two tables: "pearl" with two segments, two live logs and its second table key; "nautilus" with everything else
+ * that a table may hold: range deletes, values in files of their own, one of them hidden by a newer one, and puts that
+ * expire, in segments and in a log, a segment that was loaded in bulk, and options that are not the default.
  * A table's history is a row of groups (one batch each); its state after g groups is known for every g.
  * Reading may answer with such a state, or with errors; a value that no state explains, or one that belongs
  * to another state than its neighbours, is a failure at once.
@@ -18,7 +20,7 @@ enum {
   SUBJECT_TABLES = 2,
   SUBJECT_KEYS = 120,
   SUBJECT_GROUPS_MAX = 24,
-  SUBJECT_VALUE_MAX = 40,
+  SUBJECT_LARGE_BYTES = 4200, /* of values that have files of their own */
   SUBJECT_MOMENTS_MAX = 8,
   SUBJECT_NO_STATE = -1
 };
@@ -30,7 +32,7 @@ typedef struct subject_table {
   bool synced[SUBJECT_GROUPS_MAX + 1];
   /* [g][k]: the group that wrote key k last, after g groups; 0: there is no such key then */
   uint8_t version[SUBJECT_GROUPS_MAX + 1][SUBJECT_KEYS];
-  uint8_t values[SUBJECT_GROUPS_MAX + 1][SUBJECT_KEYS][SUBJECT_VALUE_MAX]; /* what group g gives key k */
+  uint8_t *values[SUBJECT_GROUPS_MAX + 1][SUBJECT_KEYS]; /* what group g gives key k; NULL: nothing */
   size_t value_size[SUBJECT_KEYS];
 } subject_table;
 
@@ -59,6 +61,10 @@ typedef struct subject {
 void subject_make(subject *s, const subject *keyring_of);
 void subject_remove(subject *s);
 void subject_key(int k, char text[8]);
+/* Which keys a segment may hold, or a value file does: from here to before there. None: the file is of another kind, or
+ * what it holds is hidden by something newer. */
+void subject_keys_of(const subject *s, const shelf *files, const shelf_file *file, int *ret_from,
+                     int *ret_to);
 nacre_store_options subject_options(const subject *s, const nacre_io *io, bool read_only);
 
 /* Notes what is being done; for messages only. */

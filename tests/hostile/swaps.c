@@ -28,9 +28,10 @@ typedef struct run {
 
 static bool is_key_file(const shelf_file *file) { return strncmp(file->name, "KEYS.", 5) == 0; }
 
-static unsigned allowed_for(const shelf_file *target) {
+static unsigned allowed_for(const run *r, const shelf_file *target) {
+  unsigned without = trial_without(&r->t, target);
   if (strcmp(target->name, "LOCK") == 0) return CAN(WHOLE_UNTOLD); /* its content is nobody's */
-  if (shelf_ends_in(target, ".seg")) return CAN(UNREADABLE);
+  if (without != 0) return without;
   return is_key_file(target) ? CAN(REFUSED) | CAN(WHOLE_TOLD) : CAN(REFUSED);
 }
 
@@ -65,7 +66,7 @@ static void replace(run *r, shelf_file *target, const shelf_file *source, bool s
   target->size = source->size;
   subject_doing(&r->t.s, doing, target, source, 0);
   int table = own ? SUBJECT_TABLES : trial_table_of(&r->t, target);
-  unsigned allowed = same_content(&before, source) ? CAN(WHOLE_UNTOLD) : allowed_for(target);
+  unsigned allowed = same_content(&before, source) ? CAN(WHOLE_UNTOLD) : allowed_for(r, target);
   outcome found = trial_run(&r->t, table, own ? NULL : target, allowed);
   if (found == REFUSED || found == UNREADABLE) prove_class(r, target, source, same_store);
   target->bytes = before.bytes;
@@ -125,7 +126,7 @@ static void put_back_each(run *r, const subject_moment *m) {
     now->size = old->size;
     subject_doing(&r->t.s, m->name, now, NULL, 1);
     unsigned log = CAN(EARLIER_TOLD) | CAN(EARLIER_UNTOLD) | CAN(WHOLE_TOLD) | CAN(WHOLE_UNTOLD);
-    trial_run(&r->t, SUBJECT_TABLES, now, is_log(now) ? log | CAN(REFUSED) : allowed_for(now));
+    trial_run(&r->t, SUBJECT_TABLES, now, is_log(now) ? log | CAN(REFUSED) : allowed_for(r, now));
     now->bytes = before.bytes;
     now->size = before.size;
     r->older++;
@@ -207,7 +208,7 @@ static void judge_frame(run *r, const shelf_file *file, const shelf_file *other,
   int table = trial_table_of(&r->t, file);
   subject_doing(&r->t.s, "frames", file, other, offset);
   trial_run(&r->t, table, NULL,
-            shelf_ends_in(file, ".seg") ? CAN(UNREADABLE) | CAN(WHOLE_TOLD) : CAN(REFUSED));
+            trial_without(&r->t, file) != 0 ? CAN(UNREADABLE) | CAN(WHOLE_TOLD) : CAN(REFUSED));
   nacre_status status = trial_status(&r->t, table);
   (void)PROVE(&r->t.s, status == NACRE_TAMPERED || status == NACRE_CORRUPT, "%s", nacre_status_name(status));
   r->frames++;
@@ -280,8 +281,8 @@ static void move_slots(run *r) {
       const shelf_file *from = &r->t.s.clean.files[k];
       if (!is_sealed(to) || !is_sealed(from)) continue;
       if (i != k) {
-        put_slot(r, to, 0, from, 0, CAN(WHOLE_TOLD) | allowed_for(to));
-        put_slot(r, to, 1, from, 1, CAN(WHOLE_TOLD) | (slot_counts_first(to, from) ? allowed_for(to) : 0));
+        put_slot(r, to, 0, from, 0, CAN(WHOLE_TOLD) | allowed_for(r, to));
+        put_slot(r, to, 1, from, 1, CAN(WHOLE_TOLD) | (slot_counts_first(to, from) ? allowed_for(r, to) : 0));
       }
       put_slot(r, to, 0, from, 1, CAN(WHOLE_TOLD));
       put_slot(r, to, 1, from, 0, CAN(WHOLE_TOLD));

@@ -138,10 +138,13 @@ static bool make_thing(run *r, thing what, const char *path, const char *copy) {
 
 /* ---- what may come of it ------------------------------------------------------------------------------- */
 
-typedef enum role { ROLE_SEGMENT, ROLE_KEYS, ROLE_NEEDED, ROLE_LOCK } file_role;
+typedef enum role { ROLE_SEGMENT, ROLE_HIDDEN, ROLE_KEYS, ROLE_NEEDED, ROLE_LOCK } file_role;
 
-static file_role role_of(const shelf_file *file) {
-  if (shelf_ends_in(file, ".seg")) return ROLE_SEGMENT;
+static file_role role_of(const run *r, const shelf_file *file) {
+  int from, to;
+  subject_keys_of(&r->s, &r->s.clean, file, &from, &to);
+  if (from < to) return ROLE_SEGMENT;
+  if (shelf_ends_in(file, ".val")) return ROLE_HIDDEN;
   if (strncmp(file->name, "KEYS.", 5) == 0) return ROLE_KEYS;
   return strcmp(file->name, "LOCK") == 0 ? ROLE_LOCK : ROLE_NEEDED;
 }
@@ -164,7 +167,7 @@ static void prove_untouched(const run *r, const store_verdict *v, int except) {
 
 static void prove_read(const run *r, const store_verdict *v, const shelf_file *file, thing what) {
   int table = 0;
-  file_role role = role_of(file);
+  file_role role = role_of(r, file);
   while (table < SUBJECT_TABLES && strcmp(r->s.tables[table].uuid, file->directory) != 0) table++;
   bool spare = what == HARD_LINK || (table == SUBJECT_TABLES && role == ROLE_KEYS);
   if (table == SUBJECT_TABLES && !spare) {
@@ -248,7 +251,7 @@ static void try_file(run *r, const shelf_file *file, thing what) {
   judge_store(&r->s, &r->quick, true, &v);
   prove_read(r, &v, file, what);
   bool seen = walk_store_faults(r->store, "") > 0;
-  (void)PROVE(&r->s, seen == (what != HARD_LINK && role_of(file) != ROLE_LOCK), "the keyless scrub %s it",
+  (void)PROVE(&r->s, seen == (what != HARD_LINK && role_of(r, file) != ROLE_LOCK), "the keyless scrub %s it",
               seen ? "sees" : "does not see");
   if (is_sealed(file)) open_sealed(r, file, path, what);
   bool wrote = write_to(r, r->store);

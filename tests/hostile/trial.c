@@ -40,14 +40,11 @@ int trial_table_of(const trial *t, const shelf_file *file) {
   return SUBJECT_TABLES;
 }
 
-bool trial_is_newest(const trial *t, const shelf_file *file) {
-  for (size_t i = 0; i < t->files->file_count; i++) {
-    const shelf_file *other = &t->files->files[i];
-    if (strcmp(other->directory, file->directory) == 0 && shelf_ends_in(other, strrchr(file->name, '.')) &&
-        strcmp(other->name, file->name) > 0)
-      return false;
-  }
-  return true;
+unsigned trial_without(const trial *t, const shelf_file *file) {
+  int from, to;
+  if (!shelf_ends_in(file, ".seg") && !shelf_ends_in(file, ".val")) return 0;
+  subject_keys_of(&t->s, t->files, file, &from, &to);
+  return from < to ? CAN(UNREADABLE) : CAN(WHOLE_TOLD);
 }
 
 static outcome outcome_of_table(const trial *t, int table, bool told) {

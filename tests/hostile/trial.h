@@ -38,8 +38,9 @@ void trial_begin(trial *t, shelf *files, bool killed);
 void trial_end(trial *t);
 /* The table whose directory a file lies in; SUBJECT_TABLES: the catalogue, or the store's own. */
 int trial_table_of(const trial *t, const shelf_file *file);
-/* Whether no file of its kind in its directory has a higher number. */
-bool trial_is_newest(const trial *t, const shelf_file *file);
+/* What may come of a segment or a value file that is not what it should be: its keys cannot be read; or, when nothing of
+ * it is the newest, verify tells. None: the file is of another kind. */
+unsigned trial_without(const trial *t, const shelf_file *file);
 /* Judges the store as it is now and demands one of `allowed`. With `table`, only that one is opened, by a
  * store that was opened before the change. `changed`: the file that the keyless scrub should look at. */
 outcome trial_run(trial *t, int table, const shelf_file *changed, unsigned allowed);
