@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,16 +41,6 @@ typedef struct setup {
   const bench_engine *engines[ENGINES_MAX];
   unsigned engine_count;
 } setup;
-
-_Noreturn void bench_die(const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  fputs("compare: ", stderr);
-  vfprintf(stderr, format, args);
-  fputc('\n', stderr);
-  va_end(args);
-  exit(1);
-}
 
 /* ---- options ------------------------------------------------------------------------------------------- */
 

@@ -19,9 +19,8 @@ static const char *directory_variable(const char *name) {
 }
 
 nacre_status nc_keyring_path(const char *uri, char *path, size_t capacity, nacre_error *err) {
-  const char *scheme = nc_kms_local()->scheme;
-  size_t lead = strlen(scheme);
-  if (uri == NULL || strncmp(uri, scheme, lead) != 0 || uri[lead] != ':') {
+  size_t lead = strlen(NC_LOCAL_SCHEME);
+  if (uri == NULL || strncmp(uri, NC_LOCAL_SCHEME, lead) != 0 || uri[lead] != ':') {
     return nc_fail(err, NC_E_KMS_URI, "%.200s", uri != NULL ? uri : "there is none");
   }
   const char *rest = uri + lead + 1, *named = secure_getenv("NACRE_KEYRING");

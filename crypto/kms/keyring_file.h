@@ -15,6 +15,8 @@
 #include "kms/keyring_seal.h"
 #include "kms/private_file.h"
 
+#define NC_LOCAL_SCHEME "local"
+
 /* Where the keyring of a `local:` URI lies. */
 NC_MUST_CHECK nacre_status nc_keyring_path(const char *uri, char *path, size_t capacity, nacre_error *err);
 

@@ -118,6 +118,6 @@ static nacre_status local_unwrap(void *arg, const nacre_kms_call *call, nacre_sl
 }
 
 const nacre_kms_provider *nc_kms_local(void) {
-  static const nacre_kms_provider local = {.scheme = "local", .wrap = local_wrap, .unwrap = local_unwrap};
+  static const nacre_kms_provider local = {.scheme = NC_LOCAL_SCHEME, .wrap = local_wrap, .unwrap = local_unwrap};
   return &local;
 }

@@ -17,6 +17,7 @@
  *   salvage_log.c      the groups of damaged logs
  *   salvage_value.c    large values, from files of their own
  *   salvage_target.c   the new store
+ *   salvage_work.c     findings, progress, room: what all of these need
  */
 #ifndef NC_SALVAGE_H
 #define NC_SALVAGE_H

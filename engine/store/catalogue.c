@@ -229,3 +229,7 @@ nacre_status nc_remove_directory(const nc_dir *parent, const char *name, nacre_e
   if (status == NACRE_OK) status = nc_dir_remove_at(parent, name, err);
   return status == NACRE_OK ? nc_dir_sync(parent, err) : status;
 }
+
+nacre_status nc_catalogue_secure(nacre_table *catalogue, nacre_error *err) {
+  return catalogue->recovery.clean ? NACRE_OK : nc_table_sync(catalogue, err);
+}

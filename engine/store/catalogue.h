@@ -42,5 +42,8 @@ NC_MUST_CHECK nacre_status nc_catalogue_remove(nacre_table *catalogue, const nc_
 /* Removes the files of a directory, wrapped keys first, then the directory; what is missing already is no
  * failure. */
 NC_MUST_CHECK nacre_status nc_remove_directory(const nc_dir *parent, const char *name, nacre_error *err);
+/* Makes durable what the catalogue says. After an unclean end it may say what stands in the page cache only, and
+ * nothing may be dropped, or done under a key, because of that. */
+NC_MUST_CHECK nacre_status nc_catalogue_secure(nacre_table *catalogue, nacre_error *err);
 
 #endif

@@ -140,7 +140,7 @@ static nacre_status write_key_file(nacre_table *t, const nc_table_keys *keys, na
  * other before it is durable. */
 static nacre_status secure_key_file(nacre_table *t, nacre_error *err) {
   nacre_error why;
-  if (!is_catalogue(t)) NC_TRY(nc_catalogue_secure(t->store, err));
+  if (!is_catalogue(t)) NC_TRY(nc_catalogue_secure(t->store->catalogue, err));
   NC_TAKEN_KEYS(keys, &t->keys);
   if (nc_table_keys_check_copies(keys, &t->dir, &why) != NACRE_OK) return write_key_file(t, keys, err);
   NC_TRY(nc_dir_sync(&t->dir, err));

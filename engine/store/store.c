@@ -31,11 +31,6 @@ nacre_status nc_store_check_options(const nacre_store_options *o, nacre_error *e
   return NACRE_OK;
 }
 
-nacre_status nc_store_check(nacre_store *store, nacre_error *err) {
-  if (store == NULL) return nc_fail(err, NC_E_ARGUMENT, "the store is NULL");
-  return nc_env_forked(store->shared.env) ? nc_fail(err, NC_E_FORKED, NULL) : NACRE_OK;
-}
-
 /* ---- creating ------------------------------------------------------------------------------------------ */
 
 typedef struct content {
@@ -187,11 +182,6 @@ static nacre_status open_directory(nacre_store *s, const char *path, const nacre
   return c.catalogue ? NACRE_OK : make_catalogue(s, err);
 }
 
-void nc_store_adopt(nacre_store *store, nacre_table *t) {
-  t->store = store;
-  t->owner = &nc_store_owner;
-}
-
 static nacre_status open_store(nacre_store *s, const char *path, const nacre_store_options *o,
                                nacre_error *err) {
   NC_TRY(nc_store_keys(o, &s->keys, &s->key_count, err));
@@ -236,6 +226,7 @@ nacre_status nacre_open(const char *path, const nacre_store_options *options, na
   pthread_mutex_init(&s->tables_lock, NULL);
   pthread_mutex_init(&s->catalogue_lock, NULL);
   nc_catalogue_names_init(&s->names);
+  s->owner = &nc_store_owner;
   s->read_only = options->read_only;
   nacre_status status = open_store(s, path, options, err);
   if (status != NACRE_OK) {

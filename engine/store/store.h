@@ -24,6 +24,7 @@ struct nacre_store {
   size_t key_count;
   char *region;
   nacre_table *catalogue;
+  const nc_table_owner *owner; /* what its tables ask of it */
   nc_catalogue_names names;
   pthread_mutex_t tables_lock;
   pthread_mutex_t catalogue_lock;
@@ -33,9 +34,15 @@ struct nacre_store {
 };
 
 NC_MUST_CHECK nacre_status nc_store_check_options(const nacre_store_options *options, nacre_error *err);
-NC_MUST_CHECK nacre_status nc_store_check(nacre_store *store, nacre_error *err);
+NC_MUST_CHECK static inline nacre_status nc_store_check(nacre_store *checked, nacre_error *err) {
+  if (checked == NULL) return nc_fail(err, NC_E_ARGUMENT, "the store is NULL");
+  return nc_env_forked(checked->shared.env) ? nc_fail(err, NC_E_FORKED, NULL) : NACRE_OK;
+}
 /* The table that was loaded belongs to the store from now on. */
-void nc_store_adopt(nacre_store *store, nacre_table *t);
+static inline void nc_store_adopt(nacre_store *by, nacre_table *loaded) {
+  loaded->store = by;
+  loaded->owner = by->owner;
+}
 /* The key that serves where none is named, then the trusted ones. */
 NC_MUST_CHECK nacre_status nc_store_keys(const nacre_store_options *options, nacre_key_spec **ret_specs,
                                          size_t *ret_count, nacre_error *err);
@@ -66,9 +73,6 @@ NC_MUST_CHECK nacre_status nc_read_table_keys(const nc_kms *kms, const nc_dir *d
                                               const nc_catalogue_item *item, const nacre_key_spec *more,
                                               size_t more_count, const char *region,
                                               nc_table_keys **ret_keys, nacre_error *err);
-/* Makes durable what the catalogue says. After an unclean end it may say what stands in the page cache only, and
- * nothing may be dropped, or done under a key, because of that. */
-NC_MUST_CHECK nacre_status nc_catalogue_secure(nacre_store *store, nacre_error *err);
 /* Whether a directory holds a store. */
 NC_MUST_CHECK nacre_status nc_store_is_there(const nc_dir *dir, bool *ret_is, nacre_error *err);
 /* Finishes creations and drops that were interrupted. */

@@ -287,10 +287,6 @@ static nacre_status settle_table(nacre_store *store, nc_catalogue_item *item, na
   return nc_catalogue_put(store->catalogue, &item->table, &item->record, err);
 }
 
-nacre_status nc_catalogue_secure(nacre_store *store, nacre_error *err) {
-  return store->catalogue->recovery.clean ? NACRE_OK : nc_table_sync(store->catalogue, err);
-}
-
 nacre_status nc_store_resume(nacre_store *store, nacre_error *err) {
   nc_catalogue_item *items;
   NC_TRY(nc_catalogue_list(store->catalogue, &items, err));
@@ -299,7 +295,7 @@ nacre_status nc_store_resume(nacre_store *store, nacre_error *err) {
     nacre_error why;
     /* What cannot be finished now (a full disk, say) must not keep the store shut: the next open tries
      * again. */
-    nacre_status status = nc_catalogue_secure(store, &why);
+    nacre_status status = nc_catalogue_secure(store->catalogue, &why);
     if (status == NACRE_OK) status = settle_table(store, i, &why);
     if (status != NACRE_OK) {
       nc_table_emit(store->catalogue, NACRE_EVENT_BACKGROUND_ERROR, 0, &why);

@@ -120,7 +120,7 @@ static void enter(opening *q, nacre_table *t) {
   store->tables = t;
   if (!t->recovery.clean) nc_table_emit(t, NACRE_EVENT_RECOVERED, t->recovery.dropped_bytes, NULL);
   if (t->read_only || !nc_rewrap_due(t)) return;
-  nc_ignore(nc_catalogue_secure(store, NULL)); /* before the first use; the rewrap insists on it */
+  nc_ignore(nc_catalogue_secure(store->catalogue, NULL)); /* before the first use; the rewrap insists on it */
   nc_rewrap_schedule(t);
 }
 

@@ -21,6 +21,7 @@ typedef struct nc_verifier {
 
 /* Notes a failed check; NACRE_OK to go on. */
 NC_MUST_CHECK nacre_status nc_verify_note(nc_verifier *v, nacre_status status, const nacre_error *err);
+void nc_verify_progress(nc_verifier *v, uint64_t bytes);
 /* Both header slots good and equal, whatever the rewrapper is doing. */
 NC_MUST_CHECK nacre_status nc_verify_header(nc_verifier *v, nc_sealed_reader *reader, nacre_error *err);
 /* Walks the frames of a file up to `end`: checksum, padding, tag; `visit` (may be NULL) looks at each
