@@ -9,9 +9,11 @@
  *      once.
  * All chunks but the first ask for huge pages: caches and memtables are read all over, and of small pages the
  * processor knows the places of 8 MiB at most. A store that needs one chunk only takes pages as it uses them.
+ * The kernel zeroes a huge page while whoever first touches it waits, as long as for hundreds of writes; so a chunk
+ * or two are kept ready, touched by whoever the heap's owner has do it.
  * Classes are multiples of 64 up to 256 and four to a doubling above, so at most a fifth of a block is not
  * used.
- * Locking: one mutex, held for a few pointer moves or one mmap; wiping happens outside of it.
+ * Locking: one mutex, held for a few pointer moves or one mmap; wiping and touching happen outside of it.
  */
 #include "private_memory.h"
 
@@ -42,7 +44,7 @@
 #define UNPOISON(memory, size) ((void)(memory), (void)(size))
 #endif
 
-enum { GRAIN = 64, SMALL_BYTES = 256, STEPS = 4, CLASS_COUNT = 52 };
+enum { GRAIN = 64, SMALL_BYTES = 256, STEPS = 4, CLASS_COUNT = 52, MANY_CHUNKS = 16 };
 #define CLASS_BYTES_MAX ((size_t)1 << 20)
 #define CHUNK_BYTES ((size_t)4 << 20)
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
@@ -68,6 +70,11 @@ struct nc_heap {
   pthread_mutex_t lock;
   free_block *free_lists[CLASS_COUNT];
   chunk *chunks;
+  size_t chunk_count;
+  chunk *ready;       /* touched, and not begun */
+  size_t ready_count; /* with those that are being made */
+  void (*on_taken)(void *arg);
+  void *on_taken_arg;
   uint8_t *fresh; /* the rest of the newest chunk, never handed out */
   size_t fresh_left;
   large *larges;
@@ -149,21 +156,80 @@ static void *map_huge(void) {
   return memory + before;
 }
 
-static bool add_chunk_locked(nc_heap *heap) {
-  chunk *added = malloc(sizeof *added);
-  void *base = added == NULL ? NULL : heap->chunks == NULL ? map_private(CHUNK_BYTES) : map_huge();
+static chunk *chunk_create(bool huge) {
+  chunk *c = malloc(sizeof *c);
+  void *base = c == NULL ? NULL : huge ? map_huge() : map_private(CHUNK_BYTES);
   if (base == NULL) {
-    free(added);
-    return false;
+    free(c);
+    return NULL;
   }
+  *c = (chunk){NULL, base};
+  return c;
+}
+
+static chunk *take_ready_locked(nc_heap *heap) {
+  chunk *c = heap->ready;
+  if (c == NULL) return NULL;
+  heap->ready = c->next;
+  heap->ready_count--;
+  return c;
+}
+
+static bool add_chunk_locked(nc_heap *heap) {
+  chunk *added = take_ready_locked(heap);
+  if (added == NULL) added = chunk_create(heap->chunks != NULL);
+  if (added == NULL) return false;
   shelve_fresh_locked(heap);
-  *added = (chunk){heap->chunks, base};
+  added->next = heap->chunks;
   heap->chunks = added;
-  heap->fresh = base;
+  heap->chunk_count++;
+  heap->fresh = added->base;
   heap->fresh_left = CHUNK_BYTES;
-  POISON(base, CHUNK_BYTES);
+  POISON(added->base, CHUNK_BYTES);
   return true;
 }
+
+/* ---- chunks kept ready --------------------------------------------------------------------------------- */
+
+void nc_heap_on_taken(nc_heap *heap, void (*on_taken)(void *arg), void *arg) {
+  pthread_mutex_lock(&heap->lock);
+  heap->on_taken = on_taken;
+  heap->on_taken_arg = arg;
+  pthread_mutex_unlock(&heap->lock);
+}
+
+/* Counts one that the caller is to make; false: there are enough. What one chunk has served needs none. */
+static bool begin_ready(nc_heap *heap) {
+  pthread_mutex_lock(&heap->lock);
+  size_t wanted = heap->chunk_count < 2 ? 0 : heap->chunk_count < MANY_CHUNKS ? 1 : 2;
+  bool begun = heap->ready_count < wanted;
+  if (begun) heap->ready_count++;
+  pthread_mutex_unlock(&heap->lock);
+  return begun;
+}
+
+static void end_ready(nc_heap *heap, chunk *made) {
+  pthread_mutex_lock(&heap->lock);
+  if (made == NULL) {
+    heap->ready_count--;
+  } else {
+    made->next = heap->ready;
+    heap->ready = made;
+  }
+  pthread_mutex_unlock(&heap->lock);
+}
+
+void nc_heap_make_ready(nc_heap *heap) {
+  while (begin_ready(heap)) {
+    chunk *made = chunk_create(true);
+    for (size_t at = 0; made != NULL && at < CHUNK_BYTES; at += PAGE_BYTES)
+      ((volatile uint8_t *)made->base)[at] = 0;
+    end_ready(heap, made);
+    if (made == NULL) return;
+  }
+}
+
+/* ---- handing out --------------------------------------------------------------------------------------- */
 
 static void *take_locked(nc_heap *heap, size_t index, size_t bytes) {
   free_block *block = heap->free_lists[index];
@@ -262,6 +328,7 @@ void nc_heap_destroy(nc_heap *heap) {
     munmap(lead, mapped);
   }
   bool all_back = nc_heap_bytes(heap) == 0;
+  for (chunk *c; (c = take_ready_locked(heap)) != NULL; free(c)) munmap(c->base, CHUNK_BYTES);
   while (heap->chunks != NULL) {
     chunk *gone = heap->chunks;
     heap->chunks = gone->next;
@@ -280,8 +347,12 @@ void *nc_heap_alloc(nc_heap *heap, size_t size) {
   size_t bytes;
   size_t index = class_of(size, &bytes);
   pthread_mutex_lock(&heap->lock);
+  size_t chunks = heap->chunk_count;
   void *memory = take_locked(heap, index, bytes);
+  void (*on_taken)(void *) = heap->chunk_count != chunks ? heap->on_taken : NULL;
+  void *arg = heap->on_taken_arg;
   pthread_mutex_unlock(&heap->lock);
+  if (on_taken != NULL) on_taken(arg);
   if (memory == NULL) return NULL;
   memset(memory, 0, sizeof(free_block));
   POISON((uint8_t *)memory + size, bytes - size); /* ASan then sees an overrun within the block, too */

@@ -25,6 +25,12 @@ void nc_heap_free(nc_heap *heap, void *memory, size_t size);
 bool nc_heap_forked(const nc_heap *heap);
 /* Grows (never shrinks): copies, wipes the old. NULL: no memory, and the old stays as it was. */
 void *nc_heap_grow(nc_heap *heap, void *memory, size_t old_size, size_t new_size);
+/* `on_taken` is called, in the thread that allocates and under whatever it holds, when another large piece was begun:
+ * somebody may then make the next ones ready. NULL: nobody does. */
+void nc_heap_on_taken(nc_heap *heap, void (*on_taken)(void *arg), void *arg);
+/* Takes from the kernel what is likely wanted next: one large piece or two ahead, and none where the first one has
+ * been enough. Waits for memory to be zeroed, for milliseconds. */
+void nc_heap_make_ready(nc_heap *heap);
 uint64_t nc_heap_bytes(const nc_heap *heap); /* handed out now */
 size_t nc_heap_block_bytes(size_t size);     /* what a request of so many bytes really takes */
 

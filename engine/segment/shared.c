@@ -32,6 +32,23 @@ static nacre_status check_sizes(const nc_shared *s, uint32_t workers, nacre_erro
   return NACRE_OK;
 }
 
+static void make_memory_ready(void *arg) {
+  nc_shared *s = arg;
+  atomic_store(&s->memory_queued, false);
+  nc_heap_make_ready(s->env->heap);
+}
+
+static void memory_was_taken(void *arg) {
+  nc_shared *s = arg;
+  if (!atomic_exchange(&s->memory_queued, true)) nc_worker_submit(s->workers, &s->memory_job);
+}
+
+/* By the workers, where there are any. */
+static void keep_memory_ready(nc_shared *s) {
+  s->memory_job = (nc_job){.run = make_memory_ready, .arg = s};
+  if (!nc_worker_pool_inline(s->workers)) nc_heap_on_taken(s->env->heap, memory_was_taken, s);
+}
+
 nacre_status nc_shared_init(nc_shared *s, const nacre_store_options *options, nacre_error *err) {
   *s = (nc_shared){0};
   pthread_mutex_init(&s->unpackers_lock, NULL);
@@ -55,11 +72,14 @@ nacre_status nc_shared_init(nc_shared *s, const nacre_store_options *options, na
   if (s->cache_bytes > 0) NC_TRY(nc_cache_create(s->cache_bytes, &s->cache, err));
   uint32_t threads =
       options->workers == UINT32_MAX ? 0 : (uint32_t)or_default(options->workers, WORKERS_DEFAULT);
-  return nc_worker_pool_create(s->env, threads, &s->workers, err);
+  NC_TRY(nc_worker_pool_create(s->env, threads, &s->workers, err));
+  keep_memory_ready(s);
+  return NACRE_OK;
 }
 
 nc_env *nc_shared_give_env(nc_shared *s) {
   nc_env *env = s->env;
+  if (env != NULL) nc_heap_on_taken(env->heap, NULL, NULL);
   nc_worker_pool_destroy(s->workers);
   nc_cache_destroy(s->cache);
   for (nc_unpacker *u = s->unpackers, *next; u != NULL; u = next) {

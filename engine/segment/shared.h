@@ -29,6 +29,8 @@ typedef struct nc_shared {
   nc_kms kms;
   nc_cache *cache; /* NULL: no cache */
   nc_worker_pool *workers;
+  nc_job memory_job; /* takes memory from the kernel ahead of who uses it */
+  atomic_bool memory_queued;
   nc_open_segments open_segments;
   uint64_t memtable_bytes, memory_bytes_max, cache_bytes;
   atomic_uint_fast64_t memtables_bytes; /* of all tables, now */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static nacre_error err;
@@ -161,6 +162,37 @@ Test(private_memory, what_grows_large_asks_for_huge_pages) {
     flags_of(blocks[i], flags);
     cr_expect_eq(strstr(flags, " hg") != NULL, huge_pages && i >= FIRST_BLOCKS, "block %d: %s", i, flags);
     cr_expect(strstr(flags, " dd") != NULL && strstr(flags, " wf") != NULL, "block %d: %s", i, flags);
+  }
+  for (int i = 0; i < BLOCKS; i++) nc_heap_free(heap, blocks[i], BLOCK_BYTES);
+  nc_heap_destroy(heap);
+}
+
+static void count_call(void *calls) { ++*(int *)calls; }
+
+static bool resident(const void *address) {
+  unsigned char state = 0;
+  cr_assert_eq(mincore((void *)((uintptr_t)address & ~(uintptr_t)4095), 1, &state), 0);
+  return (state & 1) != 0;
+}
+
+Test(private_memory, is_made_ready_ahead_where_one_piece_is_not_enough) {
+  enum { BLOCKS = 15, BLOCK_BYTES = 1 << 20, PIECE_BLOCKS = 4, FIRST_BLOCKS = 3 }; /* a word is the heap's */
+  nc_heap *heap = make_heap();
+  uint8_t *blocks[BLOCKS];
+  int calls = 0;
+  char flags[256];
+  nc_heap_on_taken(heap, count_call, &calls);
+  for (int i = 0; i < BLOCKS; i++) {
+    int piece = (i + PIECE_BLOCKS - FIRST_BLOCKS) / PIECE_BLOCKS; /* which one it lies in; the first is 0 */
+    bool begins = i > 0 && (i - FIRST_BLOCKS) % PIECE_BLOCKS == 0;
+    blocks[i] = nc_heap_alloc(heap, BLOCK_BYTES);
+    cr_assert_eq(calls, piece, "block %d: %d pieces were begun", i, calls);
+    if (begins) /* its last MiB is nobody's yet; the second piece came when it was wanted, later ones before */
+      cr_expect_eq(resident(blocks[i] + (PIECE_BLOCKS - 1) * BLOCK_BYTES), piece > 1, "piece %d", piece);
+    flags_of(blocks[i], flags);
+    cr_expect(strstr(flags, " dd") != NULL && strstr(flags, " wf") != NULL, "block %d: %s", i, flags);
+    cr_expect(all_zero(blocks[i], BLOCK_BYTES));
+    nc_heap_make_ready(heap); /* too often does no harm */
   }
   for (int i = 0; i < BLOCKS; i++) nc_heap_free(heap, blocks[i], BLOCK_BYTES);
   nc_heap_destroy(heap);
