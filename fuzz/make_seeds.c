@@ -132,6 +132,15 @@ static void make_frame(seed_place *place) {
   }
 }
 
+static nc_value_name value_name(void) {
+  nc_value_name name = {.number = 300, .size = 12480, .value_size = 4100};
+  name.file = uuid_of(1);
+  name.origin_table = uuid_of(2);
+  memset(name.last_tag, 3, sizeof name.last_tag);
+  memset(name.dek_commitment, 4, sizeof name.dek_commitment);
+  return name;
+}
+
 /* --- segments ------------------------------------------------------------------------------------------- */
 
 /* Steers through every move, and seeks beside keys and away from them. */
@@ -149,6 +158,22 @@ static void seed_block(seed_place *place, const char *name, nc_block_builder *b)
   write_steering(&w);
   nc_write_bytes(&w, block.data, block.size);
   seed(place, "block", name, written(&w));
+}
+
+/* One entry of each kind that may stand in a data block. */
+static void seed_kinds(seed_place *place, nc_block_builder *b, uint8_t *data, size_t size,
+                       uint8_t *last_key) {
+  uint8_t expiring[NC_EXPIRY_BYTES + 5] = {0}, reference_bytes[NC_VALUE_REFERENCE_BYTES_MAX];
+  nc_put_u64(expiring, 1700000000000);
+  nc_value_reference reference = {.expires_ms = 1700000000000, .name = value_name()};
+  nacre_slice large = nc_slice(reference_bytes, nc_value_reference_encode(&reference, reference_bytes));
+  const nc_entry entries[] = {{text("key"), 9, NC_KIND_LARGE, large},
+                              {text("key"), 7, NC_KIND_EXPIRING, nc_slice(expiring, sizeof expiring)},
+                              {text("key"), 5, NC_KIND_DELETE, nc_slice("", 0)},
+                              {text("keys"), 3, NC_KIND_PUT, text("value")}};
+  nc_block_begin(b, data, size, last_key);
+  for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) FUZZ_REQUIRE(nc_block_add(b, &entries[i]));
+  seed_block(place, "kinds", b);
 }
 
 static void make_block(seed_place *place) {
@@ -192,6 +217,7 @@ static void make_block(seed_place *place) {
   nc_entry only = {nc_slice("", 0), NC_SEQUENCE_MAX, NC_KIND_PUT, text("under the empty key")};
   FUZZ_REQUIRE(nc_block_add(&b, &only));
   seed_block(place, "empty_key", &b);
+  seed_kinds(place, &b, data, sizeof data, last_key);
 }
 
 static void make_index(seed_place *place) {
@@ -285,15 +311,6 @@ static void make_ranges(seed_place *place) {
 }
 
 /* --- large values --------------------------------------------------------------------------------------- */
-
-static nc_value_name value_name(void) {
-  nc_value_name name = {.number = 300, .size = 12480, .value_size = 4100};
-  name.file = uuid_of(1);
-  name.origin_table = uuid_of(2);
-  memset(name.last_tag, 3, sizeof name.last_tag);
-  memset(name.dek_commitment, 4, sizeof name.dek_commitment);
-  return name;
-}
 
 static size_t put_large(uint8_t *to) {
   uint8_t bytes[NC_VALUE_REFERENCE_BYTES_MAX];
@@ -417,6 +434,15 @@ static void make_manifest(seed_place *place) {
   nc_edit_begin(&w, 302, 0);
   nc_edit_add_segment(&w, &segment);
   seed(place, "manifest_edit", "loaded", written(&w));
+  segment.flags =
+      NC_SEGMENT_HOLDS_DELETES | NC_SEGMENT_MANY_DELETES | NC_SEGMENT_EXPIRES | NC_SEGMENT_NO_LARGE;
+  segment.sequence_min = 1;
+  segment.half_expired_ms = 1700000000000;
+  segment.all_expired_ms = 1700000000001;
+  w = nc_writer_over(bytes, sizeof bytes);
+  nc_edit_begin(&w, 303, 0);
+  nc_edit_add_segment(&w, &segment);
+  seed(place, "manifest_edit", "expires", written(&w));
 }
 
 /* --- keys ----------------------------------------------------------------------------------------------- */
@@ -495,6 +521,15 @@ static void make_catalogue(seed_place *place) {
   record.pending.spec_count = 1;
   record.pending.specs[0] = record.current.specs[0];
   seed(place, "catalogue_record", "limits",
+       nc_slice(bytes, nc_catalogue_record_encode(&record, bytes, sizeof bytes)));
+  record.has_pending = false;
+  record.current.spec_count = 0;
+  record.large_value_bytes = 4096;
+  seed(place, "catalogue_record", "large",
+       nc_slice(bytes, nc_catalogue_record_encode(&record, bytes, sizeof bytes)));
+  record.segment_bytes = NACRE_SEGMENT_BYTES_MAX;
+  record.level_ratio = NACRE_LEVEL_RATIO_MAX;
+  seed(place, "catalogue_record", "tree",
        nc_slice(bytes, nc_catalogue_record_encode(&record, bytes, sizeof bytes)));
 }
 

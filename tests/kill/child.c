@@ -50,7 +50,9 @@ static nacre_status write_one(const writer *w, const plan_operation *op, uint64_
   if (entry->as_range) return nacre_delete_range(w->tables[op->table], key, behind(key_bytes, key), options);
   if (entry->deleted) return nacre_delete(w->tables[op->table], key, options);
   size_t size = plan_value(w->thread, op->table, entry->key, n, value);
-  return nacre_put(w->tables[op->table], key, (nacre_slice){value, size}, options);
+  nacre_write_options how = *options;
+  how.expire_at_ms = entry->expire_at_ms;
+  return nacre_put(w->tables[op->table], key, (nacre_slice){value, size}, &how);
 }
 
 static nacre_status write_batch(const writer *w, const plan_operation *op, uint64_t n,
@@ -67,7 +69,7 @@ static nacre_status write_batch(const writer *w, const plan_operation *op, uint6
       status = nacre_batch_delete(batch, key);
     } else {
       size_t size = plan_value(w->thread, op->table, op->entries[i].key, n, value);
-      status = nacre_batch_put(batch, key, (nacre_slice){value, size});
+      status = nacre_batch_put_expiring(batch, key, (nacre_slice){value, size}, op->entries[i].expire_at_ms);
     }
   }
   if (status == NACRE_OK) status = nacre_write(w->tables[op->table], batch, options);
@@ -83,7 +85,7 @@ static nacre_status bulk_load(const writer *w, const plan_operation *op, uint64_
     uint8_t value[PLAN_VALUE_BYTES];
     nacre_slice key = {key_bytes, plan_key(w->thread, op->entries[i].key, key_bytes)};
     size_t size = plan_value(w->thread, op->table, op->entries[i].key, n, value);
-    status = nacre_load_put(load, key, (nacre_slice){value, size});
+    status = nacre_load_put_expiring(load, key, (nacre_slice){value, size}, op->entries[i].expire_at_ms);
   }
   if (status == NACRE_OK) status = nacre_load_commit(load);
   if (status != NACRE_OK) nacre_load_abort(load);

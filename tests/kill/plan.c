@@ -9,6 +9,8 @@
 #include <string.h>
 
 enum { NUMBER_BYTES = 8 };
+#define LONG_AGO_MS 1u
+#define FAR_MS 4102444800000u /* 2100-01-01 */
 
 const char *const plan_table_names[PLAN_TABLES] = {"left", "right"};
 
@@ -40,12 +42,18 @@ void plan_make(uint64_t seed, uint32_t thread, uint64_t n, plan_operation *ret_o
     op.entries[i].as_range = op.entries[i].deleted && test_random_chance(&random, 4);
   }
   if (op.kind == PLAN_LOAD) draw_load(&random, &op);
+  for (size_t i = 0; i < op.entry_count; i++)
+    if (!op.entries[i].deleted && test_random_chance(&random, 8))
+      op.entries[i].expire_at_ms = test_random_chance(&random, 3) ? LONG_AGO_MS : FAR_MS + n;
   *ret_operation = op;
 }
 
 void plan_apply(plan_state *state, const plan_operation *operation, uint64_t n) {
-  for (size_t i = 0; i < operation->entry_count; i++)
-    state->written[operation->table][operation->entries[i].key] = operation->entries[i].deleted ? 0 : n;
+  for (size_t i = 0; i < operation->entry_count; i++) {
+    const plan_entry *entry = &operation->entries[i];
+    bool gone = entry->deleted || entry->expire_at_ms == LONG_AGO_MS;
+    state->written[operation->table][entry->key] = gone ? 0 : n;
+  }
 }
 
 size_t plan_key(uint32_t thread, uint32_t key, char bytes[PLAN_KEY_BYTES]) {

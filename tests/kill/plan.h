@@ -20,6 +20,7 @@ typedef enum plan_kind { PLAN_WRITE, PLAN_LOAD, PLAN_SYNC, PLAN_FLUSH, PLAN_COMP
 
 typedef struct plan_entry {
   uint32_t key;
+  uint64_t expire_at_ms;  /* of a put; 0: never. Long ago, or long after this test. */
   bool deleted, as_range; /* a range that holds this key alone: threads' keys lie between one another */
 } plan_entry;
 

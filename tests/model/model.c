@@ -161,8 +161,8 @@ static void go_on_with_load(session *s) {
     size_t i = s->load_next;
     nacre_slice value = {s->value, map_value(&s->keys, i, ++s->version, s->value)};
     s->loaded_expires_ms[i] = draw_expiry(s);
-    if (expect_status(s, nacre_load_put_expiring(s->load, s->keys.keys[i], value, s->loaded_expires_ms[i]), NACRE_OK,
-                      "put to a load"))
+    if (expect_status(s, nacre_load_put_expiring(s->load, s->keys.keys[i], value, s->loaded_expires_ms[i]),
+                      NACRE_OK, "put to a load"))
       s->loaded.versions[i] = s->version;
     expect_status(s, nacre_load_put(s->load, s->keys.keys[draw(s, i + 1)], value), NACRE_INVALID,
                   "put a lower key to a load");
@@ -538,6 +538,27 @@ static void read_only_visit(session *s) {
   open_table(s);
 }
 
+/* A copy of the store as it is now, whatever is under way: it is what the store is, and whole. */
+static void checkpoint(session *s) {
+  char own_path[sizeof s->store_path];
+  nacre_store *own = s->store;
+  nacre_table *own_table = s->table;
+  memcpy(own_path, s->store_path, sizeof own_path);
+  snprintf(s->store_path, sizeof s->store_path, "%.290s-copy", own_path);
+  if (expect_status(s, nacre_checkpoint(own, s->store_path, NULL, NULL), NACRE_OK, "checkpoint")) {
+    open_store(s, false, draw(s, 2) == 0);
+    open_table(s);
+    check_everything(s);
+    verify(s);
+    expect_status(s, nacre_table_close(s->table), NACRE_OK, "close the copied table");
+    expect_status(s, nacre_close(s->store), NACRE_OK, "close the copy");
+  }
+  test_scratch_remove(s->store_path);
+  memcpy(s->store_path, own_path, sizeof own_path);
+  s->store = own;
+  s->table = own_table;
+}
+
 static void reopen(session *s) {
   close_store(s);
   open_store(s, false, false);
@@ -586,6 +607,8 @@ static void one_operation(session *s) {
     expect_status(s, nacre_sync(s->table), NACRE_OK, "sync");
   else if (dice < 66)
     go_on_with_load(s);
+  else if (dice < 67)
+    checkpoint(s);
   else if (dice < 200)
     change_view(s);
   else if (dice < 700)

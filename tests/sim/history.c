@@ -10,6 +10,8 @@
 #include <string.h>
 
 enum { BATCH_ENTRIES_MAX = 9, GROUP_BYTES = 4 };
+#define HISTORY_LONG_AGO_MS 1u
+#define HISTORY_FAR_MS 4102444800000u /* 2100-01-01 */
 
 static step *add_step(history *h, step_kind kind, uint32_t table) {
   h->steps = test_grow(h->steps, h->step_count, &h->step_capacity, sizeof *h->steps);
@@ -52,7 +54,8 @@ static void add_entry(history *h, step *s, step_entry entry) {
   h->entries = test_grow(h->entries, h->entry_count, &h->entry_capacity, sizeof *h->entries);
   h->entries[h->entry_count++] = entry;
   uint16_t *row = h->tables[s->table].rows[s->group];
-  row[entry.key] = entry.deleted ? 0 : (uint16_t)s->group;
+  bool gone = entry.deleted || history_expiry_ms(s->table, entry.key, s->group) == HISTORY_LONG_AGO_MS;
+  row[entry.key] = gone ? 0 : (uint16_t)s->group;
   for (uint16_t key = entry.key; key < entry.before; key++) row[key] = 0;
   s->entry_count++;
 }
@@ -206,6 +209,11 @@ size_t history_value(uint32_t table, unsigned key, uint32_t group, uint8_t bytes
   for (unsigned i = 0; i < GROUP_BYTES; i++) bytes[i] = (uint8_t)(group >> (8 * i));
   test_value_make(bytes + GROUP_BYTES, size, table, key, group);
   return GROUP_BYTES + size;
+}
+
+uint64_t history_expiry_ms(uint32_t table, unsigned key, uint32_t group) {
+  uint64_t dice = test_mix(test_mix(group, key), table) % 24;
+  return dice == 0 ? HISTORY_LONG_AGO_MS : dice < 3 ? HISTORY_FAR_MS + group : 0;
 }
 
 uint32_t history_value_group(const history *h, uint32_t table, unsigned key, nacre_slice value) {

@@ -61,7 +61,7 @@ typedef struct history_table {
   char name[32];
   uint32_t group_count;
   size_t row_capacity;
-  unsigned flushes; /* steps of that kind */
+  unsigned flushes;               /* steps of that kind */
   uint16_t (*rows)[HISTORY_KEYS]; /* rows[g][k]: the group whose value key k has in state g; 0: none */
 } history_table;
 
@@ -90,6 +90,8 @@ static inline history_shape history_tree(uint32_t table) {
 /* The index of a key; HISTORY_KEYS when it is none of them. */
 unsigned history_key_index(nacre_slice key);
 size_t history_value(uint32_t table, unsigned key, uint32_t group, uint8_t bytes[HISTORY_VALUE_BYTES]);
+/* When a put expires: mostly never (0), sometimes so late that nobody sees it, or so early that nobody sees the put. */
+uint64_t history_expiry_ms(uint32_t table, unsigned key, uint32_t group);
 /* Which group wrote this value; 0 when none did: the bytes were never written. */
 uint32_t history_value_group(const history *h, uint32_t table, unsigned key, nacre_slice value);
 

@@ -105,6 +105,7 @@ static nacre_status create_table(runner *r, uint32_t table) {
   r->progress[table].there = PRESENCE_CREATING;
   nacre_table_options options = {.compression = (nacre_compression)(table % 4),
                                  .block_bytes = 1024,
+                                 .filter_bits_per_key = table % 5 == 4 ? UINT32_MAX : 0,
                                  .large_value_bytes = table % 3 == 0 ? 0 : 4096};
   if (history_tree(table) == HISTORY_TREE_SMALL) {
     options.segment_bytes = NACRE_SEGMENT_BYTES_MIN;
@@ -137,6 +138,7 @@ static nacre_status write_entry(runner *r, const step *s, const step_entry *entr
   uint8_t value_bytes[HISTORY_VALUE_BYTES];
   nacre_slice key = {key_bytes, history_key(entry->key, key_bytes)};
   nacre_slice value = {value_bytes, history_value(s->table, entry->key, s->group, value_bytes)};
+  uint64_t expire_at_ms = history_expiry_ms(s->table, entry->key, s->group);
   nacre_write_options options = {.sync = s->sync};
   if (entry->before > 0) {
     char end_bytes[HISTORY_KEY_BYTES];
@@ -145,7 +147,9 @@ static nacre_status write_entry(runner *r, const step *s, const step_entry *entr
                          : nacre_delete_range(r->tables[s->table], key, end, &options);
   }
   if (batch != NULL)
-    return entry->deleted ? nacre_batch_delete(batch, key) : nacre_batch_put(batch, key, value);
+    return entry->deleted ? nacre_batch_delete(batch, key)
+                          : nacre_batch_put_expiring(batch, key, value, expire_at_ms);
+  if (!entry->deleted) options.expire_at_ms = expire_at_ms;
   return entry->deleted ? nacre_delete(r->tables[s->table], key, &options)
                         : nacre_put(r->tables[s->table], key, value, &options);
 }
@@ -179,7 +183,8 @@ static nacre_status put_to_load(const runner *r, const step *s, nacre_load *load
     uint8_t value[HISTORY_VALUE_BYTES];
     unsigned index = r->history->entries[s->first_entry + i].key;
     size_t key_size = history_key(index, key), size = history_value(s->table, index, s->group, value);
-    status = nacre_load_put(load, (nacre_slice){key, key_size}, (nacre_slice){value, size});
+    status = nacre_load_put_expiring(load, (nacre_slice){key, key_size}, (nacre_slice){value, size},
+                                     history_expiry_ms(s->table, index, s->group));
   }
   return status;
 }

@@ -32,6 +32,9 @@ void write_numbers_2(world *w, test_random *random, uint64_t n) {
   write_number(w, 2, n);
 }
 
+/* Some puts expire, long after this test. */
+static uint64_t far_off(uint64_t n) { return n % 3 == 0 ? 4102444800000u + n : 0; }
+
 /* ---- groups -------------------------------------------------------------------------------------------- */
 
 /* Now and then the whole group is deleted, by one batch as well, or as a range. */
@@ -47,8 +50,9 @@ void write_groups(world *w, test_random *random, uint64_t n) {
   for (unsigned i = 0; i < GROUP; i++) {
     name key;
     cell c;
-    ok(n % 7 == 0 ? nacre_batch_delete(b, group_key(&key, i))
-                  : nacre_batch_put(b, group_key(&key, i), cell_make(&c, OWNER_GROUP, n)));
+    ok(n % 7 == 0
+           ? nacre_batch_delete(b, group_key(&key, i))
+           : nacre_batch_put_expiring(b, group_key(&key, i), cell_make(&c, OWNER_GROUP, n), far_off(n)));
   }
   if (went_well(nacre_write(w->t, b, &options), "write")) atomic_store(&w->group_acknowledged, n);
   nacre_batch_destroy(b);
@@ -132,7 +136,8 @@ void load_all(world *w, test_random *random, uint64_t n) {
   for (unsigned i = 0; i < GROUP; i++) {
     name key;
     cell c;
-    went_well(nacre_load_put(load, load_key(&key, i), cell_make(&c, OWNER_LOAD, n)), "load_put");
+    went_well(nacre_load_put_expiring(load, load_key(&key, i), cell_make(&c, OWNER_LOAD, n), far_off(n)),
+              "load_put");
     if (test_random_chance(random, 20)) usleep(2000);
   }
   if (test_random_chance(random, 8)) {
