@@ -23,6 +23,7 @@ struct nc_worker_pool {
   queue urgent, behind;
   nc_job *later;          /* by their moments */
   bool watched;           /* a worker wakes for the first of them */
+  uint32_t waiting;       /* workers that have nothing to do, or have not seen yet that they have */
   atomic_bool any_urgent; /* so that who yields takes the lock only when it must */
   bool stopping;
   uint32_t thread_count;
@@ -67,7 +68,7 @@ static nc_job *next_locked(nc_worker_pool *pool) {
 }
 
 /* One of those who wait watches the clock; who stops doing so to work wakes another. */
-static void wait_locked(nc_worker_pool *pool) {
+static void wait_for_work_locked(nc_worker_pool *pool) {
   if (pool->later == NULL || pool->watched) {
     pthread_cond_wait(&pool->wake, &pool->lock);
     return;
@@ -86,7 +87,9 @@ static void *work(void *arg) {
     nc_job *job = next_locked(pool);
     if (job == NULL && pool->stopping) break;
     if (job == NULL) {
-      wait_locked(pool);
+      pool->waiting++;
+      wait_for_work_locked(pool);
+      pool->waiting--;
       continue;
     }
     pthread_mutex_unlock(&pool->lock);
@@ -151,6 +154,25 @@ static void submit(nc_worker_pool *pool, queue *q, nc_job *job) {
 
 void nc_worker_submit(nc_worker_pool *pool, nc_job *job) { submit(pool, &pool->urgent, job); }
 void nc_worker_submit_behind(nc_worker_pool *pool, nc_job *job) { submit(pool, &pool->behind, job); }
+
+static size_t length(const queue *q) {
+  size_t n = 0;
+  for (const nc_job *job = q->first; job != NULL; job = job->next) n++;
+  return n;
+}
+
+/* With the jobs that wait for a moment: those whose moment has come are few. */
+bool nc_worker_submit_free(nc_worker_pool *pool, nc_job *job) {
+  if (pool->thread_count == 0) return false;
+  pthread_mutex_lock(&pool->lock);
+  bool is_free = pool->waiting > length(&pool->urgent) + length(&pool->behind);
+  if (is_free) {
+    push(&pool->behind, job);
+    pthread_cond_signal(&pool->wake);
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return is_free;
+}
 
 void nc_worker_submit_at(nc_worker_pool *pool, nc_job *job, uint64_t due_ns) {
   if (pool->thread_count == 0) return;

@@ -32,9 +32,12 @@ void nc_worker_pool_destroy(nc_worker_pool *pool);
 void nc_worker_submit(nc_worker_pool *pool, nc_job *job);
 /* Behind all that are urgent. */
 void nc_worker_submit_behind(nc_worker_pool *pool, nc_job *job);
+/* Only if a thread has nothing else to do, nor will have by then; false: it is not going to run. Without threads,
+ * never. */
+NC_MUST_CHECK bool nc_worker_submit_free(nc_worker_pool *pool, nc_job *job);
 /* Not before the monotonic clock shows `due_ns`; then before all others. Without threads, never. */
 void nc_worker_submit_at(nc_worker_pool *pool, nc_job *job, uint64_t due_ns);
-/* True: the job, submitted behind others or for its moment, had not begun, and is not going to run. */
+/* True: the job, submitted behind others, to a free thread or for its moment, had not begun, and is not going to run. */
 bool nc_worker_withdraw(nc_worker_pool *pool, nc_job *job);
 /* Runs urgent jobs that wait, if any, in the calling thread, which must hold no lock. */
 void nc_worker_yield(nc_worker_pool *pool);

@@ -21,6 +21,11 @@ static uint64_t beside(nc_shared *s) {
   return held > known ? held - known : 0;
 }
 
+uint64_t nc_memory_spare(nc_shared *s) {
+  uint64_t held = nc_memory_held(s), most = s->memory_bytes_max + NC_WORKING_BYTES;
+  return held < most ? most - held : 0;
+}
+
 bool nc_memory_is_short(nc_shared *s) {
   uint64_t memtables = atomic_load_explicit(&s->memtables_bytes, memory_order_relaxed);
   if (memtables + s->cache_bytes / 4 > s->memory_bytes_max) return true;

@@ -19,6 +19,8 @@
 
 /* Everything, now. */
 uint64_t nc_memory_held(nc_shared *shared);
+/* What may still be taken for such buffers. */
+uint64_t nc_memory_spare(nc_shared *shared);
 /* Whether memtables must be flushed early. */
 bool nc_memory_is_short(nc_shared *shared);
 /* Sets the cache's bound by what there is beside it, and closes idle segments if that is not enough. To be called

@@ -180,16 +180,23 @@ static nacre_status unpack_block(nc_segment *s, nc_unpacker *unpacker, nacre_sli
   return status;
 }
 
-static nacre_status read_through(nc_segment *s, nc_segment_file *f, nc_unpacker *unpacker, uint8_t *frame,
-                                 nc_handle handle, uint8_t type, bool stays, nc_cached_block **ret_block,
-                                 nacre_error *err) {
-  nacre_slice packed;
-  NC_TRY(nc_sealed_reader_frame(f->reader, handle, type, frame, &packed, NULL, err));
+/* What a frame held. */
+static nacre_status from_frame(nc_segment *s, nc_segment_file *f, nc_unpacker *unpacker, nacre_slice packed,
+                               nc_handle handle, uint8_t type, bool stays, nc_cached_block **ret_block,
+                               nacre_error *err) {
   nacre_status status = unpack_block(s, unpacker, packed, type, stays, ret_block, err);
   if (status != NACRE_OK) return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), handle.offset);
   (*ret_block)->frame_offset = handle.offset;
   (*ret_block)->type = type;
   return NACRE_OK;
+}
+
+static nacre_status read_through(nc_segment *s, nc_segment_file *f, nc_unpacker *unpacker, uint8_t *frame,
+                                 nc_handle handle, uint8_t type, bool stays, nc_cached_block **ret_block,
+                                 nacre_error *err) {
+  nacre_slice packed;
+  NC_TRY(nc_sealed_reader_frame(f->reader, handle, type, frame, &packed, NULL, err));
+  return from_frame(s, f, unpacker, packed, handle, type, stays, ret_block, err);
 }
 
 nacre_status nc_segment_file_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
@@ -221,9 +228,10 @@ nacre_status nc_segment_read_block(nc_segment *s, nc_handle handle, uint8_t type
 
 /* A block that is there as another type than it is wanted as is none: what reads the frame will say what is wrong
  * with the address. */
-static bool cached_block(nc_segment *s, uint64_t offset, uint8_t type, nc_cache_hint *hint,
-                         nc_cached_block **ret_block) {
+bool nc_segment_cached(nc_segment *s, uint64_t offset, uint8_t type, nc_cache_hint *hint,
+                       nc_cached_block **ret_block) {
   nc_cache *cache = s->home->shared->cache;
+  if (cache == NULL) return false;
   nc_cached_block *block = hint != NULL ? nc_cache_get_hinted(cache, hint, s->cache_id, offset)
                                         : nc_cache_get(cache, s->cache_id, offset);
   if (block == NULL) return false;
@@ -235,17 +243,55 @@ static bool cached_block(nc_segment *s, uint64_t offset, uint8_t type, nc_cache_
   return true;
 }
 
+static bool is_kept(const nc_segment *s, bool no_cache_fill) {
+  return s->home->shared->cache != NULL && !no_cache_fill;
+}
+
+static void keep(nc_segment *s, nc_cached_block *block, uint64_t offset) {
+  nc_memory_settle(s->home->shared);
+  nc_cache_put(s->home->shared->cache, block, s->cache_id, offset);
+}
+
+nacre_status nc_segment_load(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
+                             bool no_cache_fill, nc_cached_block **ret_block, nacre_error *err) {
+  bool stays = is_kept(s, no_cache_fill);
+  NC_TRY(nc_segment_file_block(s, f, handle, type, stays, ret_block, err));
+  if (stays) keep(s, *ret_block, handle.offset);
+  return NACRE_OK;
+}
+
+nacre_status nc_segment_open_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t *frame,
+                                   uint8_t type, bool no_cache_fill, nc_cached_block **ret_block,
+                                   nacre_error *err) {
+  if (nc_segment_cached(s, handle.offset, type, NULL, ret_block)) return NACRE_OK;
+  nc_shared *shared = s->home->shared;
+  bool stays = is_kept(s, no_cache_fill);
+  nacre_slice packed;
+  NC_TRY(nc_sealed_reader_open_raw(f->reader, handle.offset, frame, handle.size, type, &packed, err));
+  nc_unpacker *unpacker = nc_unpacker_take(shared);
+  nacre_status status = unpacker == NULL
+                            ? nc_fail(err, NC_E_NO_MEMORY, NULL)
+                            : from_frame(s, f, unpacker, packed, handle, type, stays, ret_block, err);
+  nc_wipe(frame, handle.size);
+  if (unpacker != NULL) nc_unpacker_give(shared, unpacker);
+  if (status == NACRE_OK && stays) keep(s, *ret_block, handle.offset);
+  return status;
+}
+
 nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
                               bool no_cache_fill, nc_cache_hint *hint, nc_cached_block **ret_block,
                               nacre_error *err) {
-  nc_cache *cache = s->home->shared->cache;
-  if (cache != NULL && cached_block(s, handle.offset, type, hint, ret_block)) return NACRE_OK;
-  bool stays = cache != NULL && !no_cache_fill;
-  NC_TRY(nc_segment_file_block(s, f, handle, type, stays, ret_block, err));
-  if (stays) {
-    nc_memory_settle(s->home->shared);
-    nc_cache_put(cache, *ret_block, s->cache_id, handle.offset);
-  }
+  if (nc_segment_cached(s, handle.offset, type, hint, ret_block)) return NACRE_OK;
+  return nc_segment_load(s, f, handle, type, no_cache_fill, ret_block, err);
+}
+
+nacre_status nc_segment_address(nc_segment_file *f, nc_cached_block *index, nacre_slice name,
+                                nc_handle *ret_handle, nc_cache_hint **ret_hint, nacre_error *err) {
+  nacre_status status = nc_handle_decode(name, ret_handle, err);
+  if (status != NACRE_OK)
+    return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), index->frame_offset);
+  size_t at = (size_t)((const uint8_t *)name.data - index->bytes);
+  *ret_hint = index->hints == NULL ? NULL : &index->hints[at / HINT_GRAIN];
   return NACRE_OK;
 }
 
@@ -253,11 +299,8 @@ nacre_status nc_segment_named_block(nc_segment *s, nc_segment_file *f, nc_cached
                                     nacre_slice name, uint8_t type, bool no_cache_fill,
                                     nc_cached_block **ret_block, nacre_error *err) {
   nc_handle handle;
-  nacre_status status = nc_handle_decode(name, &handle, err);
-  if (status != NACRE_OK)
-    return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), index->frame_offset);
-  size_t at = (size_t)((const uint8_t *)name.data - index->bytes);
-  nc_cache_hint *hint = index->hints == NULL ? NULL : &index->hints[at / HINT_GRAIN];
+  nc_cache_hint *hint = NULL;
+  NC_TRY(nc_segment_address(f, index, name, &handle, &hint, err));
   return nc_segment_block(s, f, handle, type, no_cache_fill, hint, ret_block, err);
 }
 
@@ -268,7 +311,7 @@ static nacre_status cached_frame(nc_segment *s, nc_segment_file *f, uint32_t i, 
                                  nacre_error *err) {
   nc_cache *cache = s->home->shared->cache;
   uint64_t offset = nc_segment_filter_handle(f, i).offset;
-  if (cached_block(s, offset, NC_FRAME_FILTER, NULL, ret_block)) return NACRE_OK;
+  if (nc_segment_cached(s, offset, NC_FRAME_FILTER, NULL, ret_block)) return NACRE_OK;
   NC_TRY(nc_segment_filter_frame(s, f, i, ret_block, err));
   nc_cache_put(cache, *ret_block, s->cache_id, offset);
   return NACRE_OK;

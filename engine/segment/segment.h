@@ -71,8 +71,14 @@ NC_MUST_CHECK nacre_status nc_segment_ranges(nc_segment *s, const nc_range_set *
 /* Those of several segments in one set, which borrows from them; NULL: none. */
 NC_MUST_CHECK nacre_status nc_segments_ranges(nc_segment *const *segments, size_t count, nc_range_set **ret_set,
                                               nacre_error *err);
-/* The cursor keeps the segment. */
-NC_MUST_CHECK nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor,
+/* How a cursor will be used. */
+typedef struct nc_travel {
+  bool no_cache_fill;
+  bool helped;                       /* workers that have nothing else to do read ahead for it */
+  nacre_slice lower, upper_excluded; /* nothing beyond is read ahead; NULL data: no bound. Borrowed */
+} nc_travel;
+/* The cursor keeps the segment. `travel` is copied. */
+NC_MUST_CHECK nacre_status nc_segment_cursor(nc_segment *s, const nc_travel *travel, nc_cursor **ret_cursor,
                                              nacre_error *err);
 
 /* Takes it to another segment, nowhere in it yet. */

@@ -4,20 +4,16 @@
  */
 #include <stdlib.h>
 
-#include "index_walk.h"
 #include "private_memory.h"
+#include "read_ahead.h"
 
-enum {
-  WINDOW_MIN = 4,
-  WINDOW_MAX = 64,
-  WINDOW_KEYS_BYTES = 2048,
-  LEAD_KEY_BYTES_MAX = 1024
-};
+enum { WINDOW_MIN = 4, WINDOW_MAX = 64, WINDOW_KEYS_BYTES = 2048, LEAD_KEY_BYTES_MAX = 1024 };
 
 /* A walk along a segment: its index, and the data block that it names. */
 typedef struct walk {
   nc_index_walk index; /* begun or not */
   nc_stand data;
+  nc_read_ahead ahead;
 } walk;
 
 static nacre_status named(const walk *w, nacre_status status, nacre_error *err) {
@@ -25,45 +21,54 @@ static nacre_status named(const walk *w, nacre_status status, nacre_error *err) 
 }
 
 /* Before anything else, of memory that may hold anything. */
-static void walk_clear(walk *w) {
+static void walk_clear(walk *w, const nc_travel *travel) {
   nc_index_clear(&w->index);
   nc_stand_clear(&w->data);
+  nc_read_ahead_init(&w->ahead, travel);
 }
 
 static void walk_end(walk *w) {
   if (w->index.segment == NULL) return;
+  nc_read_ahead_drop(&w->ahead);
   nc_stand_release(nc_index_heap(&w->index), &w->data);
   nc_index_end(&w->index);
 }
 
-/* Enters the data block that the index stands at and moves to its first or last entry; no block, no entry. */
-static nacre_status enter_data(walk *w, nc_move m, nacre_error *err) {
-  if (!nc_index_at(&w->index)->cursor.valid) {
-    nc_stand_leave(&w->data);
-    return NACRE_OK;
-  }
-  NC_TRY(nc_index_enter(&w->index, &w->data, err));
-  NC_TRY(named(w, nc_stand_move(&w->data, m, err), err));
+/* Moves to the first or last entry of the data block that was entered. */
+static nacre_status move_to_edge(walk *w, nc_move edge, nacre_error *err) {
+  NC_TRY(named(w, nc_stand_move(&w->data, edge, err), err));
   /* No writer makes an empty block, so one that is empty is a lie about where entries are. */
   if (w->data.cursor.valid) return NACRE_OK;
   return named(w, nc_fail(err, NC_E_SEGMENT_INDEX, NULL), err);
 }
 
+/* No block, no entry. */
+static bool has_block(walk *w) {
+  if (nc_index_at(&w->index)->cursor.valid) return true;
+  nc_stand_leave(&w->data);
+  return false;
+}
+
 static nacre_status walk_edge(walk *w, nc_move m, nacre_error *err) {
   NC_TRY(nc_index_move(&w->index, m, err));
-  return enter_data(w, m, err);
+  if (!has_block(w)) return NACRE_OK;
+  NC_TRY(nc_index_enter(&w->index, &w->data, err));
+  return move_to_edge(w, m, err);
 }
 
 static nacre_status walk_step(walk *w, nc_move m, nacre_error *err) {
   NC_TRY(named(w, nc_stand_move(&w->data, m, err), err));
   if (w->data.cursor.valid) return NACRE_OK;
   NC_TRY(nc_index_move(&w->index, m, err));
-  return enter_data(w, m == NC_MOVE_NEXT ? NC_MOVE_FIRST : NC_MOVE_LAST, err);
+  if (!has_block(w)) return NACRE_OK;
+  NC_TRY(nc_read_ahead_enter(&w->ahead, &w->index, m, &w->data, err));
+  return move_to_edge(w, m == NC_MOVE_NEXT ? NC_MOVE_FIRST : NC_MOVE_LAST, err);
 }
 
 /* A key of many versions may end one block and fill the next ones, so the seek goes on until a block holds
  * what it looks for. */
 static nacre_status walk_seek(walk *w, nacre_slice key, uint64_t sequence, nacre_error *err) {
+  nc_read_ahead_reset(&w->ahead);
   NC_TRY(nc_index_seek(&w->index, key, sequence, err));
   while (nc_index_at(&w->index)->cursor.valid) {
     NC_TRY(nc_index_enter(&w->index, &w->data, err));
@@ -83,7 +88,6 @@ typedef struct segment_cursor {
   nc_cursor base;
   nc_segment *segment;
   walk walk; /* nowhere when it rests */
-  bool no_cache_fill;
   size_t keys_used;   /* bytes of `keys` that have been written to */
   size_t window_next; /* how many entries to read next */
   bool backward;      /* the window was read backward, and the block cursor stands at its first entry */
@@ -107,9 +111,15 @@ static nacre_status publish(segment_cursor *c, nacre_status status) {
 
 static nacre_status wake(segment_cursor *c, nacre_error *err) {
   if (c->walk.index.segment != NULL) return NACRE_OK;
-  nacre_status status = nc_index_begin(&c->walk.index, c->segment, c->no_cache_fill, err);
+  nacre_status status = nc_index_begin(&c->walk.index, c->segment, c->walk.ahead.travel.no_cache_fill, err);
   if (status != NACRE_OK) walk_end(&c->walk);
   return status;
+}
+
+/* One that comes from another segment goes on with its scan here. */
+static nacre_status wake_at_edge(segment_cursor *c, nacre_error *err) {
+  if (c->walk.index.segment != NULL) nc_read_ahead_reset(&c->walk.ahead);
+  return wake(c, err);
 }
 
 static nacre_status publish_anew(segment_cursor *c, nacre_status status) {
@@ -119,12 +129,12 @@ static nacre_status publish_anew(segment_cursor *c, nacre_status status) {
 
 static nacre_status cursor_first(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
-  NC_TRY(wake(c, err));
+  NC_TRY(wake_at_edge(c, err));
   return publish_anew(c, walk_edge(&c->walk, NC_MOVE_FIRST, err));
 }
 static nacre_status cursor_last(nc_cursor *base, nacre_error *err) {
   segment_cursor *c = (segment_cursor *)base;
-  NC_TRY(wake(c, err));
+  NC_TRY(wake_at_edge(c, err));
   return publish_anew(c, walk_edge(&c->walk, NC_MOVE_LAST, err));
 }
 static nacre_status cursor_seek(nc_cursor *base, nacre_slice key, uint64_t sequence, nacre_error *err) {
@@ -248,11 +258,16 @@ void nc_segment_cursors_drop(nc_shared *shared) {
   shared->idle_cursor_count = 0;
 }
 
-static void cursor_rest(nc_cursor *base) {
-  segment_cursor *c = (segment_cursor *)base;
+static void let_go(segment_cursor *c) {
   walk_end(&c->walk);
   nc_wipe(c->keys, c->keys_used);
   c->keys_used = 0;
+}
+
+static void cursor_rest(nc_cursor *base) {
+  segment_cursor *c = (segment_cursor *)base;
+  let_go(c);
+  nc_read_ahead_reset(&c->walk.ahead);
 }
 
 static void cursor_close(nc_cursor *base) {
@@ -267,15 +282,14 @@ static const nc_cursor_ops segment_cursor_ops = {cursor_first,          cursor_l
                                                  cursor_next,           cursor_prev, cursor_close,
                                                  NULL /* runs do it */, cursor_rest};
 
-nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **ret_cursor, nacre_error *err) {
+nacre_status nc_segment_cursor(nc_segment *s, const nc_travel *travel, nc_cursor **ret_cursor, nacre_error *err) {
   nc_shared *shared = s->home->shared;
   segment_cursor *c = take_cursor(shared);
   if (c == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   c->base = (nc_cursor){.ops = &segment_cursor_ops};
   c->segment = s;
-  c->no_cache_fill = no_cache_fill;
   c->keys_used = 0;
-  walk_clear(&c->walk);
+  walk_clear(&c->walk, travel);
   nacre_status status = wake(c, err);
   if (status != NACRE_OK) {
     give_cursor(shared, c);
@@ -288,7 +302,8 @@ nacre_status nc_segment_cursor(nc_segment *s, bool no_cache_fill, nc_cursor **re
 
 void nc_segment_cursor_change(nc_cursor *cursor, nc_segment *s) {
   segment_cursor *c = (segment_cursor *)cursor;
-  nc_cursor_rest(cursor);
+  let_go(c); /* and goes on, if it was moving, as it was */
+  nc_cursor_show_nothing(cursor);
   nc_segment_ref(s);
   nc_segment_unref(c->segment);
   c->segment = s;

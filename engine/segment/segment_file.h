@@ -61,8 +61,22 @@ nc_handle nc_segment_filter_handle(const nc_segment_file *f, uint32_t i);
 /* One frame of the filter; `ret_lines` are inside of it. */
 NC_MUST_CHECK nacre_status nc_segment_filter_frame(nc_segment *s, nc_segment_file *f, uint32_t i,
                                                    nc_cached_block **ret_block, nacre_error *err);
-/* From the cache, else from the file and, unless `no_cache_fill`, into the cache. A count for the caller. `hint` may
- * be NULL. */
+/* From the cache; false: it is not there, as what it is wanted as. `hint` may be NULL. A count for the caller. */
+bool nc_segment_cached(nc_segment *s, uint64_t offset, uint8_t type, nc_cache_hint *hint,
+                       nc_cached_block **ret_block);
+/* From the file and, unless `no_cache_fill`, into the cache. A count for the caller. */
+NC_MUST_CHECK nacre_status nc_segment_load(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
+                                           bool no_cache_fill, nc_cached_block **ret_block, nacre_error *err);
+/* The same from its frame, as it was read raw into private memory, which is opened in place and wiped, unless it is in
+ * the cache. */
+NC_MUST_CHECK nacre_status nc_segment_open_block(nc_segment *s, nc_segment_file *f, nc_handle handle,
+                                                 uint8_t *frame, uint8_t type, bool no_cache_fill,
+                                                 nc_cached_block **ret_block, nacre_error *err);
+/* Where an entry of an index block leads, and where the block that it names was found last (may be NULL). */
+NC_MUST_CHECK nacre_status nc_segment_address(nc_segment_file *f, nc_cached_block *index, nacre_slice name,
+                                              nc_handle *ret_handle, nc_cache_hint **ret_hint,
+                                              nacre_error *err);
+/* From the cache, else from the file. A count for the caller. `hint` may be NULL. */
 NC_MUST_CHECK nacre_status nc_segment_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
                                             bool no_cache_fill, nc_cache_hint *hint,
                                             nc_cached_block **ret_block, nacre_error *err);

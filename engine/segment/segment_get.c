@@ -48,7 +48,7 @@ static nacre_status find_data(const search *w, nc_cached_block **ret_data, nacre
 static nacre_status find_behind(const search *w, bool *ret_found, nc_entry *ret_entry, nc_pin **ret_pin,
                                 nacre_error *err) {
   nc_cursor *c;
-  NC_TRY(nc_segment_cursor(w->segment, w->no_cache_fill, &c, err));
+  NC_TRY(nc_segment_cursor(w->segment, &(nc_travel){.no_cache_fill = w->no_cache_fill}, &c, err));
   nacre_status status = nc_cursor_seek(c, w->key, w->sequence, err);
   *ret_found = status == NACRE_OK && c->valid && nc_slice_equal(c->entry.key, w->key);
   if (*ret_found) {

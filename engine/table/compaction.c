@@ -44,7 +44,7 @@ static nacre_status open_inputs(const nc_compaction *c, nc_cursor **ret_cursor, 
   nacre_status status = NACRE_OK;
   size_t opened = 0;
   for (; opened < c->input_count && status == NACRE_OK; opened += status == NACRE_OK)
-    status = nc_run_cursor(&c->inputs[opened], true, &children[opened], err);
+    status = nc_run_cursor(&c->inputs[opened], &(nc_travel){.no_cache_fill = true}, &children[opened], err);
   if (status == NACRE_OK) {
     status = nc_merge_cursor(children, c->input_count, ret_cursor, err);
   } else {

@@ -40,17 +40,17 @@ nacre_status nc_iter_copy_key(nacre_iter *it, nc_key_copy *to, nacre_slice key, 
 
 static nacre_status open_children(nacre_iter *it, bool no_cache_fill, nc_cursor **children, size_t *count,
                                   nacre_error *err) {
-  static const nacre_slice none = {NULL, 0};
+  nc_travel travel = {.no_cache_fill = no_cache_fill, .helped = true};
+  if (it->has_lower) travel.lower = nc_key_copy_slice(&it->lower);
+  if (it->has_upper) travel.upper_excluded = nc_key_copy_slice(&it->upper);
   for (size_t i = 0; i < it->view->memtable_count; i++) {
     NC_TRY(nc_memtable_cursor(it->view->memtables[i], &children[*count], err));
     (*count)++;
   }
   for (size_t i = 0; i < it->view->version->run_count; i++) {
-    nc_run run =
-        nc_run_within(&it->view->version->runs[i], it->has_lower ? nc_key_copy_slice(&it->lower) : none,
-                      it->has_upper ? nc_key_copy_slice(&it->upper) : none);
+    nc_run run = nc_run_within(&it->view->version->runs[i], travel.lower, travel.upper_excluded);
     if (run.count == 0) continue; /* its files need not be opened */
-    NC_TRY(nc_run_cursor(&run, no_cache_fill, &children[*count], err));
+    NC_TRY(nc_run_cursor(&run, &travel, &children[*count], err));
     (*count)++;
   }
   return NACRE_OK;

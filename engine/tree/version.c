@@ -218,7 +218,7 @@ void nc_run_overlapped(const nc_run *run, const nc_segment *s, size_t *ret_first
 typedef struct run_cursor {
   nc_cursor base;
   nc_run run; /* or a part of it */
-  bool no_cache_fill;
+  nc_travel travel;
   size_t at;
   nc_cursor *inside; /* in segments[at]; NULL before the first move */
 } run_cursor;
@@ -233,7 +233,7 @@ static nacre_status publish(run_cursor *c, nacre_status status) {
 static nacre_status enter(run_cursor *c, size_t at, nacre_error *err) {
   bool same = c->at == at;
   c->at = at;
-  if (c->inside == NULL) return nc_segment_cursor(c->run.segments[at], c->no_cache_fill, &c->inside, err);
+  if (c->inside == NULL) return nc_segment_cursor(c->run.segments[at], &c->travel, &c->inside, err);
   if (!same) nc_segment_cursor_change(c->inside, c->run.segments[at]);
   return NACRE_OK;
 }
@@ -371,12 +371,12 @@ nc_run nc_run_within(const nc_run *run, nacre_slice lower, nacre_slice upper_exc
   return part;
 }
 
-nacre_status nc_run_cursor(const nc_run *run, bool no_cache_fill, nc_cursor **ret_cursor, nacre_error *err) {
+nacre_status nc_run_cursor(const nc_run *run, const nc_travel *travel, nc_cursor **ret_cursor, nacre_error *err) {
   run_cursor *c = calloc(1, sizeof *c);
   if (c == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
   c->base.ops = &run_cursor_ops;
   c->run = *run;
-  c->no_cache_fill = no_cache_fill;
+  c->travel = *travel;
   *ret_cursor = &c->base;
   return NACRE_OK;
 }

@@ -59,7 +59,7 @@ void nc_run_overlapped(const nc_run *run, const nc_segment *s, size_t *ret_first
  * 0, its bytes are those of the whole. */
 nc_run nc_run_within(const nc_run *run, nacre_slice lower, nacre_slice upper_excluded);
 /* A cursor along a run, or a part of one that is not empty; borrows the version, which must outlive it. */
-NC_MUST_CHECK nacre_status nc_run_cursor(const nc_run *run, bool no_cache_fill, nc_cursor **ret_cursor,
+NC_MUST_CHECK nacre_status nc_run_cursor(const nc_run *run, const nc_travel *travel, nc_cursor **ret_cursor,
                                          nacre_error *err);
 
 #endif

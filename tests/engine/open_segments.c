@@ -65,7 +65,7 @@ static void pass_through(unsigned n) {
   nc_cursor *c;
   nacre_error err;
   unsigned count = 0;
-  must(nc_segment_cursor(segments[n], true, &c, &err));
+  must(nc_segment_cursor(segments[n], &(nc_travel){.no_cache_fill = true}, &c, &err));
   for (must(nc_cursor_first(c, &err)); c->valid; count++) must(nc_cursor_next(c, &err));
   nc_cursor_close(c);
   if (count != KEYS) atomic_fetch_add(&wrong, 1);
@@ -124,7 +124,7 @@ static void check_held(size_t before) {
   nc_cursor *cursors[2 * BOUND];
   nacre_error err;
   for (unsigned n = 0; n < 2 * BOUND; n++) {
-    must(nc_segment_cursor(segments[n], true, &cursors[n], &err));
+    must(nc_segment_cursor(segments[n], &(nc_travel){.no_cache_fill = true}, &cursors[n], &err));
     must(nc_cursor_first(cursors[n], &err));
   }
   CHECK(count_descriptors() == before + 2 * BOUND, "all that are held are open");

@@ -167,7 +167,7 @@ static void read_segment(nc_segment *s, nacre_error *err, nacre_status *ret_stat
   static nacre_table table;
   table.shared = &h.floor.shared;
   nc_cursor *c = NULL;
-  nacre_status status = nc_segment_cursor(s, true, &c, err);
+  nacre_status status = nc_segment_cursor(s, &(nc_travel){.no_cache_fill = true}, &c, err);
   if (status == NACRE_OK) status = nc_cursor_first(c, err);
   for (uint64_t n = 0; status == NACRE_OK && c->valid; n++) {
     cr_assert_lt(n, 100000, "a cursor goes round and round");

@@ -229,7 +229,7 @@ Test(segment, a_cursor_keeps_the_segment_and_a_value_its_block) {
   segment_write(&f, &params, &list, &record);
   nc_segment *s = segment_of(&f, &record);
   nc_cursor *c;
-  must(nc_segment_cursor(s, true, &c, &err));
+  must(nc_segment_cursor(s, &(nc_travel){.no_cache_fill = true}, &c, &err));
   nc_segment_unref(s);
   must(nc_cursor_last(c, &err));
   cr_assert(c->valid);

@@ -145,7 +145,7 @@ Test(segment_damage, one_bad_data_block_leaves_the_others_readable) {
   for (size_t i = 0; i < list.count; i++) good += get(i) == NACRE_OK;
   cr_expect(good > list.count * 8 / 10 && good < list.count, "%zu of %zu", good, list.count);
   nc_cursor *c;
-  must(nc_segment_cursor(segment, false, &c, &err));
+  must(nc_segment_cursor(segment, &(nc_travel){0}, &c, &err));
   must_fail(nc_cursor_first(c, &err), NC_E_FRAME_CRC);
   cr_expect_not(c->valid);
   must(nc_cursor_last(c, &err));

@@ -191,7 +191,7 @@ static void check_get(nc_segment *s, const entry_list *list, nacre_slice key, ui
 void segment_check(nc_segment *s, const entry_list *list, test_random *random) {
   nacre_error err;
   nc_cursor *c;
-  must(nc_segment_cursor(s, false, &c, &err));
+  must(nc_segment_cursor(s, &(nc_travel){0}, &c, &err));
   check_moves(c, list);
   check_turns(c, list);
   size_t rounds = list->count < 200 ? list->count : 200;

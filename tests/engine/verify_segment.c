@@ -291,7 +291,7 @@ Test(verify_segment, an_empty_block_stops_readers) {
   forge(&l);
   cr_expect_neq(look(), 0);
   nc_cursor *c;
-  must(nc_segment_cursor(segment, false, &c, &err));
+  must(nc_segment_cursor(segment, &(nc_travel){0}, &c, &err));
   must(nc_cursor_first(c, &err));
   must(nc_cursor_next(c, &err));
   cr_assert(c->valid && slice_is(c->entry.key, "k01"));

@@ -237,7 +237,7 @@ Test(version, a_run_cursor_passes_the_borders_of_segments) {
   list_random(&list, &random, 600, 300, 20);
   nc_version *v = cut(&list);
   nc_cursor *c;
-  must(nc_run_cursor(&v->runs[0], false, &c, &err));
+  must(nc_run_cursor(&v->runs[0], &(nc_travel){0}, &c, &err));
   must(nc_cursor_first(c, &err));
   for (size_t i = 0; i <= list.count; i++) {
     cr_assert(stands_at(c, &list, i));
@@ -296,7 +296,7 @@ Test(version, a_part_of_a_run_leaves_out_what_lies_outside) {
     if (part.count == 0) continue;
     nc_open_segments_close_idle(&f.shared.open_segments);
     nc_cursor *c;
-    must(nc_run_cursor(&part, false, &c, &err));
+    must(nc_run_cursor(&part, &(nc_travel){0}, &c, &err));
     size_t seen = 0, wanted = 0;
     for (must(nc_cursor_first(c, &err)); c->valid; seen++) must(nc_cursor_next(c, &err));
     for (size_t s = 0; s < part.count; s++) wanted += nc_segment_describe(part.segments[s])->entries;

@@ -498,9 +498,12 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_multi_get(nacre_table *table, size
                                                         nacre_value *ret_values, nacre_status *ret_statuses);
 
 /* An iterator sees the table as it was when it was opened (or as the snapshot does). It starts at no entry:
- * move it first. Opening reads nothing. A move to a large value reads it, as nacre_iter_value cannot fail, and
- * forgets the one before: an iterator holds one at a time, and none with keys_only. Once a move finds damage, the iterator is invalid and
- * nacre_iter_status says why: a reading error, but never NACRE_NOT_FOUND. Since 0.1. */
+ * move it first. Opening reads nothing. One that moves on over blocks that are not in the cache reads ahead, once it
+ * has passed a few: up to 256 KiB of a segment at once, with a free worker's help twice as much, within its bounds and
+ * memory_bytes_max; closing it, seeking and turning wait for a read that is under way. A move to a large value reads
+ * it, as nacre_iter_value cannot fail, and forgets the one before: an iterator holds one at a time, and none with
+ * keys_only. Once a move finds damage, the iterator is invalid and nacre_iter_status says why: a reading error, but
+ * never NACRE_NOT_FOUND. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *options,
                                                         nacre_iter **ret_iter);
 NACRE_API void nacre_iter_close(nacre_iter *iter);
