@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * compact: when segments are merged: as the sizes of levels ask for it, when a table is idle, and when somebody
- * asks.
+ * compact: when segments are merged: as the sizes of levels ask for it, when a table is idle, when it has been flushed
+ * to be closed, and when somebody asks.
  *
  * Several compactions of a table may run at once, of different segments. `merge_lock` is held while one is chosen
  * and while its segments are let go, never while it reads or writes. One that is asked for chooses among all
@@ -159,6 +159,25 @@ nacre_status nc_table_compact_once(nacre_table *t, bool *ret_any, nacre_error *e
   nacre_status status = nc_compaction_run(t, &c, &t->closing, err);
   finish(t, &c, status, err, &aside);
   return aside ? NACRE_OK : status; /* it is noted, and the next choice is another */
+}
+
+/* ---- at the close -------------------------------------------------------------------------------------- */
+
+nacre_status nc_table_merge_small(nacre_table *t, nacre_error *err) {
+  nc_compaction c = {0};
+  read_ranges(t);
+  pthread_mutex_lock(&t->merge_lock);
+  nc_version *v = present_version(t);
+  nacre_status status = nc_compaction_pick_small(v, &t->policy, t->shared->memtable_bytes, &c, err);
+  pthread_mutex_unlock(&t->merge_lock);
+  nc_version_unref(v);
+  pthread_mutex_lock(&t->state_lock);
+  t->compacting++;
+  pthread_mutex_unlock(&t->state_lock);
+  bool aside;
+  if (status == NACRE_OK && c.segment_count > 0) status = nc_compaction_run(t, &c, NULL, err);
+  finish(t, &c, status, err, &aside);
+  return status;
 }
 
 /* ---- asked for ----------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * log_sync: making what has been appended durable, older logs first; what happens after a failed sync; the
- * clean end of a log.
+ * clean end of the logs.
  */
 #include <stdlib.h>
 
@@ -124,9 +124,39 @@ static nacre_status sync_table(nacre_table *t, bool mark, nacre_error *err) {
 
 nacre_status nc_table_sync(nacre_table *t, nacre_error *err) { return sync_table(t, true, err); }
 
+/* ---- the clean end ------------------------------------------------------------------------------------- */
+
+/* Logs of this many bytes are not left to be replayed by every open; or of a part of a full memtable, if that is less. */
+enum { REPLAY_BYTES_MAX = 2 << 20, REPLAY_PART = 8 };
+
+static bool worth_flushing(nacre_table *t) {
+  uint64_t memtable = t->shared->memtable_bytes / REPLAY_PART, bytes = 0;
+  pthread_mutex_lock(&t->commit_lock);
+  for (size_t i = 0; i < t->log_count; i++) bytes += t->logs[i]->end - NC_FRAMES_OFFSET;
+  pthread_mutex_unlock(&t->commit_lock);
+  return bytes >= (memtable < REPLAY_BYTES_MAX ? memtable : REPLAY_BYTES_MAX);
+}
+
+/* What the logs hold goes to segments when replaying it would cost each open something. When that fails (a full disk)
+ * the logs are as sound as before, and end as they would have without. The catalogue, which has no name, stays in its
+ * log. */
+static void flush_at_close(nacre_table *t) {
+  pthread_mutex_lock(&t->write_lock);
+  bool sound = !t->must_flush && !atomic_load(&t->log_failed) && !any_log_failed(t);
+  nacre_status status = NACRE_CANCELLED;
+  nacre_error why; /* noted where flushes and merges note theirs */
+  if (sound && t->name[0] != '\0' && worth_flushing(t)) {
+    status = nc_table_drain_logs_locked(t, &why);
+    if (status != NACRE_OK) t->must_flush = false;
+  }
+  pthread_mutex_unlock(&t->write_lock);
+  if (status == NACRE_OK) nc_ignore(nc_table_merge_small(t, &why));
+}
+
 /* Sync, final frame, sync again: the final frame vouches for all that stands before it, so nothing, no mark
  * either, may come between the first sync and it. */
 nacre_status nc_table_end_log(nacre_table *t, nacre_error *err) {
+  flush_at_close(t);
   NC_TRY(sync_table(t, false, err));
   if (t->log == NULL || !t->log->started) return NACRE_OK;
   nc_log_moment moment = nc_table_log_moment(t);

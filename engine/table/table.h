@@ -415,6 +415,9 @@ void nc_table_rest(nacre_table *t);
 void nc_table_put_back(nacre_table *t);
 /* Merges what is most urgent. */
 NC_MUST_CHECK nacre_status nc_table_compact_once(nacre_table *t, bool *ret_any, nacre_error *err);
+/* Merges what flushes at closes have left, when it has become many runs, as far as that takes no longer than a flush. For
+ * one who is alone with the table. */
+NC_MUST_CHECK nacre_status nc_table_merge_small(nacre_table *t, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_table_merge_range(nacre_table *t, nacre_slice from, nacre_slice to,
                                                 nacre_error *err);
 void nc_table_run_flush(void *table); /* the jobs */

@@ -27,8 +27,11 @@ nacre_status nc_table_begin_writing_locked(nacre_table *t, nacre_error *err) {
   nacre_status status = begin(t, &orphans, err);
   nc_orphans_free(&orphans);
   if (status != NACRE_OK) return status;
+  nc_levels levels;
   pthread_mutex_lock(&t->state_lock);
   nc_table_expect_locked(t, t->view->version); /* an earlier open may have left something to merge */
+  nc_levels_of(t->view->version, &t->policy, &levels);
   pthread_mutex_unlock(&t->state_lock);
+  if (levels.young_count >= t->policy.young_runs) nc_table_schedule_merge(t);
   return NACRE_OK;
 }

@@ -297,13 +297,15 @@ static void take_young(nc_compaction *c, const nc_levels *l, size_t count, uint3
 }
 
 /* From the newest run on, the next older one as long as it is not more than `times` as large as what has been
- * taken so far: young runs then differ in size, and are few, and each byte is written again as rarely. */
-static void take_tier(nc_compaction *c, const nc_levels *l, uint64_t times) {
+ * taken so far: young runs then differ in size, and are few, and each byte is written again as rarely. At least
+ * `count_min` of them; none is added to more than `bytes_max`. */
+static void take_tier(nc_compaction *c, const nc_levels *l, uint64_t times, size_t count_min, uint64_t bytes_max) {
   uint64_t bytes = 0;
   size_t count = 0, readable = readable_young(l);
-  while (count < readable && (count == 0 || l->version->runs[count].bytes <= bytes * times))
+  while (count < readable && bytes <= bytes_max &&
+         (count == 0 || l->version->runs[count].bytes <= bytes * times))
     bytes += l->version->runs[count++].bytes;
-  if (count > 1 && !any_young_taken(l)) take_young(c, l, count, 0);
+  if (count >= count_min && !any_young_taken(l)) take_young(c, l, count, 0);
 }
 
 /* Young runs go down where no more than `cost_max` times as much has to be written again there, and become fewer
@@ -319,7 +321,7 @@ static nacre_status pick_young(nc_compaction *c, const nc_levels *l, const nc_po
   nacre_status status = find_clusters(l, policy->segment_bytes / SMALL_PART, &k, err);
   if (status == NACRE_OK) take_clusters(c, &k, cost_max);
   clusters_deinit(&k);
-  if (c->segment_count == 0) take_tier(c, l, tier);
+  if (c->segment_count == 0) take_tier(c, l, tier, 2, UINT64_MAX);
   return status;
 }
 
@@ -515,6 +517,16 @@ nacre_status nc_compaction_pick(nc_version *v, const nc_policy *policy, nc_urgen
     nc_compaction_end(ret_compaction);
   }
   return status;
+}
+
+nacre_status nc_compaction_pick_small(nc_version *v, const nc_policy *policy, uint64_t bytes_max,
+                                      nc_compaction *ret_compaction, nacre_error *err) {
+  nc_levels levels;
+  nc_levels_of(v, policy, &levels);
+  NC_TRY(nc_compaction_begin(ret_compaction, v, err));
+  take_tier(ret_compaction, &levels, TIER_DUE, policy->young_runs, bytes_max);
+  nc_compaction_mark(ret_compaction);
+  return NACRE_OK;
 }
 
 /* ---- asked for ----------------------------------------------------------------------------------------- */

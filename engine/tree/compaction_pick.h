@@ -54,6 +54,10 @@ NC_MUST_CHECK nacre_status nc_compaction_pick(nc_version *v, const nc_policy *po
  * segment may be taken. */
 NC_MUST_CHECK nacre_status nc_compaction_pick_range(nc_version *v, nacre_slice from, nacre_slice to,
                                                     nc_compaction *ret_compaction, nacre_error *err);
+/* The newest young runs as one young run: as many as are of like size, at least as many as make a merge due, and together
+ * little more than `bytes_max`; none: segment_count 0. No segment may be taken. */
+NC_MUST_CHECK nacre_status nc_compaction_pick_small(nc_version *v, const nc_policy *policy, uint64_t bytes_max,
+                                                    nc_compaction *ret_compaction, nacre_error *err);
 /* What was chosen may be chosen again, or is gone. */
 void nc_compaction_let_go(const nc_compaction *c);
 void nc_compaction_end(nc_compaction *c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The process that is killed. Four threads write to two tables, so that their writes meet in groups, and
- * acknowledge each operation on the pipe after it has returned. It ends by itself when its parent dies, and after CHILD_SECONDS_MAX in any case.
+ * acknowledge each operation on the pipe after it has returned. Another closes a table now and then, while they wait. It ends by itself when its parent dies, and after CHILD_SECONDS_MAX in any case.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -12,13 +12,16 @@
 #include "dying_io.h"
 #include "plan.h"
 
-enum { CHILD_SECONDS_MAX = 60 };
+enum { CHILD_SECONDS_MAX = 60, CLOSE_EVERY_US = 80000 };
 
 typedef struct writer {
   const plan_child *child;
   uint32_t thread;
-  nacre_table *tables[PLAN_TABLES];
+  nacre_table **tables;
 } writer;
+
+/* Writers go on together; who closes a table waits for them, and is not kept waiting. */
+static pthread_rwlock_t in_use = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
 /* One record is less than PIPE_BUF, so it arrives whole or not at all. */
 static void acknowledge(const plan_child *child, uint32_t thread, nacre_status status, uint64_t n) {
@@ -115,9 +118,43 @@ static void *write_on(void *arg) {
   for (uint64_t n = w->child->start[w->thread];; n++) {
     plan_operation op;
     plan_make(w->child->seed, w->thread, n, &op);
+    pthread_rwlock_rdlock(&in_use);
     nacre_status status = perform(w, &op, n);
+    pthread_rwlock_unlock(&in_use);
     if (status != NACRE_OK) _exit(give_up(w->child, w->thread, status, n, "an operation"));
     acknowledge(w->child, w->thread, status, n);
+  }
+}
+
+/* ---- closes -------------------------------------------------------------------------------------------- */
+
+typedef struct closer {
+  const plan_child *child;
+  nacre_store *store;
+  nacre_table **tables;
+} closer;
+
+/* Closes a table and opens it again. `*ret_flushed`: nothing was left to be replayed. */
+static nacre_status reopen(const closer *c, uint32_t table, bool *ret_flushed) {
+  nacre_recovery_report report = {0};
+  pthread_rwlock_wrlock(&in_use);
+  nacre_status status = nacre_table_close(c->tables[table]);
+  if (status == NACRE_OK) status = nacre_table_open(c->store, plan_table_names[table], NULL, &c->tables[table]);
+  if (status == NACRE_OK) status = nacre_table_recovery(c->tables[table], &report);
+  pthread_rwlock_unlock(&in_use);
+  *ret_flushed = report.logs == 0;
+  return status;
+}
+
+static void *close_now_and_then(void *arg) {
+  const closer *c = arg;
+  test_random random = {test_mix(c->child->seed, c->child->start[0] * 37 + c->child->start[1])};
+  for (;;) {
+    bool flushed;
+    usleep((useconds_t)test_random_below(&random, CLOSE_EVERY_US));
+    nacre_status status = reopen(c, (uint32_t)test_random_below(&random, PLAN_TABLES), &flushed);
+    if (status != NACRE_OK) _exit(give_up(c->child, PLAN_CLOSE_THREAD, status, 0, "closing a table"));
+    acknowledge(c->child, PLAN_CLOSE_THREAD, status, flushed);
   }
 }
 
@@ -126,7 +163,7 @@ static void *write_on(void *arg) {
 typedef struct keeper {
   const plan_child *child;
   nacre_store *store;
-  nacre_table *tables[PLAN_TABLES];
+  nacre_table **tables;
 } keeper;
 
 static nacre_status change_key(const keeper *k, plan_key_news news, bool rotate) {
@@ -165,8 +202,21 @@ static void *change_keys(void *arg) {
 
 /* ---- the process --------------------------------------------------------------------------------------- */
 
+/* Beside the writers: what changes keys, or where they stay what closes tables. */
+static bool start_another(const plan_child *child, nacre_store *store, nacre_table **tables) {
+  static keeper at_keys;
+  static closer at_tables;
+  pthread_t thread;
+  at_keys = (keeper){child, store, tables};
+  at_tables = (closer){child, store, tables};
+  bool keys = child->keyrings != 0;
+  return pthread_create(&thread, NULL, keys ? change_keys : close_now_and_then,
+                        keys ? (void *)&at_keys : (void *)&at_tables) == 0;
+}
+
 int plan_child_run(const plan_child *child) {
   writer writers[PLAN_THREADS];
+  nacre_table *tables[PLAN_TABLES];
   pthread_t threads[PLAN_THREADS];
   nacre_store *store = NULL;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -178,20 +228,14 @@ int plan_child_run(const plan_child *child) {
   nacre_status status = nacre_open(child->store_path, &options, &store);
   if (status != NACRE_OK) return give_up(child, 0, status, 0, "opening the store");
   for (uint32_t i = 0; i < PLAN_TABLES; i++) {
-    status = nacre_table_open(store, plan_table_names[i], NULL, &writers[0].tables[i]);
+    status = nacre_table_open(store, plan_table_names[i], NULL, &tables[i]);
     if (status != NACRE_OK) return give_up(child, 0, status, 0, "opening a table");
   }
   for (uint32_t t = 0; t < PLAN_THREADS; t++) {
-    writers[t].child = child;
-    writers[t].thread = t;
-    for (uint32_t i = 0; i < PLAN_TABLES; i++) writers[t].tables[i] = writers[0].tables[i];
+    writers[t] = (writer){child, t, tables};
     if (pthread_create(&threads[t], NULL, write_on, &writers[t]) != 0) return 5;
   }
-  pthread_t keys;
-  static keeper at_keys;
-  at_keys = (keeper){child, store, {0}};
-  for (uint32_t i = 0; i < PLAN_TABLES; i++) at_keys.tables[i] = writers[0].tables[i];
-  if (child->keyrings != 0 && pthread_create(&keys, NULL, change_keys, &at_keys) != 0) return 5;
+  if (!start_another(child, store, tables)) return 5;
   pthread_join(threads[0], NULL);
   return 5;
 }

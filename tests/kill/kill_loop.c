@@ -34,6 +34,7 @@ enum {
   VERIFY_EVERY = 10,
   WRITABLE_EVERY = 5,
   PATIENCE_MS = 30000,
+  KILLS_WITH_CLOSES = 50, /* that many have seen some that flushed */
   CHILD_NUMBERS = 4 + PLAN_THREADS /* seed, die_at, pipe, keyrings, where each thread begins */
 };
 
@@ -48,6 +49,7 @@ typedef struct parent {
   unsigned sure[PLAN_KEYED],
       maybe[PLAN_KEYED]; /* sets of keyrings: which suffices, or may, a change being under way */
   uint64_t changes, finished;
+  uint64_t closes, flushed_at_close;
 } parent;
 
 /* ---- the child, from outside --------------------------------------------------------------------------- */
@@ -94,6 +96,11 @@ static void note_acknowledgement(parent *p, const plan_acknowledgement *record) 
     return;
   if (record->thread == PLAN_KEY_THREAD) {
     note_key(p, plan_key_news_decode(record->n));
+    return;
+  }
+  if (record->thread == PLAN_CLOSE_THREAD) {
+    p->closes++;
+    p->flushed_at_close += record->n;
     return;
   }
   uint64_t *done = &p->done[record->thread];
@@ -366,15 +373,18 @@ int main(int argc, char **argv) {
     p.keyed ? look_keyed(&p) : look(&p);
   }
   if (p.keyed) CHECK(p.changes > 0 && p.finished > 0, "no key was changed, or no change was finished");
+  if (!p.keyed && kills >= KILLS_WITH_CLOSES)
+    CHECK(p.flushed_at_close > 0 && p.flushed_at_close < p.closes, "%llu of %llu closes have flushed",
+          (unsigned long long)p.flushed_at_close, (unsigned long long)p.closes);
   if (p.keyed)
     printf("kill_keys: %llu changes of keys acknowledged, %llu finished and all other keyrings gone\n",
            (unsigned long long)p.changes, (unsigned long long)p.finished);
   printf(
       "kill_loop: %llu kills (%llu before the first acknowledgement), %llu operations acknowledged, %llu of "
-      "those under "
-      "way found, %llu failures; %.1f s, seed %llu\n",
+      "those under way found, %llu closes, of which %llu flushed, %llu failures; %.1f s, seed %llu\n",
       (unsigned long long)(p.round - 1), (unsigned long long)p.killed_before_any,
-      (unsigned long long)p.acknowledged, (unsigned long long)p.in_flight_found,
+      (unsigned long long)p.acknowledged, (unsigned long long)p.in_flight_found, (unsigned long long)p.closes,
+      (unsigned long long)p.flushed_at_close,
       (unsigned long long)test_failures(), test_seconds() - started, (unsigned long long)p.seed);
   test_scratch_remove(scratch);
   return test_finish();

@@ -48,6 +48,8 @@ uint64_t plan_value_parse(uint32_t thread, uint32_t table, uint32_t key, nacre_s
 
 /* Changes of keys, beside the writers. What has a key: the tables, then the catalogue; the keys are keyrings. */
 enum { PLAN_KEYED = PLAN_TABLES + 1, PLAN_KEYRINGS = 4, PLAN_KEY_THREAD = PLAN_THREADS };
+/* Where keys stay, a thread closes tables beside the writers, and opens them again; n: 1, what was logged was flushed. */
+enum { PLAN_CLOSE_THREAD = PLAN_KEY_THREAD + 1 };
 /* The URI of a keyring; that of number 0 is the `base` of the others. */
 void plan_keyring_uri(const char *base, unsigned keyring, char *uri, size_t capacity);
 

@@ -63,7 +63,7 @@ typedef struct trial {
   char label[160];
 } trial;
 
-static uint64_t in_place, gave_up, images;
+static uint64_t in_place, gave_up, images, flushed_at_close, unflushed_at_close;
 
 /* ---- what must hold after a failure -------------------------------------------------------------------- */
 
@@ -194,6 +194,9 @@ static void run_trial(trial *t) {
   check_image(t, SIM_KEEP_ALL);
   nacre_status status = runner_close(&t->runner);
   if (status != NACRE_OK) check_failure(t, status, "closing");
+  if (status == NACRE_OK && (t->kind == NULL || t->hits < sim_disk_faults_hit(t->disk))) check_image(t, SIM_KEEP_NONE);
+  flushed_at_close += t->runner.flushed_at_close;
+  unflushed_at_close += t->runner.unflushed_at_close;
   CHECK(sim_disk_handles(t->disk) == 0, "%s: handles are still open", t->label);
 }
 
@@ -282,12 +285,14 @@ int main(void) {
   CHECK(nonce_registry_seen() > 0, "the nonce registry saw nothing: is the wrapping linked in?");
   CHECK(nonce_registry_reused() == 0, "%llu nonces were used twice",
         (unsigned long long)nonce_registry_reused());
+  CHECK(flushed_at_close > 0 && unflushed_at_close > 0, "no close has flushed, or none has failed to");
   printf(
       "faults: %llu faults, at %llu sites, once and for good, and full disks; %llu steps succeeded when "
-      "tried again, %llu runs went on only after a reopen; %llu power cuts after faults; %.1f s, seed %llu\n",
+      "tried again, %llu runs went on only after a reopen; %llu power cuts after faults; %llu closes flushed, %llu "
+      "failed to; %.1f s, seed %llu\n",
       (unsigned long long)run, (unsigned long long)sites_all, (unsigned long long)in_place,
-      (unsigned long long)gave_up, (unsigned long long)images, test_seconds() - started,
-      (unsigned long long)seed);
+      (unsigned long long)gave_up, (unsigned long long)images, (unsigned long long)flushed_at_close,
+      (unsigned long long)unflushed_at_close, test_seconds() - started, (unsigned long long)seed);
   history_deinit(&h);
   nonce_registry_free();
   test_scratch_remove(scratch);

@@ -45,11 +45,11 @@ int main(void) {
   CHECK(nonce_registry_seen() > 0, "the nonce registry saw nothing: is the wrapping linked in?");
   CHECK(nonce_registry_reused() == 0, "%llu nonces were used twice",
         (unsigned long long)nonce_registry_reused());
+  CHECK(c.runner.flushed_at_close > 0, "no close has flushed");
   printf(
-      "power_cut: %llu operations, %zu distinct images, %zu distinct nested images, %llu nonces (%llu "
-      "reused), "
-      "%.1f s, seed %llu\n",
-      (unsigned long long)c.operations, c.images.count, c.nested.count,
+      "power_cut: %llu operations (closes that flushed: %llu), %zu distinct images, %zu distinct nested images, "
+      "%llu nonces (%llu reused), %.1f s, seed %llu\n",
+      (unsigned long long)c.operations, (unsigned long long)c.runner.flushed_at_close, c.images.count, c.nested.count,
       (unsigned long long)nonce_registry_seen(), (unsigned long long)nonce_registry_reused(),
       test_seconds() - started, (unsigned long long)c.seed);
   CHECK(c.only_operation != NACRE_NONE || c.images.count >= c.goal * 9 / 10, "only %zu distinct images",

@@ -35,6 +35,14 @@ nacre_store_options keyed_options(sim_disk *disk, fake_kms *kms, unsigned keys,
   return options;
 }
 
+/* Called on this thread: the store has no workers. */
+static void note_event(void *arg, const nacre_event *event) {
+  runner *r = arg;
+  if (!r->closing) return;
+  r->flushed_at_close += event->type == NACRE_EVENT_FLUSHED;
+  r->unflushed_at_close += event->type == NACRE_EVENT_BACKGROUND_ERROR && event->work == NACRE_WORK_FLUSH;
+}
+
 void runner_init_keys(runner *r, const history *h, sim_disk *disk, fake_kms *kms) {
   *r = (runner){.history = h, .options = store_options(disk, NULL), .disk = disk, .kms = kms};
   r->catalogue_keys.sure = 1;
@@ -63,6 +71,8 @@ nacre_status runner_open(runner *r) {
   if (r->kms != NULL)
     options = keyed_options(r->disk, r->kms, r->catalogue_keys.sure | r->catalogue_keys.maybe, trusted);
   options.create = !r->made;
+  options.on_event = note_event;
+  options.event_arg = r;
   nacre_status status = nacre_open(STORE_PATH, &options, &r->store);
   if (status == NACRE_OK) r->made = true;
   for (uint32_t i = 0; i < r->history->table_count && status == NACRE_OK; i++)
@@ -73,7 +83,9 @@ nacre_status runner_open(runner *r) {
 /* A close that succeeds has synced. */
 static nacre_status close_table(runner *r, uint32_t table) {
   if (r->tables[table] == NULL) return NACRE_OK;
+  r->closing = true;
   nacre_status status = nacre_table_close(r->tables[table]);
+  r->closing = false;
   r->tables[table] = NULL;
   if (status == NACRE_OK) r->progress[table].synced = r->progress[table].acknowledged;
   return status;

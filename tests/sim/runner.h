@@ -48,6 +48,8 @@ typedef struct runner {
   bool made;
   table_progress progress[HISTORY_TABLES_MAX];
   bool opened[HISTORY_TABLES_MAX]; /* at some time */
+  bool closing;                    /* a table */
+  uint64_t flushed_at_close, unflushed_at_close; /* how often a close flushed, and failed to */
   /* of a history with changes of keys */
   sim_disk *disk;
   fake_kms *kms;

@@ -271,10 +271,15 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_open(nacre_store *store, con
                                                          const nacre_table_open_options *options,
                                                          nacre_table **ret_table);
 
-/* Gives back one open. The last one waits for background work on the table, syncs its log and ends it
- * cleanly: what was written is on stable storage on return. NACRE_BUSY with live iterators, snapshots or
- * values, and nothing is changed then; after any other result the handle is gone, an error (as of nacre_sync)
- * telling that the last sync failed. Since 0.1. */
+/* Gives back one open. The last one waits for background work on the table and ends it cleanly: what was written is on
+ * stable storage on return. What logs hold goes to a segment when it is much (2 MiB, or an eighth of memtable_bytes if
+ * that is less), so that no open has to replay it. That takes as long as a flush; and the runs that such closes leave
+ * are merged when they have become four, for which the table takes the time only when it is closed so soon that it
+ * has not done so before: up to a second, with memtables of 64 MiB. Less stays in the logs, which are synced. So does
+ * what cannot be flushed, on a full disk for instance, which only an event tells (NACRE_EVENT_BACKGROUND_ERROR), for
+ * nothing is lost by it. A table that nobody has written to since it was opened is left as it is. NACRE_BUSY with live
+ * iterators, snapshots or values, and nothing is changed then; after any other result the handle is gone, an error (as
+ * of nacre_sync) telling that the last sync failed. Since 0.1. */
 NACRE_API nacre_status nacre_table_close(nacre_table *table);
 
 /* Destroys a table for good: tombstone in the catalogue, then its wrapped keys, then its files. Durable on
