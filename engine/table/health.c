@@ -33,7 +33,11 @@ static nacre_remedy remedy_of(nacre_status status) {
 
 /* What is tried again after a while; NC_LATER_COUNT: not so. Who writes tries himself. */
 static nc_later_kind retry_of(nacre_work work) {
-  return work == NACRE_WORK_FLUSH ? NC_LATER_FLUSH : work == NACRE_WORK_MERGE ? NC_LATER_MERGE : NC_LATER_COUNT;
+  static const nc_later_kind kinds[NACRE_WORK_COUNT] = {[NACRE_WORK_WRITE] = NC_LATER_COUNT,
+                                                        [NACRE_WORK_FLUSH] = NC_LATER_FLUSH,
+                                                        [NACRE_WORK_MERGE] = NC_LATER_MERGE,
+                                                        [NACRE_WORK_REWRAP] = NC_LATER_REWRAP};
+  return kinds[work];
 }
 
 /* A flush that fails keeps nothing from anybody until there is no place for another full memtable. */

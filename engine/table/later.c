@@ -73,6 +73,7 @@ void nc_later_run(void *table) {
   bool may = !atomic_load(&t->closing);
   bool flush = take_due_locked(t, NC_LATER_FLUSH, now) && may;
   bool merge = take_due_locked(t, NC_LATER_MERGE, now) && may;
+  bool rewrap = take_due_locked(t, NC_LATER_REWRAP, now) && may;
   bool rest = take_due_locked(t, NC_LATER_REST, now) && may && rests_locked(t);
   bool expiry = take_due_locked(t, NC_LATER_EXPIRY, now) && may;
   if (expiry) nc_table_expect_locked(t, t->view->version);
@@ -80,6 +81,7 @@ void nc_later_run(void *table) {
   pthread_mutex_unlock(&t->state_lock);
   if (flush) nc_table_retry_flush(t);
   if (merge) nc_table_put_back(t);
+  if (rewrap) nc_rewrap_retry(t);
   if (rest) {
     nc_table_rest(t);
   } else if (merge || expiry) {

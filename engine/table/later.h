@@ -15,6 +15,7 @@ typedef enum nc_later_kind {
   NC_LATER_REST,  /* what is worth merging while nobody writes */
   NC_LATER_FLUSH, /* a flush that failed */
   NC_LATER_MERGE, /* a merge that failed */
+  NC_LATER_REWRAP, /* a rewrap that failed */
   NC_LATER_EXPIRY, /* what is worth merging, or gone, once it has expired */
   NC_LATER_COUNT
 } nc_later_kind;

@@ -319,7 +319,8 @@ void nc_rewrap_run(void *table) {
   pthread_cond_broadcast(&t->changed); /* a writer that waits for this worker must not wait any longer */
   pthread_mutex_unlock(&t->state_lock);
   nacre_status status = work(t, &more, &err);
-  nc_table_note_result(t, &r->error, status, &err);
+  /* A slice that went well is no success yet: what failed before may stand behind it. */
+  if (status != NACRE_OK || !more) nc_table_note_result(t, &r->error, status, &err);
   /* With the lists a view may go, and files with it: not under state_lock. */
   if (r->work != NULL && (status != NACRE_OK || atomic_load(&r->stopping))) drop_lists(r->work);
   pthread_mutex_lock(&t->state_lock);
@@ -357,6 +358,13 @@ void nc_rewrap_unpark(nacre_table *t) {
   t->rewrapper.parked = false;
   pthread_mutex_unlock(&t->state_lock);
   if (wanted) nc_rewrap_schedule(t);
+}
+
+void nc_rewrap_retry(nacre_table *t) {
+  pthread_mutex_lock(&t->state_lock);
+  bool failed = t->rewrapper.error.status != NACRE_OK;
+  pthread_mutex_unlock(&t->state_lock);
+  if (failed) nc_rewrap_schedule(t);
 }
 
 void nc_rewrap_stop(nacre_table *t) {

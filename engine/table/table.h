@@ -378,6 +378,8 @@ bool nc_rewrap_schedule(nacre_table *t);
 void nc_rewrap_run(void *table);
 /* To be called whenever a flush or a merge has ended, with no lock held but those above theirs. */
 void nc_rewrap_unpark(nacre_table *t);
+/* One that failed, after a while. */
+void nc_rewrap_retry(nacre_table *t);
 /* Waits until all is under the active key, or something stands in the way. */
 NC_MUST_CHECK nacre_status nc_rewrap_wait(nacre_table *t, nacre_error *err);
 /* Ends after the file at hand, and waits. */

@@ -20,7 +20,9 @@ static failing_io disk;
 static nacre_store *store;
 static nacre_table *t;
 static atomic_uint_fast64_t now_ns;
-static atomic_bool no_segments;
+static atomic_bool no_segments, no_headers;
+static int (*open_any)(void *context, nacre_io_dir *dir, const char *name, bool writable,
+                       nacre_io_file **ret_file);
 static int (*create_any)(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file);
 
 static uint64_t test_clock(void *context) {
@@ -30,10 +32,19 @@ static uint64_t test_clock(void *context) {
 
 static uint64_t test_wall_clock(void *context) { return 1700000000000 + test_clock(context) / MS; }
 
-static int create_but_segments(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file) {
+static bool is_segment(const char *name) {
   size_t size = strlen(name);
-  bool segment = size > 4 && strcmp(name + size - 4, ".seg") == 0;
-  return segment && atomic_load(&no_segments) ? ENOSPC : create_any(context, dir, name, ret_file);
+  return size > 4 && strcmp(name + size - 4, ".seg") == 0;
+}
+
+static int create_but_segments(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file) {
+  return is_segment(name) && atomic_load(&no_segments) ? ENOSPC : create_any(context, dir, name, ret_file);
+}
+
+static int open_but_headers(void *context, nacre_io_dir *dir, const char *name, bool writable,
+                            nacre_io_file **ret_file) {
+  bool header = writable && is_segment(name);
+  return header && atomic_load(&no_headers) ? EMFILE : open_any(context, dir, name, writable, ret_file);
 }
 
 static void begin(void) {
@@ -41,9 +52,12 @@ static void begin(void) {
   failing_init(&disk);
   create_any = disk.io.file_create;
   disk.io.file_create = create_but_segments;
+  open_any = disk.io.file_open;
+  disk.io.file_open = open_but_headers;
   disk.io.monotonic_ns = test_clock;
   disk.io.wall_ms = test_wall_clock;
   atomic_store(&no_segments, false);
+  atomic_store(&no_headers, false);
   atomic_store(&now_ns, 1000 * SECOND);
   s.options.io = &disk.io;
   s.options.workers = 1;
@@ -250,11 +264,48 @@ static void a_flush_that_failed_is_tried_again(void) {
   end();
 }
 
+static nacre_condition rewrapping(void) {
+  nacre_health health;
+  pthread_mutex_lock(&t->state_lock);
+  while (t->rewrapper.queued || t->rewrapper.running) pthread_cond_wait(&t->changed, &t->state_lock);
+  pthread_mutex_unlock(&t->state_lock);
+  ok(nacre_table_health(t, &health));
+  return health.works[NACRE_WORK_REWRAP];
+}
+
+/* The tries before the header that is in the way go well each time: that is no reason to begin counting anew. */
+static void a_rewrap_that_failed_is_tried_again(void) {
+  begin();
+  put_text(t, "key", "value", false);
+  ok(nacre_flush(t));
+  pass(2 * SECOND); /* nothing else is left to do by itself */
+  atomic_store(&no_headers, true);
+  ok(nacre_table_rotate(t));
+  nacre_condition c = rewrapping();
+  CHECK(c.failures == 1 && c.severity == NACRE_SEVERITY_DELAYED && c.remedy == NACRE_REMEDY_TIME,
+        "%d failures", (int)c.failures);
+  CHECK(c.next_try_ms >= c.since_ms + 1000, "health tells when it is tried again");
+  pass(SECOND);
+  CHECK(rewrapping().failures == 2, "after a second");
+  pass(SECOND);
+  CHECK(rewrapping().failures == 2, "then it takes its time");
+  pass(SECOND);
+  CHECK(rewrapping().failures == 3, "twice as much");
+  atomic_store(&no_headers, false);
+  pass(4 * SECOND);
+  c = rewrapping();
+  CHECK(c.severity == NACRE_SEVERITY_NONE && c.failures == 0 && c.next_try_ms == 0, "healed by itself");
+  CHECK(!nc_rewrap_due(t) && !waits(t), "all is under the new key");
+  CHECK(holds(t, NULL, "key", "value"), "all is there");
+  end();
+}
+
 int main(void) {
   jobs_run_at_their_moments();
   a_table_merges_when_nobody_writes();
   who_has_nothing_to_do_waits_for_nothing();
   what_has_expired_goes();
   a_flush_that_failed_is_tried_again();
+  a_rewrap_that_failed_is_tried_again();
   return test_finish();
 }

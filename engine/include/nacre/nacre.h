@@ -794,7 +794,7 @@ typedef struct nacre_health {
  * heal, but with NACRE_REMEDY_REPAIR: a failed log is given up and its content flushed by the next write; a flush is
  * tried again by the next write that needs its place, by nacre_flush and nacre_wait_idle, and by itself after a second,
  * then after twice as long each time, up to about a minute; a merge likewise, after the next flush and by
- * nacre_wait_idle. Without workers, and with NACRE_REMEDY_REPAIR, only calls do so. A rewrap is tried again after the
+ * nacre_wait_idle. Without workers, and with NACRE_REMEDY_REPAIR, only calls do so. A rewrap likewise, after the
  * next flush or merge and by nacre_table_rewrap_wait. A segment that a merge cannot read is left out of others, which go
  * on, until it is tried again or the table opened anew; the error stays meanwhile. On a full disk reads go on, and
  * writes fail with NACRE_NO_SPACE until there is room; what a failed try had written is removed at once. Errors: none of
