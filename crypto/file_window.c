@@ -4,6 +4,7 @@
  */
 #include "file_window.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "filler.h"
@@ -82,6 +83,12 @@ static bool may_move(const nc_window *w, const nc_file *file) {
          atomic_load_explicit(&file->env->windows, memory_order_relaxed) < WINDOWS_MAX;
 }
 
+/* What is in the way of filler alone: the disk has no room for it, or the file may not be as long (RLIMIT_FSIZE). The
+ * frame, which is shorter, may have a place all the same. */
+static bool spares_frames(const nacre_error *why) {
+  return why->status == NACRE_NO_SPACE || why->status == NACRE_NO_MEMORY || why->os_errno == EFBIG;
+}
+
 nacre_status nc_window_store(nc_window *w, nc_file *file, const nc_uuid *uuid, uint64_t offset,
                              const void *frame, size_t size, bool *ret_stored, nacre_error *err) {
   const nacre_io *io = file->env->io;
@@ -91,8 +98,7 @@ nacre_status nc_window_store(nc_window *w, nc_file *file, const nc_uuid *uuid, u
     nacre_error why;
     nacre_status status = small && may_move(w, file) ? move(w, file, uuid, offset, size, &why) : NACRE_OK;
     if (status != NACRE_OK) nc_window_end(w, file, offset); /* gives back what the disk may be short of */
-    if (status != NACRE_OK && status != NACRE_NO_SPACE && status != NACRE_NO_MEMORY)
-      return nc_fail_with(err, &why);
+    if (status != NACRE_OK && !spares_frames(&why)) return nc_fail_with(err, &why);
   }
   *ret_stored = w->map != NULL && small;
   if (!*ret_stored) return NACRE_OK;

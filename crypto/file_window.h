@@ -29,7 +29,7 @@ typedef struct nc_window {
 } nc_window;
 
 /* Stores a frame, for which the window may have to move on; `*ret_stored` false: the caller is to write it. Fails when
- * the disk does, but not when it is full. */
+ * the disk does, but not when it is full, or the file as long as it may be. */
 NC_MUST_CHECK nacre_status nc_window_store(nc_window *w, nc_file *file, const nc_uuid *uuid, uint64_t offset,
                                            const void *frame, size_t size, bool *ret_stored,
                                            nacre_error *err);

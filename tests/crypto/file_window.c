@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -240,6 +241,26 @@ Test(file_window, a_disk_without_room_for_filler_takes_frames_as_long_as_it_can)
   if (maps_here()) cr_expect_eq(file_size(), nc_sealed_writer_size(w), "the filler was given back");
   f.faults.fail_write = atomic_load(&f.faults.writes) + 1;
   must_fail(nc_sealed_writer_append(w, NC_FRAME_LOG_GROUP, nc_slice("x", 1), NULL, &err), NC_E_OS_NO_SPACE);
+  nc_sealed_writer_close(w);
+}
+
+/* A put must not fail because the log cannot be made longer by more than it needs. */
+Test(file_window, a_file_that_may_not_be_as_long_takes_frames_up_to_its_end) {
+  enum { LIMIT = NC_FRAMES_OFFSET + 20000, SIZE = 700, FRAME = 736, COUNT = 20000 / FRAME };
+  nc_handle handles[COUNT];
+  size_t sizes[COUNT];
+  static const uint8_t zeros[SIZE];
+  struct rlimit before, limit;
+  cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+  limit = (struct rlimit){LIMIT, before.rlim_max};
+  nc_sealed_writer *w = begin();
+  signal(SIGXFSZ, SIG_IGN);
+  cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  for (size_t i = 0; i < COUNT; i++) handles[i] = append(w, sizes[i] = SIZE);
+  nacre_status status = nc_sealed_writer_append(w, NC_FRAME_LOG_GROUP, nc_slice(zeros, SIZE), NULL, &err);
+  cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+  cr_expect(status == NACRE_IO && err.os_errno == EFBIG, "%s", err.text);
+  read_back(handles, sizes, COUNT);
   nc_sealed_writer_close(w);
 }
 
