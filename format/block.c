@@ -173,13 +173,18 @@ nacre_status nc_block_next(nc_block_cursor *c, nacre_error *err) {
   return NACRE_OK;
 }
 
-/* Copies `size` bytes, in steps of 16 that may pass both ends by less than a step: no call, for keys are short. */
+enum { STEP_BYTES = 16 };
+
+static inline void copy_step(uint8_t *to, const uint8_t *from) {
+  uint8_t step[STEP_BYTES]; /* the two may overlap */
+  memcpy(step, from, sizeof step);
+  memcpy(to, step, sizeof step);
+}
+
+/* Copies `size` bytes, in one step or more, which may pass both ends by a step: no call, for keys are short. */
 static inline void copy_in_steps(uint8_t *to, const uint8_t *from, size_t size) {
-  for (size_t i = 0; i < size; i += 16) {
-    uint8_t step[16]; /* the two may overlap */
-    memcpy(step, from + i, sizeof step);
-    memcpy(to + i, step, sizeof step);
-  }
+  copy_step(to, from);
+  for (size_t i = STEP_BYTES; i < size; i += STEP_BYTES) copy_step(to + i, from + i);
 }
 
 /* The key of `e`, from the shared bytes of the key before it and its own, at `to`. What is read past the suffix
@@ -187,43 +192,118 @@ static inline void copy_in_steps(uint8_t *to, const uint8_t *from, size_t size) 
 static inline void rebuild(uint8_t *to, const uint8_t *last, const nc_raw_entry *e,
                            const uint8_t *block_end) {
   copy_in_steps(to, last, e->shared);
-  if ((size_t)(block_end - e->suffix) >= e->suffix_size + 16) {
+  if ((size_t)(block_end - e->suffix) >= e->suffix_size + STEP_BYTES) {
     copy_in_steps(to + e->shared, e->suffix, e->suffix_size);
   } else if (e->suffix_size != 0) {
     memcpy(to + e->shared, e->suffix, e->suffix_size);
   }
 }
 
+/* Entries that are being listed. */
+typedef struct listing {
+  nc_entry *entries;
+  uint32_t *offsets;
+  size_t n, count;
+  uint8_t *to, *keys_end; /* where the next key goes */
+  size_t at;              /* of the next entry */
+  nacre_slice last;
+  uint64_t sequence;
+} listing;
+
+/* Whether a key comes after the one before where one byte does not decide it: at restart points, or one begins with
+ * the other. */
+__attribute__((noinline)) static bool is_greater(nacre_slice suffix, nacre_slice last, size_t shared) {
+  if (shared > last.size) return false;
+  return nc_slice_compare(suffix, nc_slice((const uint8_t *)last.data + shared, last.size - shared)) > 0;
+}
+
+/* Up to where an entry may end so that a step over its end stays in the block. */
+static inline const uint8_t *step_limit(const nc_block *block) {
+  size_t behind = (size_t)block->restarts * NC_RESTART_BYTES + NC_BLOCK_TRAILER_BYTES;
+  size_t missing = behind < STEP_BYTES ? STEP_BYTES - behind : 0;
+  return block->data + (block->entries_size > missing ? block->entries_size - missing : 0);
+}
+
+/* Lists on over plain entries, which most are: puts of another key than the one before that have a short head, and end
+ * well inside of the block and of `keys`. What is anything else, or is damaged, is left for list_one. Every line of this
+ * loop is paid for each key of a scan: what it finds goes where it belongs at once, before it is known to be good, for
+ * the processor has few registers. */
+__attribute__((noinline)) static void list_plain(const nc_block *block, listing *l) {
+  if (l->keys_end - l->to < NC_BLOCK_READ_SLACK) return;
+  const uint8_t *p = block->data + l->at, *limit = step_limit(block), *last = l->last.data;
+  const uint8_t *keys_limit = l->keys_end - NC_BLOCK_READ_SLACK;
+  uint8_t *to = l->to;
+  size_t last_size = l->last.size, n = l->n;
+  nc_entry *entry = l->entries + n;
+  nc_entry_head h;
+  for (; n < l->count && p < limit; n++, entry++) {
+    size_t head_size = nc_take_short_head(p, &h);
+    if (head_size == 0 || (h.tagged & NC_KIND_MASK) != NC_KIND_PUT) break;
+    const uint8_t *suffix = p + head_size, *next = suffix + h.suffix_size;
+    size_t size = h.shared + h.suffix_size;
+    *entry =
+        (nc_entry){nc_slice(to, size), h.tagged >> NC_KIND_BITS, NC_KIND_PUT, nc_slice(next, h.value_size)};
+    next += h.value_size;
+    if (next > limit || size > block->longest_key || to + size > keys_limit) break;
+    bool is_plainly_greater = h.shared < last_size && h.suffix_size != 0 && *suffix > last[h.shared];
+    if (!is_plainly_greater &&
+        !is_greater(nc_slice(suffix, h.suffix_size), nc_slice(last, last_size), h.shared))
+      break; /* [B6] */
+    copy_in_steps(to, last, h.shared);
+    copy_in_steps(to + h.shared, suffix, h.suffix_size);
+    l->offsets[n] = (uint32_t)(p - block->data);
+    last = to;
+    last_size = size;
+    to += size;
+    p = next;
+  }
+  if (n == l->n) return;
+  l->n = n;
+  l->to = to;
+  l->at = (size_t)(p - block->data);
+  l->last = nc_slice(last, last_size);
+  l->sequence = entry[-1].sequence;
+}
+
+/* The same with one entry, whatever it is; false when there is none, or no room for it. */
+__attribute__((noinline)) static bool list_one(const nc_block *block, listing *l) {
+  const uint8_t *block_end = block->data + block->entries_size + NC_BLOCK_TRAILER_BYTES;
+  nc_raw_entry e;
+  if (l->n == l->count || l->at >= block->entries_size) return false;
+  if (parse_next(block, l->at, l->last, l->sequence, &e) != NC_E_NONE) return false;
+  size_t size = e.shared + e.suffix_size;
+  if ((size_t)(l->keys_end - l->to) < size + NC_BLOCK_READ_SLACK) return false;
+  rebuild(l->to, l->last.data, &e, block_end);
+  l->last = nc_slice(l->to, size);
+  l->sequence = e.sequence;
+  l->entries[l->n] =
+      (nc_entry){l->last, e.sequence, e.kind, nc_slice(e.suffix + e.suffix_size, e.value_size)};
+  l->offsets[l->n++] = (uint32_t)l->at;
+  l->at = e.next;
+  l->to += size;
+  return true;
+}
+
 size_t nc_block_read(nc_block_cursor *c, size_t count, nc_entry *entries, uint32_t *offsets, uint8_t *keys,
                      size_t keys_capacity) {
-  const nc_block *block = c->block;
-  const uint8_t *block_end = block->data + block->entries_size + NC_BLOCK_TRAILER_BYTES;
-  uint8_t *to = keys, *keys_end = keys + keys_capacity;
-  nacre_slice last = c->entry.key;
-  uint64_t sequence = c->entry.sequence;
-  size_t at = c->next, n = 0;
   if (!c->valid) return 0;
-  for (nc_raw_entry e; n < count && at < block->entries_size; n++, at = e.next) {
-    if (parse_next(block, at, last, sequence, &e) != NC_E_NONE) break;
-    size_t size = e.shared + e.suffix_size;
-    if ((size_t)(keys_end - to) < size + NC_BLOCK_READ_SLACK) break;
-    rebuild(to, last.data, &e, block_end);
-    last = nc_slice(to, size);
-    sequence = e.sequence;
-    entries[n] = (nc_entry){.key = last,
-                            .sequence = sequence,
-                            .kind = e.kind,
-                            .value = nc_slice(e.suffix + e.suffix_size, e.value_size)};
-    offsets[n] = (uint32_t)at;
-    to += size;
-  }
-  if (n == 0) return 0;
-  if (last.size != 0) memcpy(c->key_buffer, last.data, last.size);
-  c->at = offsets[n - 1];
-  c->next = at;
-  c->entry = entries[n - 1];
+  listing l = {.entries = entries,
+               .offsets = offsets,
+               .count = count,
+               .to = keys,
+               .keys_end = keys + keys_capacity,
+               .at = c->next,
+               .last = c->entry.key,
+               .sequence = c->entry.sequence};
+  do list_plain(c->block, &l);
+  while (list_one(c->block, &l));
+  if (l.n == 0) return 0;
+  if (l.last.size != 0) memcpy(c->key_buffer, l.last.data, l.last.size);
+  c->at = offsets[l.n - 1];
+  c->next = l.at;
+  c->entry = entries[l.n - 1];
   c->entry.key.data = c->key_buffer;
-  return n;
+  return l.n;
 }
 
 void nc_block_stand_at(nc_block_cursor *c, uint32_t offset) {

@@ -29,8 +29,8 @@ static inline nacre_status nc_block_bad_entry(nacre_error *err, nc_error_id id, 
 }
 
 /* What leads an entry: three sizes, and the sequence with the kind. Sizes are mostly of one byte each and the rest
- * of up to five; then they come with one load, which may run over the last entry but not over the trailer behind
- * it. */
+ * of up to five: a short head. Then they come with one load, which may run over the last entry but not over the trailer
+ * behind it. */
 typedef struct nc_entry_head {
   size_t shared, suffix_size, value_size;
   uint64_t tagged;
@@ -39,30 +39,37 @@ _Static_assert(NC_BLOCK_TRAILER_BYTES >= 8,
                "eight bytes may be read from where an entry begins or its key ends");
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "a size holds what a varint holds");
 
-/* The long way; false: there is none. */
+/* How many bytes a short head takes, 4 to 8; 0: it is none. It may run over the block's end. */
+__attribute__((always_inline)) static inline size_t nc_take_short_head(const uint8_t *p, nc_entry_head *h) {
+  uint64_t together = nc_get_u64(p), ends = ~together & 0x8080808080000000u;
+  if ((together & 0x808080) != 0 || ends == 0) return 0;
+  unsigned last = (unsigned)__builtin_ctzll(ends); /* the top bit of the last byte */
+  uint64_t head = ~(uint64_t)0 >> (63 - last), x = together & head;
+  if (x <= head >> 8 && last > 31) return 0; /* a last byte that adds nothing [P1] */
+  h->shared = together & 0xFF;
+  h->suffix_size = together >> 8 & 0xFF;
+  h->value_size = together >> 16 & 0xFF;
+  x = x >> 24 & 0x7F7F7F7F7Fu;
+  x = (x & 0x7F007F007Fu) | (x & 0x007F007F00u) >> 1;
+  h->tagged = (x & 0x3FFFu) | (x & 0x3FFF0000u) >> 2 | (x & 0x7F00000000u) >> 4;
+  return last / 8 + 1;
+}
+
+/* Any head; false: there is none. */
 bool nc_take_any_head(const uint8_t **p, const uint8_t *end, nc_entry_head *h);
 
 /* The same. Of what comes out callers use different parts, and pay for these alone where it is inline. */
 __attribute__((always_inline)) static inline bool nc_take_head(const uint8_t **p, const uint8_t *end,
                                                                nc_entry_head *h) {
-  uint64_t together = nc_get_u64(*p), ends = ~together & 0x8080808080000000u;
-  if ((together & 0x808080) != 0 || ends == 0) return nc_take_any_head(p, end, h);
-  unsigned last = (unsigned)__builtin_ctzll(ends); /* the top bit of the last byte */
-  if (end - *p <= (ptrdiff_t)(last / 8)) return false;
-  h->shared = together & 0xFF;
-  h->suffix_size = together >> 8 & 0xFF;
-  h->value_size = together >> 16 & 0xFF;
-  uint64_t x = (together & ~(uint64_t)0 >> (63 - last)) >> 24;
-  last -= 24;
-  if (last > 7 && x >> (last - 7) == 0) return false; /* a last byte that adds nothing [P1] */
-  x &= 0x7F7F7F7F7Fu;
-  x = (x & 0x7F007F007Fu) | (x & 0x007F007F00u) >> 1;
-  h->tagged = (x & 0x3FFFu) | (x & 0x3FFF0000u) >> 2 | (x & 0x7F00000000u) >> 4;
-  *p += last / 8 + 4;
+  size_t size = nc_take_short_head(*p, h);
+  if (size == 0) return nc_take_any_head(p, end, h);
+  if ((size_t)(end - *p) < size) return false;
+  *p += size;
   return true;
 }
 
-enum { NC_KINDS_KNOWN = 1 << NC_KIND_PUT | 1 << NC_KIND_DELETE | 1 << NC_KIND_EXPIRING | 1 << NC_KIND_LARGE };
+/* Whether an entry of another kind than a put is one that there can be; NC_E_NONE, or what is wrong with it. */
+nc_error_id nc_block_check_kind(uint64_t kind, nacre_slice value);
 
 /* Parses the entry at `at` < entries_size; NC_E_NONE, or what is wrong with it. */
 static inline nc_error_id nc_block_parse(const nc_block *block, size_t at, nc_raw_entry *e) {
@@ -73,12 +80,11 @@ static inline nc_error_id nc_block_parse(const nc_block *block, size_t at, nc_ra
   size_t left = (size_t)(end - p);
   if (h.suffix_size > left || h.value_size > left - h.suffix_size) return NC_E_BLOCK_ENTRY; /* [B3] */
   uint64_t kind = h.tagged & NC_KIND_MASK, sequence = h.tagged >> NC_KIND_BITS;
-  if (((1u << kind) & NC_KINDS_KNOWN) == 0) return NC_E_BLOCK_KIND;                /* [B5] */
-  if (sequence > NC_SEQUENCE_MAX || (kind == NC_KIND_DELETE && h.value_size != 0)) /* [P6] */
-    return NC_E_BLOCK_ENTRY;
-  if (kind >= NC_KIND_EXPIRING && h.value_size < NC_EXPIRY_BYTES) return NC_E_BLOCK_ENTRY; /* [B3] */
-  if (kind == NC_KIND_EXPIRING && !nc_expiry_sound(nc_slice(p + h.suffix_size, h.value_size)))
-    return NC_E_BLOCK_ENTRY;
+  if (kind != NC_KIND_PUT) {
+    nc_error_id wrong = nc_block_check_kind(kind, nc_slice(p + h.suffix_size, h.value_size));
+    if (wrong != NC_E_NONE) return wrong;
+  }
+  if (sequence > NC_SEQUENCE_MAX) return NC_E_BLOCK_ENTRY; /* [P6] */
   *e = (nc_raw_entry){.shared = h.shared,
                       .suffix_size = h.suffix_size,
                       .value_size = h.value_size,
@@ -88,7 +94,6 @@ static inline nc_error_id nc_block_parse(const nc_block *block, size_t at, nc_ra
                       .kind = (nc_kind)kind};
   return NC_E_NONE;
 }
-
 /* Of an entry what its place and its key take. */
 typedef struct nc_outline {
   size_t shared, suffix_size, next;

@@ -28,6 +28,21 @@ bool nc_take_any_head(const uint8_t **p, const uint8_t *end, nc_entry_head *h) {
   return true;
 }
 
+nc_error_id nc_block_check_kind(uint64_t kind, nacre_slice value) {
+  switch (kind) {
+    case NC_KIND_PUT:
+      return NC_E_NONE;
+    case NC_KIND_DELETE:
+      return value.size == 0 ? NC_E_NONE : NC_E_BLOCK_ENTRY; /* [P6] */
+    case NC_KIND_EXPIRING:
+      return nc_expiry_sound(value) ? NC_E_NONE : NC_E_BLOCK_ENTRY; /* [B3] */
+    case NC_KIND_LARGE:
+      return value.size >= NC_EXPIRY_BYTES ? NC_E_NONE : NC_E_BLOCK_ENTRY; /* [B3] */
+    default:
+      return NC_E_BLOCK_KIND; /* [B5] */
+  }
+}
+
 /* The last restart point whose entry comes before the target (0 when none does), by keys compared where they
  * stand. */
 static nacre_status restart_for(const nc_block *block, nacre_slice key, uint64_t sequence,

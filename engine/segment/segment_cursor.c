@@ -188,7 +188,9 @@ static nacre_status cursor_next(nc_cursor *base, nacre_error *err) {
     if (count == 0) return NACRE_OK;
     count = fill_window(c, count);
   }
-  for (size_t i = 0; i < count; i++) nc_segment_give_sequence(c->walk.index.segment, &c->window[i]);
+  if (nc_segment_one_sequence(&c->walk.index.segment->record) != 0) {
+    for (size_t i = 0; i < count; i++) nc_segment_give_sequence(c->walk.index.segment, &c->window[i]);
+  }
   base->window = c->window;
   base->ahead = count - 1;
   base->entry = c->window[0];

@@ -203,10 +203,24 @@ static nacre_status move_prev(nacre_iter *it, nacre_error *err) {
 /* False in a child, where nothing may be touched. */
 static inline bool is_alive(const nacre_iter *it) { return it != NULL && *it->parent != 0; }
 
+/* Moves the merge to the entry that is shown. */
+static inline void catch_up(nacre_iter *it) {
+  nc_cursor *m = it->merge;
+  if (it->shown == NULL) return;
+  m->ahead -= (size_t)(it->shown - m->window);
+  m->window = it->shown;
+  m->entry = *it->shown;
+  it->shown = NULL;
+  it->plain = 0;
+}
+
 /* False in a child: the iterator is invalid and says why. */
 static bool may_move(nacre_iter *it, nacre_error *err) {
   if (it == NULL) return false;
-  if (is_alive(it)) return true;
+  if (is_alive(it)) {
+    catch_up(it);
+    return true;
+  }
   it->valid = false;
   it->status = nc_fail(err, NC_E_FORKED, NULL);
   return false;
@@ -254,32 +268,72 @@ void nacre_iter_seek_back(nacre_iter *it, nacre_slice key) {
   if (may_begin(it, err)) finish(it, move_seek_back(it, key, err));
 }
 
+/* How many of the entries that the merge has at hand lie below the upper bound, and in the stretch around the key that
+ * was looked at last: they are in order. */
+static size_t within_bounds(const nacre_iter *it) {
+  const nc_cursor *m = it->merge;
+  size_t count = it->has_span ? m->ahead : 0;
+  nacre_slice upper = it->has_upper ? nc_key_copy_slice(&it->upper) : (nacre_slice){NULL, 0};
+  nacre_slice end = it->span.upper_excluded;
+  while (count > 0 && upper.data != NULL && nc_slice_compare(m->window[count].key, upper) >= 0) count /= 2;
+  while (count > 0 && end.data != NULL && nc_slice_compare(m->window[count].key, end) >= 0) count /= 2;
+  return count;
+}
+
+/* Looks ahead: how far there are nothing but puts that are seen, each of another key than the one before. */
+static void look_ahead(nacre_iter *it) {
+  const nc_entry *shown = it->merge->window, *entry = shown, *end = shown + within_bounds(it);
+  uint64_t newest = it->sequence, hidden = it->span.hidden;
+  for (; entry < end; entry++) {
+    const nc_entry *next = entry + 1;
+    if (next->kind != NC_KIND_PUT || next->sequence > newest || next->sequence < hidden) break;
+    if (same_key(entry->key, next->key)) break;
+  }
+  it->shown = shown;
+  it->plain = (size_t)(entry - shown);
+}
+
+static inline void show_put(nacre_iter *it, const nc_entry *entry) {
+  it->at = entry->key;
+  it->value = entry->value;
+}
+
 /* Goes on to the next key, if the merge has it at hand and nothing about it asks for a second look. Older versions of
  * the key that is shown, and what is newer than the iterator, are passed on the way. */
 static bool next_at_hand(nacre_iter *it) {
   nc_cursor *m = it->merge;
-  if (!it->valid || it->backward || it->read || it->large || !it->has_span) return false;
-  for (size_t i = 1; i <= m->ahead; i++) {
+  if (!it->valid || it->backward || it->read || it->large) return false;
+  catch_up(it);
+  size_t within = within_bounds(it);
+  for (size_t i = 1; i <= within; i++) {
     const nc_entry *entry = &m->window[i];
     if (entry->sequence > it->sequence || same_key(it->at, entry->key)) continue;
     if (entry->kind != NC_KIND_PUT || entry->sequence < it->span.hidden) return false;
-    if (!nc_range_span_holds(&it->span, entry->key)) return false;
-    if (it->has_upper && nc_slice_compare(entry->key, nc_key_copy_slice(&it->upper)) >= 0) return false;
     m->window = entry;
     m->ahead -= i;
     m->entry = *entry;
-    it->at = entry->key;
-    it->value = entry->value;
     it->expires_ms = 0;
+    show_put(it, entry);
+    look_ahead(it);
     return true;
   }
   return false;
 }
 
-void nacre_iter_next(nacre_iter *it) {
+/* Apart from nacre_iter_next, which is mostly done without it. */
+__attribute__((noinline)) static void next_with_a_look(nacre_iter *it) {
   if (is_alive(it) && next_at_hand(it)) return;
   nacre_error *err = nc_thread_error();
   if (may_move(it, err) && it->valid) finish(it, move_next(it, err));
+}
+
+void nacre_iter_next(nacre_iter *it) {
+  if (!is_alive(it) || it->plain == 0) {
+    next_with_a_look(it);
+    return;
+  }
+  it->plain--;
+  show_put(it, ++it->shown);
 }
 
 void nacre_iter_prev(nacre_iter *it) {
@@ -287,39 +341,32 @@ void nacre_iter_prev(nacre_iter *it) {
   if (may_move(it, err) && it->valid) finish(it, move_prev(it, err));
 }
 
-/* How many of the entries that the merge has at hand lie below the upper bound. */
-static size_t within_bounds(const nacre_iter *it) {
-  const nc_cursor *m = it->merge;
-  size_t count = m->ahead;
-  if (!it->has_upper) return count;
-  while (count > 0 && nc_slice_compare(m->window[count].key, nc_key_copy_slice(&it->upper)) >= 0) count /= 2;
-  return count;
-}
-
 /* Hands out what follows the entry that is shown as far as the merge has it at hand, which keeps all of it in
  * place. The merge, and what is shown, move to the last one that was handed out. */
 static size_t read_window(nacre_iter *it, nacre_entry *entries, size_t capacity) {
   static const nacre_slice nothing = {"", 0};
   nc_cursor *m = it->merge;
-  size_t within = within_bounds(it), count = 0, last = 0;
+  const nc_entry *last = m->window, *end = m->window + within_bounds(it);
+  uint64_t newest = it->sequence, hidden = it->span.hidden;
+  bool keys_only = it->keys_only;
+  size_t count = 0;
   nacre_slice passed = it->at;
-  for (size_t i = 1; i <= within && count < capacity; i++) {
-    const nc_entry *entry = &m->window[i];
-    if (entry->sequence > it->sequence || same_key(passed, entry->key)) continue;
-    if (!it->has_span || !nc_range_span_holds(&it->span, entry->key)) break; /* the next move asks again */
-    if (entry->kind == NC_KIND_LARGE && !it->keys_only) break;               /* and loads what it comes to */
+  for (const nc_entry *entry = last; entry < end && count < capacity;) {
+    entry++;
+    if (entry->sequence > newest || same_key(passed, entry->key)) continue;
+    if (entry->kind == NC_KIND_LARGE && !keys_only) break; /* the next move loads it */
     passed = entry->key;
-    if (!is_seen(it, entry) || entry->sequence < it->span.hidden) continue;
-    entries[count++] = (nacre_entry){entry->key, it->keys_only ? nothing : nc_entry_payload(entry)};
-    last = i;
+    if (entry->sequence < hidden || (entry->kind != NC_KIND_PUT && !is_seen(it, entry))) continue;
+    entries[count++] = (nacre_entry){entry->key, keys_only ? nothing : nc_entry_payload(entry)};
+    last = entry;
   }
   if (count == 0) return 0;
-  m->window += last;
-  m->ahead -= last;
-  m->entry = *m->window;
-  it->at = m->entry.key;
-  it->value = nc_entry_payload(&m->entry);
-  it->expires_ms = nc_entry_expires_ms(&m->entry);
+  m->ahead -= (size_t)(last - m->window);
+  m->window = last;
+  m->entry = *last;
+  it->at = last->key;
+  it->value = nc_entry_payload(last);
+  it->expires_ms = nc_entry_expires_ms(last);
   it->large = false;
   return count;
 }

@@ -158,6 +158,8 @@ static void rest(nacre_iter *it) {
   forget_key(it, &it->sought);
   forget_key(it, &it->key);
   forget_key(it, &it->jumped);
+  it->shown = NULL;
+  it->plain = 0;
   it->at = it->value = (nacre_slice){NULL, 0};
   it->valid = it->backward = it->has_span = it->has_jumped = it->read = it->large = false;
   it->steps = 0;
