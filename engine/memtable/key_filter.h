@@ -12,15 +12,16 @@
 
 #include "private_memory.h"
 #include "slice.h"
+#include "stripe.h"
 
 enum { NC_KEY_FILTER_PARTS_MAX = 16 };
 
 typedef struct nc_key_filter {
-  nc_heap *heap;
+  _Alignas(NC_STRIPE_BYTES) nc_heap *heap;
   uint64_t seed;
   atomic_uint part_count;
   struct nc_filter_part *parts[NC_KEY_FILTER_PARTS_MAX];
-  uint64_t keys_left; /* before another part is due; of the adding thread */
+  _Alignas(NC_STRIPE_BYTES) uint64_t keys_left; /* before another part is due; of the adding thread */
 } nc_key_filter;
 
 NC_MUST_CHECK nacre_status nc_key_filter_init(nc_key_filter *filter, nc_heap *heap, nacre_error *err);

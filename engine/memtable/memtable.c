@@ -10,20 +10,23 @@
 #include "arena.h"
 #include "key_filter.h"
 #include "memtree.h"
+#include "stripe.h"
 
 enum { RECORD_ALIGN = 8, NODE_CHUNK_DIVISOR = 4 };
 
+/* What each reader changes, what readers look at, and what each put changes lie in lines of their own. */
 struct nc_memtable {
   nc_pin pin; /* first: values are lent by it */
   nc_env *env;
   atomic_uint_fast64_t *budget;
-  nc_arena records, nodes;
   nc_memtree tree;
   nc_key_filter filter;
+  _Alignas(NC_STRIPE_BYTES) nc_range_history ranges;
+  _Alignas(NC_STRIPE_BYTES) nc_arena records;
+  nc_arena nodes;
   atomic_size_t bytes;
   atomic_uint_fast64_t entries;
   atomic_uint_fast64_t newest; /* the highest sequence of an entry, range deletes aside */
-  nc_range_history ranges;
 };
 
 static void record_entry(const nc_record *r, nc_entry *entry) {

@@ -8,6 +8,7 @@
 
 #include "arena.h"
 #include "entry.h"
+#include "stripe.h"
 
 /* One entry as it lies in memory. Never changes. */
 typedef struct nc_record {
@@ -23,9 +24,9 @@ typedef struct nc_memtree_inner nc_memtree_inner;
 typedef struct nc_memtree_leaf nc_memtree_leaf;
 
 typedef struct nc_memtree {
-  _Atomic(nc_memtree_inner *) root; /* NULL: empty */
+  _Alignas(NC_STRIPE_BYTES) _Atomic(nc_memtree_inner *) root; /* NULL: empty */
   /* The rest is the adding thread's. */
-  nc_arena *nodes;
+  _Alignas(NC_STRIPE_BYTES) nc_arena *nodes;
   nc_memtree_leaf *tail; /* the last leaf */
   size_t leaves, inners; /* live ones */
   size_t pending;        /* as many can be added now */

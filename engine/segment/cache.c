@@ -19,7 +19,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "stripe.h"
+
 enum { SHARDS_MAX = 64, FILE_LISTS = 64, HEADS_A_SLAB = 64, USES_MAX = 3, CHAIN_MAX = 256, LINE_BYTES = 64 };
+enum { COUNT_BITS = 4 };
 #define SHARD_BYTES_MIN ((uint64_t)2 << 20)
 #define BLOCK_BYTES_USUAL ((uint64_t)4096)
 #define BLOCK_BYTES_MOST ((size_t)1 << 30)
@@ -40,8 +43,12 @@ typedef struct shard {
   _Atomic(nc_cached_block *) *buckets;
   uint32_t *ghosts; /* by place: who left the young queue unused last */
   size_t bucket_mask;
-  _Alignas(LINE_BYTES) atomic_uint_fast64_t hits, misses;
 } shard;
+
+/* Lookups by some threads. */
+typedef struct lookups {
+  _Alignas(NC_STRIPE_BYTES) atomic_uint_fast64_t hits, misses;
+} lookups;
 
 typedef struct slab {
   nc_cached_block heads[HEADS_A_SLAB]; /* first: what a hit reads of one then lies in two lines */
@@ -49,6 +56,7 @@ typedef struct slab {
 } slab;
 
 struct nc_cache {
+  lookups lookups[1 << COUNT_BITS];
   shard *shards;
   size_t shard_count; /* a power of two, as are the buckets of a shard */
   atomic_uint_fast64_t bytes, bytes_max, own_bytes;
@@ -164,8 +172,9 @@ static bool shard_init(shard *s, size_t buckets) {
 }
 
 nacre_status nc_cache_create(uint64_t bytes_max, nc_cache **ret_cache, nacre_error *err) {
-  nc_cache *cache = calloc(1, sizeof *cache);
+  nc_cache *cache = aligned_alloc(LINE_BYTES, sizeof *cache);
   if (cache == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  memset(cache, 0, sizeof *cache);
   pthread_mutex_init(&cache->pool_lock, NULL);
   size_t shards = 1;
   while (shards < SHARDS_MAX && bytes_max / (2 * shards) >= SHARD_BYTES_MIN) shards *= 2;
@@ -182,7 +191,7 @@ nacre_status nc_cache_create(uint64_t bytes_max, nc_cache **ret_cache, nacre_err
     return nc_fail(err, NC_E_NO_MEMORY, NULL);
   }
   size_t a_bucket = sizeof(_Atomic(nc_cached_block *)) + sizeof(uint32_t);
-  atomic_init(&cache->bytes, shards * (sizeof(shard) + buckets * a_bucket));
+  atomic_init(&cache->bytes, sizeof *cache + shards * (sizeof(shard) + buckets * a_bucket));
   atomic_init(&cache->own_bytes, atomic_load(&cache->bytes));
   atomic_init(&cache->bytes_max, bytes_max);
   *ret_cache = cache;
@@ -235,35 +244,36 @@ static bool hold_wanted(nc_cached_block *b, uint64_t file, uint64_t offset) {
   return false;
 }
 
-static nc_cached_block *get_from(shard *s, uint64_t h, uint64_t file, uint64_t offset) {
+static nc_cached_block *look_up(nc_cache *cache, uint64_t file, uint64_t offset) {
+  uint64_t h = place(file, offset);
+  const shard *s = shard_of(cache, h);
   nc_cached_block *b = atomic_load_explicit(&s->buckets[bucket_of(s, h)], memory_order_acquire);
   for (int steps = 0; b != NULL && steps < CHAIN_MAX; steps++) {
-    if (hold_wanted(b, file, offset)) {
-      atomic_fetch_add_explicit(&s->hits, 1, memory_order_relaxed);
-      return b;
-    }
+    if (hold_wanted(b, file, offset)) return b;
     b = atomic_load_explicit(&b->hash_next, memory_order_acquire);
   }
-  atomic_fetch_add_explicit(&s->misses, 1, memory_order_relaxed);
   return NULL;
 }
 
+/* What another thread counts in the same stripe at the same moment may get lost: it is a statistic, and a locked
+ * addition takes as long as the rest of a hit. */
+static nc_cached_block *count_lookup(nc_cache *cache, nc_cached_block *found) {
+  lookups *own = &cache->lookups[nc_thread_stripe(COUNT_BITS)];
+  atomic_uint_fast64_t *count = found != NULL ? &own->hits : &own->misses;
+  atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
+  return found;
+}
+
 nc_cached_block *nc_cache_get(nc_cache *cache, uint64_t file, uint64_t offset) {
-  uint64_t h = place(file, offset);
-  return get_from(shard_of(cache, h), h, file, offset);
+  return count_lookup(cache, look_up(cache, file, offset));
 }
 
 nc_cached_block *nc_cache_get_hinted(nc_cache *cache, nc_cache_hint *hint, uint64_t file, uint64_t offset) {
-  uint64_t h = place(file, offset);
-  shard *s = shard_of(cache, h);
   nc_cached_block *b = atomic_load_explicit(hint, memory_order_acquire);
-  if (b != NULL && hold_wanted(b, file, offset)) {
-    atomic_fetch_add_explicit(&s->hits, 1, memory_order_relaxed);
-    return b;
-  }
-  b = get_from(s, h, file, offset);
+  if (b != NULL && hold_wanted(b, file, offset)) return count_lookup(cache, b);
+  b = look_up(cache, file, offset);
   if (b != NULL) atomic_store_explicit(hint, b, memory_order_release);
-  return b;
+  return count_lookup(cache, b);
 }
 
 /* ---- queues and chains, under the shard's lock --------------------------------------------------------- */
@@ -485,10 +495,12 @@ void nc_cache_forget_file(nc_cache *cache, uint64_t file) {
 
 nc_cache_stats nc_cache_read_stats(nc_cache *cache) {
   nc_cache_stats stats = {.bytes = atomic_load(&cache->bytes)};
+  for (size_t i = 0; i < sizeof cache->lookups / sizeof cache->lookups[0]; i++) {
+    stats.hits += atomic_load_explicit(&cache->lookups[i].hits, memory_order_relaxed);
+    stats.misses += atomic_load_explicit(&cache->lookups[i].misses, memory_order_relaxed);
+  }
   for (size_t i = 0; i < cache->shard_count; i++) {
     shard *s = &cache->shards[i];
-    stats.hits += atomic_load_explicit(&s->hits, memory_order_relaxed);
-    stats.misses += atomic_load_explicit(&s->misses, memory_order_relaxed);
     pthread_mutex_lock(&s->lock);
     stats.blocks += s->count;
     pthread_mutex_unlock(&s->lock);

@@ -11,7 +11,7 @@
  *            block stands in a short queue, a tenth of the cache; only one that is used again there comes into
  *            the main queue, and one that comes back soon after it went. So a single pass over any number of
  *            blocks displaces the short queue, not what is used.
- * Threads    A hit takes no lock and writes to nothing but the block itself and a counter of its shard: the
+ * Threads    A hit takes no lock and writes to nothing but the block itself and a counter of its thread: the
  *            heads of blocks live in memory that stays heads of blocks until the cache ends, so that a reader
  *            may look at one that is just going, count itself in unless the count is 0, and then look again
  *            whether it is still the one it wanted. All else takes the lock of one shard, shortly.

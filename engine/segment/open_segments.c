@@ -25,16 +25,10 @@ static void unlist_locked(nc_open_segments *all, nc_segment *s) {
   all->open--;
 }
 
-/* Takes the file out of a segment that nobody holds; NULL when somebody does, or is about to. */
+/* NULL when somebody holds the file, or is about to. */
 static nc_segment_file *take_file(nc_segment *s) {
-  nc_segment_file *file = NULL;
-  unsigned idle = 0;
   if (pthread_mutex_trylock(&s->open_lock) != 0) return NULL;
-  if (atomic_compare_exchange_strong_explicit(&s->holds, &idle, NC_SEGMENT_CLOSED, memory_order_acq_rel,
-                                              memory_order_relaxed)) {
-    file = s->file;
-    s->file = NULL;
-  }
+  nc_segment_file *file = nc_segment_take_file_locked(s);
   pthread_mutex_unlock(&s->open_lock);
   return file;
 }

@@ -17,8 +17,9 @@
 
 nacre_status nc_segment_create(const nc_segment_home *home, const nc_segment_record *record,
                                uint64_t epoch_max, nc_segment **ret_segment, nacre_error *err) {
-  nc_segment *s = calloc(1, sizeof *s);
+  nc_segment *s = aligned_alloc(NC_STRIPE_BYTES, sizeof *s);
   if (s == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  memset(s, 0, sizeof *s);
   s->keys_size = record->smallest.size + record->largest.size;
   s->keys = nc_heap_alloc(home->shared->env->heap, s->keys_size);
   if (s->keys == NULL) {
@@ -38,7 +39,7 @@ nacre_status nc_segment_create(const nc_segment_home *home, const nc_segment_rec
   s->epoch_max = epoch_max;
   s->cache_id = atomic_fetch_add(&home->shared->next_file_id, 1);
   pthread_mutex_init(&s->open_lock, NULL);
-  atomic_init(&s->holds, NC_SEGMENT_CLOSED);
+  atomic_init(&s->closed, true);
   *ret_segment = s;
   return NACRE_OK;
 }
@@ -77,17 +78,48 @@ void nc_segment_clear_obsolete(nc_segment *s) { atomic_store(&s->obsolete, false
 
 /* ---- holding ------------------------------------------------------------------------------------------- */
 
+static atomic_uint *own_holds(nc_segment *s) {
+  return &s->holds[nc_thread_stripe(NC_HOLD_STRIPE_BITS)].count;
+}
+
+bool nc_segment_try_hold(nc_segment *s) {
+  atomic_uint *holds = own_holds(s);
+  atomic_fetch_add(holds, 1);
+  if (!atomic_load(&s->closed)) return true;
+  atomic_fetch_sub_explicit(holds, 1, memory_order_release);
+  return false;
+}
+
+void nc_segment_let(nc_segment *s) { atomic_fetch_sub_explicit(own_holds(s), 1, memory_order_release); }
+
+static bool held(const nc_segment *s) {
+  unsigned sum = 0;
+  for (size_t i = 0; i < sizeof s->holds / sizeof s->holds[0]; i++) sum += atomic_load(&s->holds[i].count);
+  return sum != 0;
+}
+
+nc_segment_file *nc_segment_take_file_locked(nc_segment *s) {
+  nc_segment_file *file = s->file;
+  if (file == NULL || held(s)) return NULL;
+  atomic_store(&s->closed, true);
+  if (held(s)) { /* since then */
+    atomic_store(&s->closed, false);
+    return NULL;
+  }
+  s->file = NULL;
+  return file;
+}
+
 /* Opens the file for the caller and whoever else waits. `ret_opened`: it was not open before. */
 static nacre_status open_held(nc_segment *s, bool *ret_opened, nacre_error *err) {
   nacre_status status = NACRE_OK;
   *ret_opened = false;
   pthread_mutex_lock(&s->open_lock);
-  if ((atomic_load_explicit(&s->holds, memory_order_acquire) & NC_SEGMENT_CLOSED) == 0) {
-    atomic_fetch_add_explicit(&s->holds, 1, memory_order_acquire);
-  } else if ((status = nc_segment_file_open(s, &s->file, err)) == NACRE_OK) {
+  if (atomic_load(&s->closed) && (status = nc_segment_file_open(s, &s->file, err)) == NACRE_OK) {
     *ret_opened = true;
-    atomic_fetch_sub_explicit(&s->holds, NC_SEGMENT_CLOSED - 1, memory_order_release);
+    atomic_store(&s->closed, false);
   }
+  if (status == NACRE_OK) (void)nc_segment_try_hold(s); /* nobody closes it under the lock */
   pthread_mutex_unlock(&s->open_lock);
   return status;
 }
@@ -107,17 +139,12 @@ static nacre_status hold_closed(nc_segment *s, nacre_error *err) {
 }
 
 nacre_status nc_segment_hold(nc_segment *s, nc_segment_file **ret_file, nacre_error *err) {
-  if ((atomic_fetch_add_explicit(&s->holds, 1, memory_order_acquire) & NC_SEGMENT_CLOSED) != 0) {
-    atomic_fetch_sub_explicit(&s->holds, 1, memory_order_relaxed);
-    NC_TRY(hold_closed(s, err));
-  }
+  if (!nc_segment_try_hold(s)) NC_TRY(hold_closed(s, err));
   if (!atomic_load_explicit(&s->used, memory_order_relaxed))
     atomic_store_explicit(&s->used, true, memory_order_relaxed);
   if (ret_file != NULL) *ret_file = s->file;
   return NACRE_OK;
 }
-
-void nc_segment_let(nc_segment *s) { atomic_fetch_sub_explicit(&s->holds, 1, memory_order_release); }
 
 nacre_status nc_segment_open(nc_segment *s, nacre_error *err) {
   NC_TRY(nc_segment_hold(s, NULL, err));

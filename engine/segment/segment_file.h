@@ -3,14 +3,16 @@
  * segment_file: a segment's inside, shared by segment.c (its life, blocks), segment_open.c (its file),
  * open_segments.c (which are open), segment_get.c (point reads) and segment_cursor.c (moving in it).
  *
- * `holds` says how many readers hold the open file, with a bit that says that there is none. A reader adds
- * itself first and looks at the bit afterwards; whoever closes the file swaps 0 for the bit. Under open_lock,
- * `file` changes and the bit goes; a reader that has itself counted in without the bit may use the file.
+ * `holds` say how many readers hold the open file: the sum of stripes, of which one that is let go of by another
+ * thread may be below 0. A reader adds itself first and looks at `closed` afterwards; if it is set, the hold does not
+ * count and is taken back. Whoever closes the file sets `closed` first and adds up afterwards; so one of the two sees
+ * the other, and a sum of 0 means that all who held have let go. `file` and `closed` change under open_lock.
  */
 #ifndef NC_SEGMENT_FILE_H
 #define NC_SEGMENT_FILE_H
 
 #include "segment.h"
+#include "stripe.h"
 
 struct nc_segment_file {
   nc_heap *heap;
@@ -25,7 +27,10 @@ struct nc_segment_file {
   size_t filter_size;
 };
 
-#define NC_SEGMENT_CLOSED (1u << 31)
+enum { NC_HOLD_STRIPE_BITS = 2 };
+typedef struct nc_hold_stripe {
+  _Alignas(NC_STRIPE_BYTES) atomic_uint count;
+} nc_hold_stripe;
 
 typedef struct nc_segment_ranges_frame nc_segment_ranges_frame;
 
@@ -40,12 +45,18 @@ struct nc_segment {
   const void *taken;
   bool aside;
   pthread_mutex_t open_lock;
-  atomic_uint holds; /* readers in `file`; NC_SEGMENT_CLOSED: it is not open */
-  atomic_bool used;  /* since the clock looked */
+  nc_hold_stripe holds[1 << NC_HOLD_STRIPE_BITS]; /* readers in `file` */
+  atomic_bool closed;                             /* there is no `file`, or somebody is about to take it */
+  atomic_bool used;                               /* since the clock looked */
   nc_segment_file *file;
-  nc_segment *open_next, *open_previous; /* in the store's clock; NULL: not in it */
+  nc_segment *open_next, *open_previous;     /* in the store's clock; NULL: not in it */
   _Atomic(nc_segment_ranges_frame *) ranges; /* NULL until asked for; segment_ranges.c */
 };
+
+/* Counts the caller in; true: the file is open, and stays so until nc_segment_let. Else nothing is held. */
+bool nc_segment_try_hold(nc_segment *s);
+/* Takes the file out of a segment that nobody holds; NULL when somebody does. Needs open_lock. */
+nc_segment_file *nc_segment_take_file_locked(nc_segment *s);
 
 /* segment_open.c: opens, checks and reads in what stays in memory while the file is open. */
 NC_MUST_CHECK nacre_status nc_segment_file_open(nc_segment *s, nc_segment_file **ret_file, nacre_error *err);

@@ -27,6 +27,7 @@
 #include "meter.h"
 #include "recovery.h"
 #include "segment_writer.h"
+#include "stripe.h"
 #include "throttle.h"
 #include "value_set.h"
 #include "write_queue.h"
@@ -50,9 +51,9 @@ typedef struct nc_view {
 
 /* Readers that would otherwise all count themselves in the same place. What is here belongs to a few threads, which
  * most of the time means one: table_view.c. */
-enum { NC_READER_STRIPES = 16 };
+enum { NC_READER_STRIPE_BITS = 4, NC_READER_STRIPES = 1 << NC_READER_STRIPE_BITS };
 typedef struct nc_reader_stripe {
-  _Alignas(64) atomic_uintptr_t place;   /* 0, a view with a count, or the mark of a reader that took it */
+  _Alignas(NC_STRIPE_BYTES) atomic_uintptr_t place;   /* 0, a view with a count, or the mark of a reader that took it */
   _Atomic(nacre_iter *) resting;         /* an iterator that was closed, for the next one: iterator_open.c */
   atomic_bool rests;                     /* one may rest here */
   atomic_uint_fast64_t lent, given_back; /* live ones are the difference of all stripes' sums */
@@ -193,9 +194,11 @@ struct nacre_table {
 
   /* state_lock */
   _Atomic(nc_view *) view; /* replaced by nc_table_show; readers look whether it still is the one that they have */
+  /* Every write up to it may be read. In a line of its own, for each group changes it. */
+  _Alignas(NC_STRIPE_BYTES) atomic_uint_fast64_t visible;
+  _Alignas(NC_STRIPE_BYTES)
   nc_immutable immutables[NC_IMMUTABLES_MAX + 1]; /* oldest first */
   size_t immutable_count;
-  atomic_uint_fast64_t visible; /* every write up to it may be read */
   nc_log_position synced;       /* everything before it is on stable storage */
   nacre_snapshot *snapshots;
   bool flush_queued, merge_queued;

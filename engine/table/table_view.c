@@ -61,10 +61,8 @@ void nc_table_show_locked(nacre_table *t, nc_view *view) {
  * view that is not shown any more. */
 
 nc_reader_stripe *nc_table_stripe(nacre_table *t) {
-  uint64_t thread = (uintptr_t)nc_thread_error(); /* every thread has its own */
-  return &t->readers[thread * UINT64_C(0x9E3779B97F4A7C15) >> 60];
+  return &t->readers[nc_thread_stripe(NC_READER_STRIPE_BITS)];
 }
-_Static_assert(NC_READER_STRIPES == 1 << 4, "four bits choose a stripe");
 
 static uintptr_t mark_of(const nc_reading *r) { return (uintptr_t)r | 1; }
 static bool is_mark(uintptr_t place) { return (place & 1) != 0; }
