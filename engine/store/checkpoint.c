@@ -215,10 +215,13 @@ static nacre_status copy_bulk_file(nc_checkpoint *c, nc_table_copy *copy, const 
   return NACRE_OK;
 }
 
-/* The file of a large write that has failed since it was listed: nothing that was acknowledged refers to it, and what
- * was copied of it goes. Any other that is missing is missed. */
+/* The file of a large write that was under way when it was listed, and has failed since: nothing in the copy refers to
+ * it, and what was copied of it goes. Any other that is missing is missed, whatever has become of its entry meanwhile:
+ * the view that the copy holds keeps the file. */
 static bool may_be_missing(const nc_table_copy *copy, const nc_named_file *file) {
-  if (file->value == NULL || !nc_named_value_gone(copy->table, file->value)) return false;
+  bool logged;
+  if (file->value == NULL || file->value->named) return false;
+  if (nc_named_value_logged(&copy->named, file->number, &logged, NULL) != NACRE_OK || logged) return false;
   char name[NC_FILE_NAME_BYTES];
   nc_file_name_format(file->number, NC_FILE_VALUE, name);
   nc_ignore(nc_dir_remove(&copy->to, name, NULL)); /* an orphan if it stays */

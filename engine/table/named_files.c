@@ -154,6 +154,31 @@ bool nc_named_value_gone(nacre_table *t, const nc_value_item *value) {
   return !there;
 }
 
+static nacre_status find_reference(nc_memtable *m, uint64_t sequence, uint64_t number, bool *ret_refers,
+                                   nacre_error *err) {
+  nc_cursor *c;
+  NC_TRY(nc_memtable_cursor(m, &c, err));
+  nacre_status status = nc_cursor_first(c, err);
+  while (status == NACRE_OK && c->valid && !*ret_refers) {
+    nc_value_reference reference;
+    if (c->entry.kind == NC_KIND_LARGE && c->entry.sequence <= sequence) {
+      status = nc_value_reference_decode(c->entry.value, &reference, err);
+      *ret_refers = status == NACRE_OK && reference.name.number == number;
+    }
+    if (status == NACRE_OK) status = nc_cursor_next(c, err);
+  }
+  nc_cursor_close(c);
+  return status;
+}
+
+nacre_status nc_named_value_logged(const nc_named_files *named, uint64_t number, bool *ret_logged,
+                                   nacre_error *err) {
+  *ret_logged = false;
+  for (size_t i = 0; i < named->view->memtable_count && !*ret_logged; i++)
+    NC_TRY(find_reference(named->view->memtables[i], named->sequence, number, ret_logged, err));
+  return NACRE_OK;
+}
+
 const nc_named_file *nc_named_files_find(const nc_named_files *named, uint64_t number, nc_file_type type) {
   nc_named_file wanted = {.number = number};
   const nc_named_file *found = named->count == 0 ? NULL

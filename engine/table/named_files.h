@@ -35,6 +35,10 @@ void nc_named_files_free(nc_named_files *named);
 /* Whether the file of a large value is not part of the table any more: its write has failed since, or its put was
  * dropped before a manifest named it. Then it may be missing, and nothing that counts refers to it. */
 bool nc_named_value_gone(nacre_table *t, const nc_value_item *value);
+/* Whether an entry of the memtables, and so of the logs, of that moment refers to the value file of this number. One of a
+ * write under way is listed before that is so, and goes when the write fails. */
+NC_MUST_CHECK nacre_status nc_named_value_logged(const nc_named_files *named, uint64_t number, bool *ret_logged,
+                                                 nacre_error *err);
 /* NULL: it is not named. */
 const nc_named_file *nc_named_files_find(const nc_named_files *named, uint64_t number, nc_file_type type);
 
