@@ -82,8 +82,8 @@ static const command commands[] = {
      "  nacre put /srv/records people ada - < ada.json",
      STORE_KEYS | B(VALUE_FILE) | B(SYNC) | B(EXPIRE) | B(HEX) | B(BASE64), 3, 4, tool_put_run},
     {"get", "STORE TABLE KEY", "print the value of a key",
-     "Writes the value byte for byte, with a newline after it only on a terminal. Exit status 3\n"
-     "when there is none.",
+     "Writes the value byte for byte, with a newline after it only on a terminal; --json says when\n"
+     "the key expires, too (expires_unix_ms). Exit status 3 when there is none.",
      "  nacre get /srv/records people ada", STORE_KEYS | B(HEX) | B(BASE64), 3, 3, tool_get_run},
     {"delete", "STORE TABLE KEY", "delete a key, or a range of keys",
      "Deleting a key that is not there is no error. With --to, all keys from KEY to before the\n"

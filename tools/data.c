@@ -87,28 +87,44 @@ static nacre_status write_plain(nacre_table *table, nacre_slice key) {
   return status;
 }
 
-static void show_value(const options *o, nacre_slice key, nacre_slice value) {
-  if (o->json) {
+static nacre_status write_encoded(const options *o, nacre_table *table, nacre_slice key) {
+  nacre_value value = {0};
+  nacre_status status = nacre_get(table, key, NULL, &value);
+  if (status != NACRE_OK) return status;
+  bytes text = {0};
+  tool_bytes_write(&text, tool_slice(value.data, value.size), o->form);
+  tool_bytes_add_byte(&text, '\n');
+  (void)fwrite(text.data, 1, text.size, stdout);
+  tool_bytes_free(&text);
+  nacre_value_release(&value);
+  return NACRE_OK;
+}
+
+/* With an iterator, which says when the key expires. */
+static nacre_status write_json(const options *o, nacre_table *table, nacre_slice key) {
+  nacre_iter *at = NULL;
+  nacre_read_options read_options = {.lower = key, .no_cache_fill = true};
+  nacre_status status = nacre_iter_open(table, &read_options, &at);
+  if (status != NACRE_OK) return status;
+  nacre_iter_seek(at, key);
+  status = nacre_iter_status(at);
+  nacre_slice found = nacre_iter_key(at);
+  bool there = nacre_iter_valid(at) && found.size == key.size &&
+               (key.size == 0 || memcmp(found.data, key.data, key.size) == 0);
+  if (there) {
     json_t *object = json_object();
     tool_json_set_bytes(object, "key", key, o->form);
-    tool_json_set_bytes(object, "value", value, o->form);
+    tool_json_set_bytes(object, "value", nacre_iter_value(at), o->form);
+    tool_json_set_expiry(object, nacre_iter_expire_at_ms(at));
     tool_json_line(object, stdout);
-  } else {
-    bytes text = {0};
-    tool_bytes_write(&text, value, o->form);
-    tool_bytes_add_byte(&text, '\n');
-    (void)fwrite(text.data, 1, text.size, stdout);
-    tool_bytes_free(&text);
   }
+  nacre_iter_close(at);
+  return status == NACRE_OK && !there ? NACRE_NOT_FOUND : status;
 }
 
 static nacre_status write_value(const options *o, nacre_table *table, nacre_slice key) {
-  if (!o->json && o->form == BYTES_TEXT) return write_plain(table, key);
-  nacre_value value = {0};
-  nacre_status status = nacre_get(table, key, NULL, &value);
-  if (status == NACRE_OK) show_value(o, key, tool_slice(value.data, value.size));
-  nacre_value_release(&value);
-  return status;
+  if (o->json) return write_json(o, table, key);
+  return o->form == BYTES_TEXT ? write_plain(table, key) : write_encoded(o, table, key);
 }
 
 int tool_get_run(const options *o) {

@@ -43,6 +43,18 @@ class Expiry(Case):
         self.put("k", "v")
         self.assertEqual(self.expiries(), {"k": None})
 
+    def test_a_get_tells_when_a_key_expires(self):
+        self.make()
+        self.put("k", "v", "--expire", "2100-01-01")
+        self.put("k2", "stays")
+        self.put("", "under the empty key", "--expire", "2100-01-01")
+        self.assertEqual(self.json("get", self.store, "t", "k"), {"key": "k", "value": "v", "expires_unix_ms": FAR})
+        self.assertEqual(self.json("get", self.store, "t", "k2"), {"key": "k2", "value": "stays"})
+        self.assertEqual(self.json("get", self.store, "t", ""),
+                         {"key": "", "value": "under the empty key", "expires_unix_ms": FAR})
+        self.run_nacre("get", self.store, "t", "k1", "--json", status=NOT_FOUND)
+        self.run_nacre("get", self.store, "t", "k3", "--json", status=NOT_FOUND)
+
     def test_a_put_is_gone_afterwards(self):
         self.make()
         self.put("k", "old")
