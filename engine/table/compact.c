@@ -148,6 +148,17 @@ static nacre_status choose(nacre_table *t, nc_compaction *ret_choice, nacre_erro
   return status;
 }
 
+/* The job that was to merge something else beside a merge that has failed would only try the same again, at once: that
+ * is done later. */
+static void withdraw_job(nacre_table *t) {
+  pthread_mutex_lock(&t->state_lock);
+  if (t->merge_queued && nc_worker_withdraw(t->shared->workers, &t->merge_job)) {
+    t->merge_queued = false;
+    pthread_cond_broadcast(&t->changed);
+  }
+  pthread_mutex_unlock(&t->state_lock);
+}
+
 nacre_status nc_table_compact_once(nacre_table *t, bool *ret_any, nacre_error *err) {
   nc_compaction c;
   *ret_any = false;
@@ -156,9 +167,12 @@ nacre_status nc_table_compact_once(nacre_table *t, bool *ret_any, nacre_error *e
   *ret_any = true;
   if (!nc_worker_pool_inline(t->shared->workers)) nc_table_schedule_merge(t); /* another, beside this one */
   bool aside;
-  nacre_status status = nc_compaction_run(t, &c, &t->closing, err);
+  nacre_status status = nc_table_begin_writing(t, err); /* an earlier open may have left it, and nobody written since */
+  if (status == NACRE_OK) status = nc_compaction_run(t, &c, &t->closing, err);
   finish(t, &c, status, err, &aside);
-  return aside ? NACRE_OK : status; /* it is noted, and the next choice is another */
+  if (aside) return NACRE_OK; /* it is noted, and the next choice is another */
+  if (status != NACRE_OK) withdraw_job(t);
+  return status;
 }
 
 /* ---- at the close -------------------------------------------------------------------------------------- */
@@ -225,7 +239,7 @@ nacre_status nacre_wait_idle(nacre_table *table) {
   nacre_error *err = nc_thread_error();
   NC_TRY(nc_table_check(table, err));
   nc_table_put_back(table);
-  if (atomic_load(&table->writing)) nc_table_rest(table); /* one that failed, too, or was due before the open */
+  if (!table->read_only) nc_table_rest(table); /* one that failed, too, or was due before the open */
   nc_table_retry_flush(table);
   nc_table_wait_jobs(table);
   if (!table->read_only) NC_TRY(nc_rewrap_wait(table, err));

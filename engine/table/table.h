@@ -347,10 +347,12 @@ uint64_t nc_table_new_number(nacre_table *t);
 /* What files that are made now are made under. */
 void nc_table_moment(nacre_table *t, uint64_t *ret_epoch, nc_uuid *ret_manifest, uint64_t *ret_sequence);
 
-/* ---- table_begin.c: the first write after an open ------------------------------------------------------ */
+/* ---- table_begin.c: the first change after an open ----------------------------------------------------- */
 
 /* Writes this open's manifest and removes orphans. Needs write_lock. */
 NC_MUST_CHECK nacre_status nc_table_begin_writing_locked(nacre_table *t, nacre_error *err);
+/* The same, unless it has been done. */
+NC_MUST_CHECK nacre_status nc_table_begin_writing(nacre_table *t, nacre_error *err);
 
 /* ---- write_room.c, log_sync.c, write.c ------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * table_begin: the first write after an open (format/README.md, "Manifest").
+ * table_begin: the first write after an open (format/README.md, "Manifest"), or the first merge.
  *
  * Before any other file is created or removed, this open writes a manifest of its own and syncs it: what a
  * dead process left in the page cache is made durable before anything rests on it. Then orphans go, files
@@ -34,4 +34,12 @@ nacre_status nc_table_begin_writing_locked(nacre_table *t, nacre_error *err) {
   pthread_mutex_unlock(&t->state_lock);
   if (levels.young_count >= t->policy.young_runs) nc_table_schedule_merge(t);
   return NACRE_OK;
+}
+
+nacre_status nc_table_begin_writing(nacre_table *t, nacre_error *err) {
+  if (atomic_load(&t->writing)) return NACRE_OK;
+  pthread_mutex_lock(&t->write_lock);
+  nacre_status status = t->writing ? NACRE_OK : nc_table_begin_writing_locked(t, err);
+  pthread_mutex_unlock(&t->write_lock);
+  return status;
 }

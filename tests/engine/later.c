@@ -23,6 +23,8 @@ static atomic_uint_fast64_t now_ns;
 static atomic_bool no_segments, no_headers;
 static int (*open_any)(void *context, nacre_io_dir *dir, const char *name, bool writable,
                        nacre_io_file **ret_file);
+static atomic_int refused;
+enum { REFUSED_MAX = 100 };
 static int (*create_any)(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file);
 
 static uint64_t test_clock(void *context) {
@@ -38,7 +40,9 @@ static bool is_segment(const char *name) {
 }
 
 static int create_but_segments(void *context, nacre_io_dir *dir, const char *name, nacre_io_file **ret_file) {
-  return is_segment(name) && atomic_load(&no_segments) ? ENOSPC : create_any(context, dir, name, ret_file);
+  if (!is_segment(name) || !atomic_load(&no_segments)) return create_any(context, dir, name, ret_file);
+  if (atomic_fetch_add(&refused, 1) > REFUSED_MAX) atomic_store(&no_segments, false); /* who tries on and on shall end */
+  return ENOSPC;
 }
 
 static int open_but_headers(void *context, nacre_io_dir *dir, const char *name, bool writable,
@@ -58,6 +62,7 @@ static void begin(void) {
   disk.io.wall_ms = test_wall_clock;
   atomic_store(&no_segments, false);
   atomic_store(&no_headers, false);
+  atomic_store(&refused, 0);
   atomic_store(&now_ns, 1000 * SECOND);
   s.options.io = &disk.io;
   s.options.workers = 1;
@@ -176,14 +181,78 @@ static void who_has_nothing_to_do_waits_for_nothing(void) {
   nacre_table_open_options read_only = {.read_only = true};
   ok(nacre_table_open(store, "table", &read_only, &t));
   CHECK(holds(t, NULL, "key", "value") && !waits(t), "who only reads merges nothing");
+  end();
+}
+
+static void reopen(void) {
   ok(nacre_table_close(t));
   ok(nacre_table_open(store, "table", NULL, &t));
-  CHECK(holds(t, NULL, "key", "value") && !waits(t), "an open that has not written yet");
-  put_text(t, "another", "value", false);
-  CHECK(waits(t), "its first write finds what the last open left");
+}
+
+static uint64_t files(void) { return tree_digest(s.store, "LOCK"); }
+
+static void what_an_earlier_open_left_is_merged(void) {
+  begin();
+  flush_three();
+  reopen();
+  uint64_t before = files();
+  CHECK(holds(t, NULL, "key", "value") && waits(t), "there is something to merge");
+  pass(SECOND - 1);
+  CHECK(runs() == 3 && files() == before, "an open writes nothing, nor does it for a second");
+  pass(1);
+  CHECK(runs() == 1 && files() != before, "%d runs after a second's rest", (int)runs());
+  CHECK(holds(t, NULL, "key", "value") && !waits(t), "all is there");
+  before = files();
+  reopen();
+  CHECK(!waits(t), "one run is nothing to merge");
   pass(SECOND);
+  CHECK(files() == before, "nor is it written to");
+  for (int i = 0; i < 3; i++) put_text(t, "key", "newer", false);
+  reopen();
+  CHECK(holds(t, NULL, "key", "newer"), "the next one reads what came after");
+  end();
+}
+
+/* A young run that lies over a hundred times as much: merging it would not be worth it. */
+static void what_is_not_worth_it_is_left(void) {
+  begin();
+  char value[1000];
+  nacre_load *load;
+  test_random random = {1};
+  ok(nacre_load_begin(t, NULL, &load));
+  for (int i = 0; i < 200; i++) {
+    char key[16];
+    for (size_t j = 0; j < sizeof value; j++) value[j] = (char)test_random_next(&random);
+    int size = snprintf(key, sizeof key, "%08d", i);
+    ok(nacre_load_put(load, nc_slice(key, (size_t)size), nc_slice(value, sizeof value)));
+  }
+  ok(nacre_load_commit(load));
+  ok(nacre_table_close(t));
+  ok(nacre_table_open(store, "table", NULL, &t));
+  put_text(t, "00000000", "new", false);
+  put_text(t, "00000199", "new", false);
+  ok(nacre_flush(t));
+  CHECK(runs() == 2, "%d runs", (int)runs());
+  reopen();
+  uint64_t before = files();
+  CHECK(waits(t), "it looks, when nobody writes,");
   pass(SECOND);
-  CHECK(runs() == 1, "%d runs", (int)runs());
+  CHECK(runs() == 2 && files() == before && !waits(t), "and finds nothing that is worth it");
+  end();
+}
+
+static void a_merge_that_cannot_begin_is_tried_again(void) {
+  begin();
+  flush_three();
+  reopen();
+  atomic_store(&no_segments, true);
+  pass(SECOND);
+  nacre_health health;
+  ok(nacre_table_health(t, &health));
+  CHECK(runs() == 3 && health.works[NACRE_WORK_MERGE].failures == 1, "no room");
+  atomic_store(&no_segments, false);
+  pass(SECOND);
+  CHECK(runs() == 1, "%d runs when there is room again", (int)runs());
   end();
 }
 
@@ -304,6 +373,9 @@ int main(void) {
   jobs_run_at_their_moments();
   a_table_merges_when_nobody_writes();
   who_has_nothing_to_do_waits_for_nothing();
+  what_an_earlier_open_left_is_merged();
+  what_is_not_worth_it_is_left();
+  a_merge_that_cannot_begin_is_tried_again();
   what_has_expired_goes();
   a_flush_that_failed_is_tried_again();
   a_rewrap_that_failed_is_tried_again();

@@ -263,8 +263,10 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_create(nacre_store *store, c
                                                            nacre_table **ret_table);
 
 /* Opens a table by name, or by "uuid:" and its UUID. Opening twice returns the same, counted, handle;
- * NACRE_BUSY when it is open with another read_only or recovery. Logs are replayed in memory; nothing is
- * written before the first write. Errors: NACRE_NOT_FOUND, NACRE_KEY_MISSING / DENIED / UNREACHABLE,
+ * NACRE_BUSY when it is open with another read_only or recovery. Logs are replayed in memory, and the call itself writes
+ * nothing. Later a table that is not opened read_only writes when it is written to, and by itself, on a worker, when an
+ * earlier open has left something to merge: once nobody has written for a second, when that is worth it, or when
+ * something expires. A store without workers, or opened read_only, does none of it. Errors: NACRE_NOT_FOUND, NACRE_KEY_MISSING / DENIED / UNREACHABLE,
  * NACRE_CORRUPT, NACRE_TAMPERED, NACRE_ROLLED_BACK, NACRE_UNSUPPORTED (a newer version's files), NACRE_IO.
  * Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_open(nacre_store *store, const char *name,
