@@ -108,12 +108,15 @@ void nc_block_set_posts(nc_block *block, size_t gap, void *memory) {
 
 /* ---- finding ------------------------------------------------------------------------------------------- */
 
-/* How many words are below `word`. */
+/* How many words are below `word`. Which way a step goes nobody can foresee, so no branch must depend on it; compilers
+ * make one all the same where they see what `less` is. */
 static inline size_t count_below(const uint64_t *words, size_t count, uint64_t word) {
   const uint64_t *base = words;
   while (count > 1) {
     size_t half = count / 2;
-    base += base[half - 1] < word ? half : 0;
+    size_t less = base[half - 1] < word;
+    __asm__("" : "+r"(less));
+    base += half & -less;
     count -= half;
   }
   return (size_t)(base - words) + (*base < word);
@@ -143,7 +146,7 @@ static inline void prefetch_posts(const nc_block *block) {
 /* Implementation notes. The words of the last post below the target and of the target differ in a byte that is
  * greater, hence not 0, hence a byte of the target; so the keys differ exactly where the words do, or the lower
  * one ends before. In a dense block the entry behind that post has a word that is not below, so it shares no more
- * with its predecessor than the target does. */
+ * with its predecessor than the target does; and if its word is above, its key is behind the target. */
 bool nc_block_start_at_post(const nc_block *block, nacre_slice key, nc_block_start *ret_start) {
   size_t count = block->post_count;
   if (count == 0) return false;
@@ -155,9 +158,13 @@ bool nc_block_start_at_post(const nc_block *block, nacre_slice key, nc_block_sta
   uint64_t word = read_key_word(key, common);
   size_t below = count_below(block->words, count, word);
   if (below + SAME_WORD_MAX < count && block->words[below + SAME_WORD_MAX] == word) return false;
+  if (block->dense) {
+    ret_start->at = below == count ? block->entries_size : block->places[below];
+    ret_start->behind = below < count && block->words[below] > word;
+  }
   if (below == 0) return true;
-  ret_start->passed = !block->dense || below == count;
-  ret_start->at = block->places[ret_start->passed ? below - 1 : below];
+  ret_start->passed = !block->dense;
+  if (ret_start->passed) ret_start->at = block->places[below - 1];
   ret_start->matched = common + (size_t)__builtin_clzll(block->words[below - 1] ^ word) / 8;
   return true;
 }

@@ -27,10 +27,11 @@ void nc_block_set_posts(nc_block *block, size_t gap, void *memory);
 
 /* Where a seek begins. `passed`: with the entry at `at`, which comes before the target. Else there may be one before
  * that does, and the entry at `at` shares no more with it than the target does. In either case `matched` is how many
- * bytes it shares with the target, if it has as many. */
+ * bytes it shares with the target, if it has as many. `behind`: the entry at `at` is the first one that does not come
+ * before the target, and comes behind it. */
 typedef struct nc_block_start {
   size_t at, matched;
-  bool passed;
+  bool passed, behind;
 } nc_block_start;
 
 /* False: the posts do not tell; whoever seeks must begin elsewhere. `at` past the entries: all come before. */

@@ -127,11 +127,21 @@ static nacre_status find_by_restarts(const nc_block *block, nacre_slice key, uin
   return NACRE_OK;
 }
 
+static nacre_status stop_at(const nc_block *block, size_t at, bool same_key, found_place *ret_place,
+                            nacre_error *err) {
+  nc_error_id wrong = nc_block_parse(block, at, &ret_place->entry);
+  if (wrong != NC_E_NONE) return nc_block_bad_entry(err, wrong, at);
+  ret_place->at = at;
+  ret_place->same_key = same_key;
+  return NACRE_OK;
+}
+
 /* The same scan from a signpost, over entries of which it is known that they have an outline. */
 static nacre_status find_by_posts(const nc_block *block, nacre_slice key, uint64_t sequence,
                                   const nc_block_start *start, found_place *ret_place, nacre_error *err) {
   size_t at = start->at, matched = start->matched, differs;
   nc_outline o;
+  if (start->behind) return stop_at(block, at, false, ret_place, err);
   if (start->passed && at < block->entries_size) {
     if (!nc_block_outline(block, at, &o)) return nc_block_bad_entry(err, NC_E_BLOCK_ENTRY, at);
     if (o.shared + o.suffix_size < matched) matched = o.shared + o.suffix_size;
@@ -142,10 +152,7 @@ static nacre_status find_by_posts(const nc_block *block, nacre_slice key, uint64
     if (o.shared > matched) continue;
     int order = compare_suffix(o.shared, o.suffix, o.suffix_size, key, &differs);
     if (order >= 0) {
-      nc_error_id wrong = nc_block_parse(block, at, &ret_place->entry);
-      if (wrong != NC_E_NONE) return nc_block_bad_entry(err, wrong, at);
-      ret_place->at = at;
-      ret_place->same_key = order == 0;
+      NC_TRY(stop_at(block, at, order == 0, ret_place, err));
       if (order > 0 || ret_place->entry.sequence <= sequence) return NACRE_OK;
       ret_place->at = block->entries_size;
     }

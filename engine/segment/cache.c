@@ -270,6 +270,7 @@ nc_cached_block *nc_cache_get(nc_cache *cache, uint64_t file, uint64_t offset) {
 
 nc_cached_block *nc_cache_get_hinted(nc_cache *cache, nc_cache_hint *hint, uint64_t file, uint64_t offset) {
   nc_cached_block *b = atomic_load_explicit(hint, memory_order_acquire);
+  if (b != NULL) __builtin_prefetch(&b->block); /* in the head's other line */
   if (b != NULL && hold_wanted(b, file, offset)) return count_lookup(cache, b);
   b = look_up(cache, file, offset);
   if (b != NULL) atomic_store_explicit(hint, b, memory_order_release);
