@@ -6,7 +6,7 @@
 
 #include "block_entry.h"
 
-enum { WORD_BYTES = 8, SAME_WORD_MAX = 4 };
+enum { WORD_BYTES = 8, SAME_WORD_MAX = 4, LINE_BYTES = 64 };
 
 /* ---- words --------------------------------------------------------------------------------------------- */
 
@@ -134,13 +134,23 @@ static inline int compare_common(const nc_block *block, nacre_slice key) {
 /* A search waits for one line of memory after the other; those of a small table, asked for together, come
  * together. */
 static inline void prefetch_posts(const nc_block *block) {
-  enum { LINE_BYTES = 64, SMALL_COUNT = 64 };
+  enum { SMALL_COUNT = 64 };
   if (block->post_count > SMALL_COUNT) return;
   const uint8_t *words = (const uint8_t *)block->words, *places = (const uint8_t *)block->places;
   for (size_t i = 0; i < block->post_count * sizeof *block->words; i += LINE_BYTES)
     __builtin_prefetch(words + i);
   for (size_t i = 0; i < block->post_count * sizeof *block->places; i += LINE_BYTES)
     __builtin_prefetch(places + i);
+}
+
+void nc_block_ask_for_posts(const nc_block *block) { prefetch_posts(block); }
+
+/* An entry's head and key, and mostly its value, lie in two lines. */
+void nc_block_ask_for_entry(const nc_block *block, nacre_slice key) {
+  nc_block_start start;
+  if (!nc_block_start_at_post(block, key, &start) || start.at >= block->entries_size) return;
+  __builtin_prefetch(block->data + start.at);
+  if (start.at + LINE_BYTES < block->entries_size) __builtin_prefetch(block->data + start.at + LINE_BYTES);
 }
 
 /* Implementation notes. The words of the last post below the target and of the target differ in a byte that is

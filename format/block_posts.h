@@ -37,4 +37,9 @@ typedef struct nc_block_start {
 /* False: the posts do not tell; whoever seeks must begin elsewhere. `at` past the entries: all come before. */
 bool nc_block_start_at_post(const nc_block *block, nacre_slice key, nc_block_start *ret_start);
 
+/* Of several searches side by side: has what the search for `key` will look at brought from memory, without waiting for
+ * it; first the posts, and, when these have come, the entry that they lead to. */
+void nc_block_ask_for_posts(const nc_block *block);
+void nc_block_ask_for_entry(const nc_block *block, nacre_slice key);
+
 #endif

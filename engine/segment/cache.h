@@ -57,6 +57,13 @@ void nc_cache_destroy(nc_cache *cache);
 nc_cached_block *nc_cache_get(nc_cache *cache, uint64_t file, uint64_t offset);
 /* The same, which looks where the block was when it was found with this hint before, and notes where it is. */
 nc_cached_block *nc_cache_get_hinted(nc_cache *cache, nc_cache_hint *hint, uint64_t file, uint64_t offset);
+/* Has what such a look will read brought from memory, without waiting for it. */
+static inline void nc_cache_ask_for_head(nc_cache_hint *hint) {
+  const nc_cached_block *b = atomic_load_explicit(hint, memory_order_relaxed);
+  if (b == NULL) return;
+  __builtin_prefetch(b);
+  __builtin_prefetch(&b->block.words);
+}
 /* Gives a block that was created with this cache its place, with a count of its own, unless one is there
  * already, or it is larger than a quarter of the cache, or there is no room. */
 void nc_cache_put(nc_cache *cache, nc_cached_block *block, uint64_t file, uint64_t offset);

@@ -125,17 +125,25 @@ static window_state read_window(nc_windows *ws, window *w) {
   return status == NACRE_OK ? WINDOW_READ : WINDOW_FAILED;
 }
 
+/* From the cache, else from its frame; NULL: it could not be opened. */
+static nc_cached_block *open_part(nc_windows *ws, const window *w, const part *p) {
+  nc_index_walk *at = &ws->index;
+  nc_cached_block *block;
+  if (nc_segment_cached(at->segment, p->handle.offset, NC_FRAME_DATA, NULL, &block)) return block;
+  uint8_t *frame = w->bytes + (p->handle.offset - w->offset);
+  nacre_status status = nc_segment_open_block(at->segment, at->file, p->handle, frame, NC_FRAME_DATA,
+                                              ws->ahead->travel.no_cache_fill, &block, NULL);
+  return status == NACRE_OK ? block : NULL;
+}
+
 /* Claims the next block, opens it, and tells. */
 static void open_next_locked(nc_windows *ws, window *w) {
   part *p = &w->parts[w->claimed++];
-  uint8_t *frame = w->bytes + (p->handle.offset - w->offset);
-  nc_cached_block *block = NULL;
   p->state = PART_CLAIMED;
   pthread_mutex_unlock(&ws->lock);
-  nacre_status status = nc_segment_open_block(ws->index.segment, ws->index.file, p->handle, frame,
-                                              NC_FRAME_DATA, ws->ahead->travel.no_cache_fill, &block, NULL);
+  nc_cached_block *block = open_part(ws, w, p);
   pthread_mutex_lock(&ws->lock);
-  p->block = status == NACRE_OK ? block : NULL;
+  p->block = block;
   p->state = PART_DONE;
 }
 

@@ -290,7 +290,6 @@ nacre_status nc_segment_load(nc_segment *s, nc_segment_file *f, nc_handle handle
 nacre_status nc_segment_open_block(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t *frame,
                                    uint8_t type, bool no_cache_fill, nc_cached_block **ret_block,
                                    nacre_error *err) {
-  if (nc_segment_cached(s, handle.offset, type, NULL, ret_block)) return NACRE_OK;
   nc_shared *shared = s->home->shared;
   bool stays = is_kept(s, no_cache_fill);
   nacre_slice packed;

@@ -66,6 +66,27 @@ NC_MUST_CHECK nacre_status nc_segment_open(nc_segment *s, nacre_error *err);
 NC_MUST_CHECK nacre_status nc_segment_get(nc_segment *s, nacre_slice key, uint64_t sequence,
                                           bool no_cache_fill, bool *ret_found, nc_entry *ret_entry,
                                           nc_pin **ret_pin, nacre_error *err);
+/* The same for several keys. */
+typedef enum nc_lookup_state {
+  NC_LOOKUP_SEEKING, /* not found so far */
+  NC_LOOKUP_FOUND,
+  NC_LOOKUP_ALONE /* to be read by itself, with nc_segment_get in all segments: something was in the way */
+} nc_lookup_state;
+enum { NC_LOOKUPS_MAX = 128 };
+typedef struct nc_lookup {
+  nacre_slice key;
+  uint64_t hidden; /* the caller's */
+  nc_lookup_state state;
+  nc_entry entry; /* once it is found; its key is not filled */
+  nc_pin *pin;
+  bool named; /* segment_get_many.c: where the search stands */
+  nc_handle handle;
+  nc_cache_hint *hint;
+  nc_cached_block *leaf, *data;
+} nc_lookup;
+/* At most NC_LOOKUPS_MAX, all of them seeking, in the order of their keys. */
+void nc_segment_get_many(nc_segment *s, nc_lookup *const *lookups, size_t count, uint64_t sequence,
+                         bool no_cache_fill);
 /* Its range deletes, decoded when they are first asked for; NULL: none. They stay while the segment does. */
 NC_MUST_CHECK nacre_status nc_segment_ranges(nc_segment *s, const nc_range_set **ret_set, nacre_error *err);
 /* Those of several segments in one set, which borrows from them; NULL: none. */

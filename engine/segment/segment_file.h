@@ -78,8 +78,7 @@ bool nc_segment_cached(nc_segment *s, uint64_t offset, uint8_t type, nc_cache_hi
 /* From the file and, unless `no_cache_fill`, into the cache. A count for the caller. */
 NC_MUST_CHECK nacre_status nc_segment_load(nc_segment *s, nc_segment_file *f, nc_handle handle, uint8_t type,
                                            bool no_cache_fill, nc_cached_block **ret_block, nacre_error *err);
-/* The same from its frame, as it was read raw into private memory, which is opened in place and wiped, unless it is in
- * the cache. */
+/* The same from its frame, as it was read raw into private memory, which is opened in place and wiped. */
 NC_MUST_CHECK nacre_status nc_segment_open_block(nc_segment *s, nc_segment_file *f, nc_handle handle,
                                                  uint8_t *frame, uint8_t type, bool no_cache_fill,
                                                  nc_cached_block **ret_block, nacre_error *err);

@@ -3,6 +3,7 @@
  * read: point reads: memtables from new to old, then runs from new to old, until a version of the key
  * answers.
  */
+#include "read.h"
 #include "expiry.h"
 #include "large_read.h"
 #include "last_error.h"
@@ -54,43 +55,56 @@ static nacre_status not_found(nacre_error *err) {
   return nc_fail(err, NC_E_KEY_NOT_FOUND, NULL);
 }
 
-/* The put that is seen; `*ret_pin` keeps its value. */
-static nacre_status find_put(nacre_table *t, const nc_view *view, nacre_slice key, uint64_t sequence,
-                             const nacre_read_options *options, nc_entry *ret_entry, nc_pin **ret_pin,
-                             nacre_error *err) {
+/* Whether what was found is a put that is seen. */
+static bool is_seen(nacre_table *t, const nacre_read_options *options, bool found, const nc_entry *entry) {
+  if (!found || entry->kind == NC_KIND_DELETE) return false;
+  /* The clock is asked only where something may expire. */
+  return nc_entry_expires_ms(entry) == 0 || !nc_entry_expired(entry, nc_read_wall_ms(t, options));
+}
+
+/* What was found of a key: the put that is seen, with its value. `pin` is the caller's then, else let go. */
+static nacre_status show_put(nacre_table *t, const nacre_read_options *options, bool found, nc_entry *entry,
+                             nc_pin *pin, nacre_error *err) {
+  if (is_seen(t, options, found, entry)) {
+    entry->value = nc_entry_payload(entry);
+    return NACRE_OK;
+  }
+  nc_pin_unref(pin);
+  return not_found(err);
+}
+
+static nacre_status find_visible(const nc_view *view, nacre_slice key, uint64_t sequence,
+                                 const nacre_read_options *options, bool *ret_found, nc_entry *ret_entry,
+                                 nc_pin **ret_pin, nacre_error *err) {
   if (key.data == NULL) return nc_fail(err, NC_E_ARGUMENT, "the key is NULL");
-  bool found;
   uint64_t hidden; /* what is older is deleted */
   *ret_pin = NULL;
   NC_TRY(nc_view_hidden(view, key, sequence, &hidden, err));
   bool no_cache_fill = options != NULL && options->no_cache_fill;
-  NC_TRY(find(view, key, sequence, hidden, no_cache_fill, &found, ret_entry, ret_pin, err));
-  bool seen = found && ret_entry->kind != NC_KIND_DELETE;
-  if (seen && nc_entry_expires_ms(ret_entry) != 0) /* the clock is asked only where something may expire */
-    seen = !nc_entry_expired(ret_entry, nc_read_wall_ms(t, options));
-  if (seen) {
-    ret_entry->value = nc_entry_payload(ret_entry);
-    return NACRE_OK;
-  }
-  nc_pin_unref(*ret_pin);
-  return not_found(err);
+  return find(view, key, sequence, hidden, no_cache_fill, ret_found, ret_entry, ret_pin, err);
 }
 
-/* Lends the value to the caller. */
-static nacre_status get_at(nacre_table *t, const nc_view *view, nacre_slice key, uint64_t sequence,
-                           const nacre_read_options *options, nacre_value *ret_value, nacre_error *err) {
-  nc_entry entry;
-  nc_pin *pin;
-  NC_TRY(find_put(t, view, key, sequence, options, &entry, &pin, err));
-  if (entry.kind == NC_KIND_LARGE) {
+nacre_status nc_read_lend(nacre_table *t, const nacre_read_options *options, bool found, nc_entry *entry,
+                          nc_pin *pin, nacre_value *ret_value, nacre_error *err) {
+  NC_TRY(show_put(t, options, found, entry, pin, err));
+  if (entry->kind == NC_KIND_LARGE) {
     nc_pin *held = pin;
-    nacre_status status = nc_large_load(t, entry.value, &entry.value, &pin, err);
+    nacre_status status = nc_large_load(t, entry->value, &entry->value, &pin, err);
     nc_pin_unref(held);
     NC_TRY(status);
   }
   nc_table_lend(t);
-  *ret_value = (nacre_value){entry.value.data, entry.value.size, pin};
+  *ret_value = (nacre_value){entry->value.data, entry->value.size, pin};
   return NACRE_OK;
+}
+
+nacre_status nc_read_one(nacre_table *t, const nc_reading *reading, nacre_slice key,
+                         const nacre_read_options *options, nacre_value *ret_value, nacre_error *err) {
+  bool found;
+  nc_entry entry;
+  nc_pin *pin;
+  NC_TRY(find_visible(reading->view, key, reading->sequence, options, &found, &entry, &pin, err));
+  return nc_read_lend(t, options, found, &entry, pin, ret_value, err);
 }
 
 nacre_status nacre_get(nacre_table *table, nacre_slice key, const nacre_read_options *options,
@@ -102,7 +116,7 @@ nacre_status nacre_get(nacre_table *table, nacre_slice key, const nacre_read_opt
   uint64_t began = nc_meter_begin(table, NC_METER_READ);
   nc_reading reading;
   NC_TRY(nc_reading_begin(table, options, &reading, err));
-  nacre_status status = get_at(table, reading.view, key, reading.sequence, options, ret_value, err);
+  nacre_status status = nc_read_one(table, &reading, key, options, ret_value, err);
   nc_reading_end(&reading);
   nc_meter_end(table, NC_METER_READ, began);
   return status;
@@ -152,7 +166,9 @@ static nacre_status read_piece(nacre_table *t, nacre_slice key, const nacre_read
   NC_TRY(nc_table_check(t, err));
   uint64_t began = nc_meter_begin(t, NC_METER_READ);
   NC_TRY(nc_reading_begin(t, options, &reading, err));
-  nacre_status status = find_put(t, reading.view, key, reading.sequence, options, &entry, &pin, err);
+  bool found;
+  nacre_status status = find_visible(reading.view, key, reading.sequence, options, &found, &entry, &pin, err);
+  if (status == NACRE_OK) status = show_put(t, options, found, &entry, pin, err);
   if (status == NACRE_OK) {
     status = copy_piece(t, &entry, p, ret_copied, ret_value_size, err);
     nc_pin_unref(pin);
@@ -186,30 +202,4 @@ nacre_status nacre_get_part(nacre_table *table, nacre_slice key, const nacre_rea
   *ret_copied = copied;
   if (ret_value_size != NULL) *ret_value_size = value_size;
   return NACRE_OK;
-}
-
-nacre_status nacre_multi_get(nacre_table *table, size_t count, const nacre_slice *keys,
-                             const nacre_read_options *options, nacre_value *ret_values,
-                             nacre_status *ret_statuses) {
-  nacre_error *err = nc_thread_error();
-  if (count > 0 && (keys == NULL || ret_values == NULL || ret_statuses == NULL)) {
-    return nc_fail(err, NC_E_ARGUMENT, "keys, ret_values or ret_statuses is NULL");
-  }
-  for (size_t i = 0; i < count; i++) ret_values[i] = (nacre_value){0};
-  NC_TRY(nc_table_check(table, err));
-  nc_reading reading;
-  NC_TRY(nc_reading_begin(table, options, &reading, err));
-  nc_meter_count_reads(table, count);
-  nacre_status status = NACRE_OK;
-  nacre_error first;
-  for (size_t i = 0; i < count; i++) {
-    ret_statuses[i] = get_at(table, reading.view, keys[i], reading.sequence, options, &ret_values[i], err);
-    if (status == NACRE_OK && ret_statuses[i] != NACRE_OK && ret_statuses[i] != NACRE_NOT_FOUND) {
-      status = ret_statuses[i];
-      first = *err;
-    }
-  }
-  nc_reading_end(&reading);
-  if (status != NACRE_OK) *err = first;
-  return status;
 }

@@ -326,6 +326,27 @@ static void check_failing_reads(int workers) {
 
 /* ---- in mid-flight ------------------------------------------------------------------------------------- */
 
+/* Point reads of many keys are helped by workers, too. */
+static void read_many(test_random *random) {
+  enum { MANY = 60 };
+  nacre_slice keys[MANY];
+  char bytes[MANY][16];
+  uint8_t expected[VALUE_BYTES];
+  unsigned numbers[MANY];
+  nacre_value values[MANY];
+  nacre_status statuses[MANY];
+  for (int i = 0; i < MANY; i++) {
+    numbers[i] = (unsigned)test_random_below(random, KEYS);
+    keys[i] = text(key_of(numbers[i], bytes[i]));
+  }
+  ok(nacre_multi_get(t, MANY, keys, NULL, values, statuses));
+  for (int i = 0; i < MANY; i++) {
+    bool right = nc_slice_equal(nc_slice(values[i].data, values[i].size), value_of(numbers[i], expected));
+    CHECK(right, "key %u", numbers[i]);
+    nacre_value_release(&values[i]);
+  }
+}
+
 static void *break_off(void *arg) {
   test_random random = {.state = (uintptr_t)arg};
   char key[16];
@@ -349,6 +370,7 @@ static void *break_off(void *arg) {
       }
     }
     nacre_iter_close(it);
+    read_many(&random);
   }
   return NULL;
 }

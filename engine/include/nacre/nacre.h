@@ -496,7 +496,9 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_get_part(nacre_table *table, nacre
                                                        void *buffer, size_t size, size_t *ret_copied,
                                                        uint64_t *ret_value_size);
 
-/* Many gets at one moment: all see the same state. `ret_statuses[i]` is NACRE_OK, NACRE_NOT_FOUND or why key
+/* Many gets at one moment: all see the same state. Cheaper than as many calls, in whatever order the keys come: keys
+ * that are neighbours share the work, blocks that are not in the cache are read with the help of a free worker, and what
+ * some keys wait for in memory is fetched while others are looked at. `ret_statuses[i]` is NACRE_OK, NACRE_NOT_FOUND or why key
  * i could not be read; `ret_values[i]` is zeroed unless NACRE_OK, and released one by one. Returns NACRE_OK
  * when every key was found or not found, else the first other status. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_multi_get(nacre_table *table, size_t count,
