@@ -134,10 +134,32 @@ static inline uint64_t word_of(nacre_slice key, size_t skip) {
   return word;
 }
 
-static inline bool comes_before(const head *x, const head *y) {
+/* Keys of one word and one size that end within the word are one key. */
+static inline bool comes_before(const head *x, const head *y, size_t skip) {
   if (x->word != y->word) return x->word < y->word;
-  int order = nc_entry_compare(x->at->key, x->at->sequence, y->at->key, y->at->sequence);
+  const nc_entry *a = x->at, *b = y->at;
+  bool same = a->key.size == b->key.size && a->key.size <= skip + WORD_BYTES;
+  if (same && a->sequence != b->sequence) return a->sequence > b->sequence;
+  int order = same ? 0 : nc_entry_compare(a->key, a->sequence, b->key, b->sequence);
   return order < 0 || (order == 0 && x < y);
+}
+
+/* Takes entries of the first head, at least one, as long as they surely come before the second head's. */
+static size_t take_first(merge_cursor *c, size_t skip, size_t n) {
+  head *h = c->sorted[0];
+  const nc_entry *at = h->at, *last = at + h->left;
+  uint64_t word = 0, until = c->live > 1 ? c->sorted[1]->word : UINT64_MAX;
+  for (;;) {
+    c->batch[n++] = *at;
+    c->spent = at == last;
+    if (c->spent) break;
+    word = word_of((++at)->key, skip);
+    if (word >= until || n == BATCH_MAX) break;
+  }
+  h->at = at;
+  h->left = (size_t)(last - at);
+  h->word = word;
+  return n;
 }
 
 /* Merges what is at hand until a child's last entry of it is taken. */
@@ -145,19 +167,14 @@ static size_t mix(merge_cursor *c) {
   head **sorted = c->sorted;
   size_t n = 0, skip = shared_bytes(c), live = c->live;
   for (size_t i = 0; i < live; i++) sorted[i]->word = word_of(sorted[i]->at->key, skip);
-  for (head *h = sorted[0]; n < BATCH_MAX; h = sorted[0]) {
-    c->batch[n++] = *h->at;
-    if (h->left == 0) {
-      c->spent = true;
-      break;
-    }
-    h->at++;
-    h->left--;
-    h->word = word_of(h->at->key, skip);
+  do {
+    n = take_first(c, skip, n);
+    if (c->spent) break;
+    head *h = sorted[0];
     size_t place = 1;
-    for (; place < live && comes_before(sorted[place], h); place++) sorted[place - 1] = sorted[place];
+    for (; place < live && comes_before(sorted[place], h, skip); place++) sorted[place - 1] = sorted[place];
     sorted[place - 1] = h;
-  }
+  } while (n < BATCH_MAX);
   return n;
 }
 
@@ -176,7 +193,8 @@ static void publish(merge_cursor *c) {
   if (c->backward) {
     c->base.valid = true;
     c->base.entry = *first->at;
-  } else if (c->live == 1 || is_met_first(c, first, &first->at[first->left], c->sorted[1], c->sorted[1]->at)) {
+  } else if (c->live == 1 ||
+             is_met_first(c, first, &first->at[first->left], c->sorted[1], c->sorted[1]->at)) {
     show(c, first->at, first->left + 1);
     first->at += first->left;
     first->left = 0;

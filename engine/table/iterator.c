@@ -36,7 +36,9 @@ static nacre_status keep_key(nacre_iter *it, nacre_error *err) {
 static inline bool same_key(nacre_slice a, nacre_slice b) {
   if (a.size != b.size) return false;
   const uint8_t *p = a.data, *q = b.data;
-  return a.size == 0 || (p[a.size - 1] == q[a.size - 1] && memcmp(p, q, a.size) == 0);
+  if (a.size < sizeof(uint64_t)) return a.size == 0 || memcmp(p, q, a.size) == 0;
+  size_t rest = a.size - sizeof(uint64_t);
+  return nc_get_u64(p + rest) == nc_get_u64(q + rest) && memcmp(p, q, rest) == 0;
 }
 
 /* Whether an entry is one to show: visible, and not an older version of the key that was passed last. */
@@ -280,41 +282,41 @@ static size_t within_bounds(const nacre_iter *it) {
   return count;
 }
 
-/* Looks ahead: how far there are nothing but puts that are seen, each of another key than the one before. */
-static void look_ahead(nacre_iter *it) {
-  const nc_entry *shown = it->merge->window, *entry = shown, *end = shown + within_bounds(it);
-  uint64_t newest = it->sequence, hidden = it->span.hidden;
-  for (; entry < end; entry++) {
-    const nc_entry *next = entry + 1;
-    if (next->kind != NC_KIND_PUT || next->sequence > newest || next->sequence < hidden) break;
-    if (same_key(entry->key, next->key)) break;
-  }
-  it->shown = shown;
-  it->plain = (size_t)(entry - shown);
-}
-
 static inline void show_put(nacre_iter *it, const nc_entry *entry) {
   it->at = entry->key;
   it->value = entry->value;
 }
 
+/* Looks ahead: how far there are nothing but puts that are seen, each of another key than the one before. */
+static size_t look_ahead(const nacre_iter *it) {
+  const nc_entry *entry = it->shown, *last = it->last;
+  uint64_t newest = it->sequence, hidden = it->span.hidden;
+  for (; entry < last; entry++) {
+    const nc_entry *next = entry + 1;
+    if (next->kind != NC_KIND_PUT || next->sequence > newest || next->sequence < hidden) break;
+    if (same_key(entry->key, next->key)) break;
+  }
+  return (size_t)(entry - it->shown);
+}
+
 /* Goes on to the next key, if the merge has it at hand and nothing about it asks for a second look. Older versions of
  * the key that is shown, and what is newer than the iterator, are passed on the way. */
 static bool next_at_hand(nacre_iter *it) {
-  nc_cursor *m = it->merge;
-  if (!it->valid || it->backward || it->read || it->large) return false;
-  catch_up(it);
-  size_t within = within_bounds(it);
-  for (size_t i = 1; i <= within; i++) {
-    const nc_entry *entry = &m->window[i];
+  const nc_cursor *m = it->merge;
+  const nc_entry *entry = it->shown;
+  if (entry == NULL) {
+    if (!it->valid || it->backward || it->read || it->large || m->ahead == 0) return false;
+    entry = m->window;
+    it->last = entry + within_bounds(it);
+  }
+  while (entry < it->last) {
+    entry++;
     if (entry->sequence > it->sequence || same_key(it->at, entry->key)) continue;
     if (entry->kind != NC_KIND_PUT || entry->sequence < it->span.hidden) return false;
-    m->window = entry;
-    m->ahead -= i;
-    m->entry = *entry;
     it->expires_ms = 0;
     show_put(it, entry);
-    look_ahead(it);
+    it->shown = entry;
+    it->plain = look_ahead(it);
     return true;
   }
   return false;
@@ -346,7 +348,8 @@ void nacre_iter_prev(nacre_iter *it) {
 static size_t read_window(nacre_iter *it, nacre_entry *entries, size_t capacity) {
   static const nacre_slice nothing = {"", 0};
   nc_cursor *m = it->merge;
-  const nc_entry *last = m->window, *end = m->window + within_bounds(it);
+  if (m->ahead == 0) return 0;
+  const nc_entry *last = m->window, *end = last + within_bounds(it);
   uint64_t newest = it->sequence, hidden = it->span.hidden;
   bool keys_only = it->keys_only;
   size_t count = 0;

@@ -25,8 +25,8 @@ struct nacre_iter {
   bool has_lower, has_upper;
   nc_key_copy lower, upper, sought, key, jumped;
   /* Of what the merge has at hand: the entry that is shown, ahead of which the merge is told later (NULL: it stands
-   * there), and how many behind it may be shown without a second look. */
-  const nc_entry *shown;
+   * there), the last one that lies within bounds, and how many may be shown without a second look. */
+  const nc_entry *shown, *last;
   size_t plain;
   nacre_slice at; /* the key that is shown, or was looked at last: in `key` or where the merge has it */
   bool valid, backward;

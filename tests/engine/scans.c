@@ -241,3 +241,42 @@ Test(scans, do_not_meet_what_is_written_beside_them) {
   nacre_iter_close(c.it);
   for (int i = 1; i < MOMENTS; i++) nacre_snapshot_release(moments[i].snapshot);
 }
+
+/* ---- runs that are interleaved ------------------------------------------------------------------------------- */
+
+enum { WOVEN = 4000, RUNS = 3 };
+
+/* Of each six, three differ in zeros at their ends alone, and three only behind the eight bytes that are compared first,
+ * at one length. */
+static nacre_slice woven_key(size_t i, char buffer[KEY_BYTES]) {
+  int size = snprintf(buffer, KEY_BYTES, "%04u", (unsigned)(i / 6));
+  if (i % 6 >= 3)
+    size += snprintf(buffer + size, KEY_BYTES - (size_t)size, "and on for long %u", (unsigned)(i % 6));
+  memset(buffer + size, 0, 3);
+  return nc_slice(buffer, (size_t)size + (i % 6 < 3 ? i % 6 : 0));
+}
+
+/* Keys of several runs come one after the other, more of them at hand than one batch of the merge takes. */
+Test(scans, of_interleaved_runs_are_in_order) {
+  test_random random = {test_seed("scans", 93)};
+  static uint8_t newest[WOVEN]; /* 1 to RUNS, which is also the value */
+  char key[KEY_BYTES];
+  for (size_t run = 1; run <= RUNS; run++) {
+    for (size_t i = 0; i < WOVEN; i++) {
+      if (run > 1 && !test_random_chance(&random, 2)) continue;
+      newest[i] = (uint8_t)run;
+      ok(nacre_put(t, woven_key(i, key), nc_slice(&newest[i], 1), NULL));
+    }
+    ok(nacre_flush(t));
+  }
+  nacre_iter *it;
+  ok(nacre_iter_open(t, NULL, &it));
+  nacre_iter_first(it);
+  for (size_t i = 0; i < WOVEN; i++, nacre_iter_next(it)) {
+    cr_assert(nacre_iter_valid(it) && nc_slice_equal(nacre_iter_key(it), woven_key(i, key)), "not %zu", i);
+    cr_assert(nc_slice_equal(nacre_iter_value(it), nc_slice(&newest[i], 1)), "%zu", i);
+  }
+  cr_assert_not(nacre_iter_valid(it));
+  ok(nacre_iter_status(it));
+  nacre_iter_close(it);
+}
