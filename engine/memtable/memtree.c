@@ -89,17 +89,23 @@ static uint64_t order_straight(unsigned count) {
 
 /* ---- comparing ----------------------------------------------------------------------------------------------- */
 
+static uint64_t number_at(const uint8_t *p) {
+  uint64_t number;
+  memcpy(&number, p, sizeof number);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  number = __builtin_bswap64(number);
+#endif
+  return number;
+}
+
 /* Eight bytes of a key as a number, zeros behind its end. */
 static uint64_t window_of(nacre_slice key, size_t skip) {
   const uint8_t *p = key.data;
+  if (key.size <= skip) return 0;
+  size_t left = key.size - skip;
+  if (left >= 8) return number_at(p + skip);
+  if (key.size >= 8) return number_at(p + key.size - 8) << (64 - 8 * left); /* its last eight bytes */
   uint64_t window = 0;
-  if (key.size >= skip + 8) {
-    memcpy(&window, p + skip, 8);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    window = __builtin_bswap64(window);
-#endif
-    return window;
-  }
   for (size_t i = skip; i < key.size; i++) window |= (uint64_t)p[i] << (56 - 8 * (i - skip));
   return window;
 }
@@ -165,10 +171,8 @@ static unsigned leaf_find(const leaf *l, uint64_t order, const target *t) {
 static unsigned inner_find(const inner *n, uint64_t order, const target *t) {
   uint64_t window = window_of(t->key, n->skip);
   unsigned count = order_count(order), before = 0, same = 0;
-  for (unsigned i = 0; i < count; i++) {
-    before += n->windows[i] < window;
-    same += n->windows[i] == window;
-  }
+  for (unsigned i = 0; i < count; i++) before += n->windows[i] < window;
+  while (before + same < count && n->windows[order_slot(order, before + same)] == window) same++;
   while (same > 0) {
     unsigned half = same / 2;
     const void *child = child_at(n, order_slot(order, before + half));
