@@ -34,7 +34,6 @@ nacre_status tool_dump_log(dump *d, uint8_t type, nacre_slice plaintext, nacre_e
 nacre_status tool_dump_manifest(dump *d, nacre_slice plaintext, nacre_error *err);
 nacre_status tool_dump_value(dump *d, const walk *w, uint8_t type, nacre_slice plaintext, nacre_error *err);
 
-void tool_emit_uuid(emit *e, const char *name, const nc_uuid *uuid);
 /* Which value file a record or a reference names. */
 void tool_emit_value_name(emit *e, const nc_value_name *name);
 /* One put, delete or range delete, as an item of "entries". */

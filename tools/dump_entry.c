@@ -6,12 +6,6 @@
 #include "catalogue_record.h"
 #include "dump.h"
 
-void tool_emit_uuid(emit *e, const char *name, const nc_uuid *uuid) {
-  char text[NC_UUID_TEXT_BYTES];
-  nc_uuid_format(uuid, text);
-  tool_emit_text(e, name, text);
-}
-
 static const char *kind_name(nc_kind kind) {
   switch (kind) {
     case NC_KIND_PUT:

@@ -69,6 +69,12 @@ void tool_emit_text(emit *e, const char *name, const char *value) {
   }
 }
 
+void tool_emit_uuid(emit *e, const char *name, const nc_uuid *uuid) {
+  char text[NC_UUID_TEXT_BYTES];
+  nc_uuid_format(uuid, text);
+  tool_emit_text(e, name, text);
+}
+
 static void bytes_text(const char *name, nacre_slice value, bytes_form form) {
   bytes text = {0};
   tool_bytes_write(&text, value, form);

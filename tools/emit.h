@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "bytes.h"
+#include "coding.h"
 #include "options.h"
 
 enum { EMIT_DEPTH_MAX = 4 };
@@ -26,6 +27,7 @@ void tool_emit_begin(emit *e, const char *list);
 void tool_emit_end(emit *e);
 void tool_emit_number(emit *e, const char *name, uint64_t value);
 void tool_emit_text(emit *e, const char *name, const char *value);
+void tool_emit_uuid(emit *e, const char *name, const nc_uuid *uuid);
 /* Keys and values, in the form that the user asked for. */
 void tool_emit_bytes(emit *e, const char *name, nacre_slice value);
 void tool_emit_hex(emit *e, const char *name, nacre_slice value);
