@@ -257,8 +257,10 @@ bool nc_memtree_seek(const nc_memtree *t, nacre_slice key, uint64_t sequence, nc
   if (root == NULL) return false;
   target sought = {key, sequence};
   int outside = against_shared(root, key);
-  if (outside != 0) return outside < 0 && enter(descend(root, FIRST, NULL, NULL), place);
-  (void)enter(descend(root, SOUGHT, &sought, NULL), place);
+  if (outside > 0) return false;
+  /* Before all of them, as of this root; but what has come to the first leaf since may come before the key. That leaf
+   * has no lower bound, so its windows show keys from their beginnings. */
+  (void)enter(descend(root, outside < 0 ? FIRST : SOUGHT, &sought, NULL), place);
   place->at = leaf_find(place->leaf, place->order, &sought);
   return place->at < order_count(place->order) || enter(link_of(place->leaf, true), place);
 }

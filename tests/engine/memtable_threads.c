@@ -7,6 +7,7 @@
  * must find everything up to there, in order, exactly once.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -109,12 +110,61 @@ static void run(int which, uint64_t count) {
   CHECK(atomic_load(&budget) == 0, "memory is left");
 }
 
+/* ---- seeks before everything ---------------------------------------------------------------------------- */
+
+/* A tree of keys that begin alike gets one that comes before all of them while somebody seeks a key in between: it may
+ * be met or not, but a seek must not stop at it. */
+static atomic_uint_fast64_t round_begun, round_sought;
+
+static void add_at(const char *key, uint64_t sequence) {
+  nc_entry entry = {nc_slice(key, strlen(key)), sequence, NC_KIND_PUT, nc_slice("", 0)};
+  if (nc_memtable_reserve(m, 1, entry.key.size, &err) != NACRE_OK) test_die("no room");
+  nc_memtable_add(m, &entry);
+}
+
+static void *seek_between(void *arg) {
+  const nacre_slice sought = text("w2/008");
+  uint64_t rounds = *(const uint64_t *)arg;
+  for (uint64_t round = 1; round <= rounds; round++) {
+    nc_cursor *c;
+    while (atomic_load(&round_begun) < round) sched_yield();
+    if (!CHECK(nc_memtable_cursor(m, &c, NULL) == NACRE_OK, "cursor")) return NULL;
+    for (bool added = false; !added;) {
+      added = atomic_load_explicit(&told, memory_order_relaxed) == round;
+      bool found = nc_cursor_seek(c, sought, 0, NULL) == NACRE_OK && c->valid;
+      if (!found || nc_slice_compare(c->entry.key, sought) < 0)
+        CHECK(false, "round %llu: a seek stops before its key", (unsigned long long)round);
+    }
+    nc_cursor_close(c);
+    atomic_store(&round_sought, round);
+  }
+  return NULL;
+}
+
+static void run_seeks(uint64_t rounds) {
+  pthread_t thread;
+  atomic_store(&told, 0);
+  if (pthread_create(&thread, NULL, seek_between, &rounds) != 0) test_die("no threads");
+  for (uint64_t round = 1; round <= rounds; round++) {
+    if (nc_memtable_create(env, NULL, 1 << 16, &budget, &m, &err) != NACRE_OK) test_die("no memtable");
+    add_at("w2/031", 1);
+    atomic_store(&round_begun, round);
+    for (volatile int i = 0; i < (int)(round % 256); i++) {}
+    add_at("group/0", 2);
+    atomic_store_explicit(&told, round, memory_order_relaxed);
+    while (atomic_load(&round_sought) < round) sched_yield();
+    nc_pin_unref(nc_memtable_pin(m));
+  }
+  pthread_join(thread, NULL);
+}
+
 /* In small trees, most reads fall together with a split of a node that they pass. */
 int main(void) {
   uint64_t most = test_env_number("NACRE_MEMTABLE_ENTRIES", 12000);
   if (nc_env_create(NULL, &env, &err) != NACRE_OK) test_die("no env");
   for (int which = 0; which < 4; which++) run(which, most);
   for (int i = 0; i < 100; i++) run(i % 4, most / 40);
+  run_seeks(most);
   nc_env_destroy(env);
   return test_finish();
 }
