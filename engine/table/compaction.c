@@ -10,11 +10,12 @@
 
 #include <stdlib.h>
 
+#include "compaction_cut.h"
 #include "merge_cursor.h"
 #include "segment_build.h"
 #include "segment_writer.h"
 
-enum { PIECES_MAX = 8, PIECE_SEGMENTS = 2, BELOW_TIMES = 2 };
+enum { PIECE_SEGMENTS = 2, IDLE_PIECE_PART = 4, BELOW_TIMES = 2 };
 
 typedef struct piece {
   nc_job job;
@@ -32,7 +33,8 @@ typedef struct work {
   nacre_table *table;
   const nc_compaction *compaction;
   nc_range_set *ranges;
-  piece pieces[PIECES_MAX];
+  nc_cuts cuts;
+  piece pieces[NC_PIECES_MAX];
   size_t count;
 } work;
 
@@ -75,32 +77,27 @@ static void run_piece(void *arg) {
 
 /* ---- cutting ------------------------------------------------------------------------------------------- */
 
-static int by_smallest(const void *a, const void *b) {
-  const nc_segment *x = *(nc_segment *const *)a, *y = *(nc_segment *const *)b;
-  return nc_slice_compare(nc_segment_describe(x)->smallest, nc_segment_describe(y)->smallest);
+/* Pieces are large, lest segments become small; less so while nobody writes, who would need a core of his own. */
+static uint64_t piece_bytes(nacre_table *t, const nc_policy *policy) {
+  pthread_mutex_lock(&t->state_lock);
+  bool idle = t->idle;
+  pthread_mutex_unlock(&t->state_lock);
+  return idle ? policy->segment_bytes / IDLE_PIECE_PART : PIECE_SEGMENTS * policy->segment_bytes;
 }
 
-static size_t pieces_wanted(const nacre_table *t, const nc_compaction *c, const nc_policy *policy) {
-  uint64_t count = c->bytes / (PIECE_SEGMENTS * policy->segment_bytes);
+static size_t pieces_wanted(nacre_table *t, const nc_compaction *c, const nc_policy *policy) {
+  uint64_t count = c->bytes / piece_bytes(t, policy);
   uint32_t threads = nc_worker_pool_threads(t->shared->workers);
   if (count > threads) count = threads;
-  return count < 1 ? 1 : count > PIECES_MAX ? PIECES_MAX : (size_t)count;
+  return count < 1 ? 1 : count > NC_PIECES_MAX ? NC_PIECES_MAX : (size_t)count;
 }
 
-/* Cuts where segments begin, after each `share` of the bytes. `sorted` is by smallest key. */
-static void cut(work *w, nc_segment *const *sorted, size_t segment_count, size_t wanted) {
-  uint64_t share = w->compaction->bytes / wanted, passed = 0;
-  for (size_t i = 0; i < segment_count; i++) {
-    nacre_slice key = nc_segment_describe(sorted[i])->smallest;
-    piece *last = &w->pieces[w->count - 1];
-    bool later = last->build.lower.data == NULL ? i > 0 : nc_slice_compare(key, last->build.lower) > 0;
-    if (later && w->count < wanted && passed >= share * w->count) {
-      last->build.upper_excluded = key;
-      w->pieces[w->count] = *last;
-      w->pieces[w->count].build.lower = key;
-      w->pieces[w->count++].build.upper_excluded = (nacre_slice){0};
-    }
-    passed += nc_segment_describe(sorted[i])->size;
+/* The first piece, which is the whole, ends where the second begins, and so on. */
+static void take_cuts(work *w) {
+  for (size_t i = 0; i < w->cuts.count; i++) {
+    w->pieces[w->count] = w->pieces[w->count - 1];
+    w->pieces[w->count - 1].build.upper_excluded = w->cuts.keys[i];
+    w->pieces[w->count++].build.lower = w->cuts.keys[i];
   }
 }
 
@@ -133,12 +130,8 @@ static nacre_status plan(work *w, const atomic_bool *stopping, nacre_error *err)
   w->count = 1;
   size_t wanted = pieces_wanted(w->table, c, &policy);
   if (wanted == 1) return NACRE_OK;
-  nc_segment **sorted = calloc(c->segment_count, sizeof *sorted);
-  if (sorted == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  for (size_t i = 0; i < c->segment_count; i++) sorted[i] = c->segments[i];
-  qsort(sorted, c->segment_count, sizeof *sorted, by_smallest);
-  cut(w, sorted, c->segment_count, wanted);
-  free(sorted);
+  NC_TRY(nc_cuts_find(w->table->shared->env->heap, c, wanted, &w->cuts, err));
+  take_cuts(w);
   return NACRE_OK;
 }
 
@@ -226,6 +219,7 @@ static nacre_status build_all(nacre_table *t, const nc_compaction *c, const atom
     status = gather(w, ret_result, err);
   }
   nc_range_set_free(w->ranges);
+  nc_cuts_deinit(&w->cuts);
   free(w);
   return status;
 }
