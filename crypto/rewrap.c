@@ -19,10 +19,12 @@ typedef struct rewrapping {
   uint8_t bytes[NC_FRAMES_OFFSET]; /* the header as it is, */
   uint8_t image[NC_FRAMES_OFFSET]; /* and as it is to be */
   uint8_t back[NC_SLOT_BYTES];
-  nc_header_slot good; /* the slot that was unwrapped */
-  bool equal, current; /* both slots are alike; the good one is under the active key */
-  bool spare;          /* the other slot would serve, too */
-  bool dirty;          /* a slot has been written that is not known to be on the disk: */
+  nc_header_slot good;    /* the slot that was unwrapped */
+  bool noting;            /* the header is to tell the sequence of a load, */
+  uint64_t load_sequence; /* this one */
+  bool equal, current;    /* both slots are alike; the good one is as it is to be: under the active key */
+  bool spare;             /* the other slot would serve, too */
+  bool dirty;             /* a slot has been written that is not known to be on the disk: */
   uint8_t dirty_slot;
   nc_rewrap_result result;
 } rewrapping;
@@ -57,6 +59,11 @@ static bool slots_equal(const nc_header_slot slots[NC_SLOT_COUNT], const bool go
   return memcmp(a, b, NC_SLOT_BYTES) == 0;
 }
 
+static bool is_current(const rewrapping *r, const nc_header_slot *slot) {
+  const nc_kek_pin *active = nc_kek_describe(nc_table_keys_active(r->keys));
+  return nc_uuid_equal(&slot->kek_id, &active->id) && (!r->noting || slot->load_sequence == r->load_sequence);
+}
+
 static nacre_status look(rewrapping *r, const nc_sealed_expect *expect, bool was_durable, nacre_error *err) {
   nc_header_slot slots[NC_SLOT_COUNT];
   bool good[NC_SLOT_COUNT];
@@ -65,12 +72,11 @@ static nacre_status look(rewrapping *r, const nc_sealed_expect *expect, bool was
   size_t size = r->size < sizeof r->bytes ? (size_t)r->size : sizeof r->bytes;
   NC_TRY(nc_file_read(&r->file, 0, r->bytes, size, err));
   NC_TRY(nc_header_pick((nacre_slice){r->bytes, size}, slots, good, &pick, err));
-  const nc_kek_pin *active = nc_kek_describe(nc_table_keys_active(r->keys));
   r->equal = slots_equal(slots, good);
-  r->current = nc_uuid_equal(&slots[pick].kek_id, &active->id);
+  r->current = is_current(r, &slots[pick]);
   if (r->equal && r->current && was_durable && expect == NULL) return NACRE_OK; /* nothing is to be done */
   NC_TRY(authenticate(r, slots, good, pick, err));
-  r->current = nc_uuid_equal(&r->good.kek_id, &active->id);
+  r->current = is_current(r, &r->good);
   return expect == NULL ? NACRE_OK : nc_header_expected(&r->good, expect, err);
 }
 
@@ -81,7 +87,9 @@ static nacre_status compose(rewrapping *r, bool fresh, nacre_error *err) {
   if (fresh) {
     const nc_kek *from;
     NC_TRY(nc_header_kek(r->keys, &r->good, &from, err));
-    NC_TRY(nc_dek_rewrap(r->dir->env, from, &r->good, nc_table_keys_active(r->keys), &slot, err));
+    uint64_t load_sequence = r->noting ? r->load_sequence : r->good.load_sequence;
+    NC_TRY(
+        nc_dek_rewrap(r->dir->env, from, &r->good, nc_table_keys_active(r->keys), load_sequence, &slot, err));
   }
   for (uint8_t i = 0; i < NC_SLOT_COUNT; i++) {
     slot.index = i;
@@ -207,22 +215,33 @@ static nacre_status settle(rewrapping *r, bool was_durable, nacre_error *err) {
   return status == NACRE_OK || why.status == NACRE_OK ? status : nc_fail_with(err, &why);
 }
 
+static nacre_status run(rewrapping *r, const nc_sealed_expect *expect, bool was_durable, nacre_error *err) {
+  NC_TRY(nc_file_open(r->dir, r->name, true, &r->file, err));
+  nacre_status status = look(r, expect, was_durable, err);
+  if (status == NACRE_OK) status = settle(r, was_durable, err);
+  if (status != NACRE_OK) nc_fail_in(err, status, r->file.label, 0);
+  nc_file_close(&r->file);
+  return status;
+}
+
 nacre_status nc_rewrap_file(const nc_dir *dir, const char *name, const nc_table_keys *keys,
                             const nc_sealed_expect *expect, bool was_durable, nc_rewrap_result *ret_result,
                             nacre_error *err) {
   rewrapping *r = calloc(1, sizeof *r);
   if (r == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  r->dir = dir;
-  r->name = name;
-  r->keys = keys;
-  nacre_status status = nc_file_open(dir, name, true, &r->file, err);
-  if (status == NACRE_OK) {
-    status = look(r, expect, was_durable, err);
-    if (status == NACRE_OK) status = settle(r, was_durable, err);
-    if (status != NACRE_OK) nc_fail_in(err, status, r->file.label, 0);
-    nc_file_close(&r->file);
-  }
+  *r = (rewrapping){.dir = dir, .name = name, .keys = keys};
+  nacre_status status = run(r, expect, was_durable, err);
   if (status == NACRE_OK) *ret_result = r->result;
+  free(r);
+  return status;
+}
+
+nacre_status nc_rewrap_note_load(const nc_dir *dir, const char *name, const nc_table_keys *keys,
+                                 const nc_sealed_expect *expect, uint64_t load_sequence, nacre_error *err) {
+  rewrapping *r = calloc(1, sizeof *r);
+  if (r == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  *r = (rewrapping){.dir = dir, .name = name, .keys = keys, .noting = true, .load_sequence = load_sequence};
+  nacre_status status = run(r, expect, true, err);
   free(r);
   return status;
 }

@@ -36,5 +36,10 @@ typedef struct nc_rewrap_result {
 NC_MUST_CHECK nacre_status nc_rewrap_file(const nc_dir *dir, const char *name, const nc_table_keys *keys,
                                           const nc_sealed_expect *expect, bool was_durable,
                                           nc_rewrap_result *ret_result, nacre_error *err);
+/* The same, and the header tells the sequence of a bulk load, the file being its first segment. The file was written by
+ * this process, and is durable. */
+NC_MUST_CHECK nacre_status nc_rewrap_note_load(const nc_dir *dir, const char *name, const nc_table_keys *keys,
+                                               const nc_sealed_expect *expect, uint64_t load_sequence,
+                                               nacre_error *err);
 
 #endif

@@ -146,12 +146,14 @@ nacre_status nc_dek_check(nc_env *env, const nc_kek *kek, const nc_header_slot *
 }
 
 nacre_status nc_dek_rewrap(nc_env *env, const nc_kek *from_kek, const nc_header_slot *from,
-                           const nc_kek *to_kek, nc_header_slot *ret_slot, nacre_error *err) {
+                           const nc_kek *to_kek, uint64_t load_sequence, nc_header_slot *ret_slot,
+                           nacre_error *err) {
   NC_SECRET(dek);
   const nc_kek_pin *pin = nc_kek_describe(to_kek);
   nc_header_slot slot = *from;
   slot.index = 0;
   slot.sequence++;
+  slot.load_sequence = load_sequence;
   slot.kek_id = pin->id;
   slot.kek_version = pin->version;
   NC_TRY(unwrap_dek(env, from_kek, from, dek.bytes, err));

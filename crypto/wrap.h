@@ -25,9 +25,10 @@ NC_MUST_CHECK nacre_status nc_dek_generate(nc_env *env, const nc_kek *kek, nc_he
 NC_MUST_CHECK nacre_status nc_dek_unwrap(nc_env *env, const nc_kek *kek, const nc_header_slot *slot,
                                          nc_open_ctx **ret_ctx, nacre_error *err);
 /* Wraps the DEK of `from`, a slot wrapped under `from_kek`, under `to_kek` with a fresh salt: the slot's next
- * sequence, its index 0. The new wrap is unwrapped again and compared before this returns. */
+ * sequence, its index 0, its load's sequence as told. The new wrap is unwrapped again and compared before this returns. */
 NC_MUST_CHECK nacre_status nc_dek_rewrap(nc_env *env, const nc_kek *from_kek, const nc_header_slot *from,
-                                         const nc_kek *to_kek, nc_header_slot *ret_slot, nacre_error *err);
+                                         const nc_kek *to_kek, uint64_t load_sequence,
+                                         nc_header_slot *ret_slot, nacre_error *err);
 /* Whether a slot unwraps and its commitment is right, as nc_dek_unwrap, without keeping anything. */
 NC_MUST_CHECK nacre_status nc_dek_check(nc_env *env, const nc_kek *kek, const nc_header_slot *slot,
                                         nacre_error *err);

@@ -24,7 +24,7 @@
 #include "frame.h"
 #include "header.h"
 
-enum { FOOTER_ZEROS = 16, FILTER_PROBES_MAX = 16, FRAMES_MIN = 3 /* properties, index root, footer */ };
+enum { FOOTER_ZEROS = 8, FILTER_PROBES_MAX = 16, FRAMES_MIN = 3 /* properties, index root, footer */ };
 
 void nc_footer_encode(const nc_footer *footer, uint8_t out[NC_FOOTER_BYTES]) {
   nc_writer w = nc_writer_over(out, NC_FOOTER_BYTES);
@@ -39,6 +39,7 @@ void nc_footer_encode(const nc_footer *footer, uint8_t out[NC_FOOTER_BYTES]) {
   nc_write_u64(&w, footer->filter_offset);
   nc_write_bytes(&w, footer->manifest.bytes, NC_UUID_BYTES);
   nc_write_u64(&w, footer->manifest_sequence);
+  nc_write_u64(&w, footer->load);
   nc_write_zeros(&w, FOOTER_ZEROS);
   assert(!w.failed && w.size == NC_FOOTER_BYTES);
 }
@@ -68,6 +69,7 @@ nacre_status nc_footer_decode(nacre_slice bytes, uint64_t file_size, nc_footer *
   f.filter_offset = nc_read_u64(&r);
   nc_read_copy(&r, f.manifest.bytes, NC_UUID_BYTES);
   f.manifest_sequence = nc_read_u64(&r);
+  f.load = nc_read_u64(&r);
   bool zeros = nc_read_zeros(&r, FOOTER_ZEROS);
 
   uint64_t own_size = nc_frame_size(NC_FOOTER_BYTES);

@@ -22,6 +22,7 @@ typedef struct nc_footer {
   uint64_t filter_offset;
   nc_uuid manifest;           /* the manifest the segment was made under, */
   uint64_t manifest_sequence; /* and its newest commit then */
+  uint64_t load;              /* of a loaded segment: the number of the load's first one; else 0 */
 } nc_footer;
 
 void nc_footer_encode(const nc_footer *footer, uint8_t out[NC_FOOTER_BYTES]);

@@ -73,7 +73,7 @@ void nc_header_wrap_aad(const nc_header_slot *slot, uint8_t out[NC_WRAP_AAD_BYTE
   nc_writer w = nc_writer_over(out + NC_IDENTITY_BYTES, NC_WRAP_AAD_BYTES - NC_IDENTITY_BYTES);
   nc_write_bytes(&w, slot->dek_commitment, NC_COMMITMENT_BYTES);
   nc_write_u64(&w, slot->sequence);
-  nc_write_zeros(&w, 8); /* the slot index and seven zeros: both slots bear the same wrap */
+  nc_write_u64(&w, slot->load_sequence << 8); /* the slot index as 0: both slots bear the same wrap */
   nc_write_bytes(&w, slot->kek_id.bytes, NC_UUID_BYTES);
   nc_write_u32(&w, slot->kek_version);
   nc_write_zeros(&w, 4);
@@ -114,8 +114,10 @@ static bool read_fields(nc_reader *r, nc_header_slot *slot) {
   slot->identity.epoch = nc_read_u64(r);
   nc_read_copy(r, slot->dek_commitment, NC_COMMITMENT_BYTES);
   slot->sequence = nc_read_u64(r);
-  slot->index = nc_read_u8(r);
-  zeros &= nc_read_zeros(r, 7);
+  uint64_t place = nc_read_u64(r);
+  slot->index = (uint8_t)place;
+  slot->load_sequence = place >> 8;
+  zeros &= slot->load_sequence == 0 || slot->identity.type == NC_FILE_SEGMENT; /* [S7] */
   nc_read_copy(r, slot->kek_id.bytes, NC_UUID_BYTES);
   slot->kek_version = nc_read_u32(r);
   zeros &= nc_read_zeros(r, 4);

@@ -15,7 +15,7 @@
  *       64   32  DEK commitment = derive(DEK, "dek-commit", identity, 32)
  *       96    8  slot sequence
  *      104    1  slot index (0 or 1; zero in the AAD)
- *      105    7  zero
+ *      105    7  of the first segment of a bulk load, once that is committed: its sequence; else zero
  *      112   16  KEK id
  *      128    4  KEK version
  *      132    4  zero
@@ -64,6 +64,7 @@ typedef struct nc_header_slot {
   uint8_t dek_commitment[NC_COMMITMENT_BYTES];
   uint64_t sequence; /* of the slot: raised by every rewrap */
   uint8_t index;
+  uint64_t load_sequence; /* of the first segment of a bulk load; 0: none. Less than 2^56 */
   nc_uuid kek_id;
   uint32_t kek_version;
   uint8_t wrap_salt[NC_WRAP_SALT_BYTES];

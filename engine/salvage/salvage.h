@@ -65,6 +65,9 @@ typedef struct nc_salvage_file {
   bool no_ranges;          /* the manifest says that a segment holds no range deletes */
   uint64_t sequence_max;   /* segments, of a whole one; else 0 */
   uint64_t one_sequence;   /* segments: of all entries; 0: they bear their own */
+  uint64_t load;           /* segments without a manifest: the number of the load's first one; 0: none is known */
+  uint64_t load_sequence;  /* what the header tells of it */
+  bool never_committed;    /* a load that was not */
   uint64_t first_sequence; /* logs: of the first authentic frame; else NACRE_NONE */
 } nc_salvage_file;
 
@@ -72,10 +75,11 @@ NC_MUST_CHECK nacre_status nc_salvage_open_file(const nc_dir *dir, const nc_tabl
                                                 const nc_salvage_file *file, nc_file_type type,
                                                 nc_sealed_reader **ret_reader, nacre_error *err);
 
-/* What the end of a whole segment says of it; `*buffer` keeps what the properties' keys point into. */
+/* What the end of a whole segment says of it; `*buffer` keeps what the properties' keys point into. `ret_footer` may be
+ * NULL. */
 NC_MUST_CHECK nacre_status nc_salvage_properties(nc_sealed_reader *reader, nc_heap *heap, uint8_t **buffer,
-                                                 size_t *capacity, nc_properties *ret_properties,
-                                                 nacre_error *err);
+                                                 size_t *capacity, nc_footer *ret_footer,
+                                                 nc_properties *ret_properties, nacre_error *err);
 
 /* The files of a table's directory that authenticate as its own; the others are noted. */
 typedef struct nc_salvage_listing {

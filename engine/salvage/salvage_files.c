@@ -24,7 +24,8 @@ nacre_status nc_salvage_open_file(const nc_dir *dir, const nc_table_keys *keys, 
 }
 
 nacre_status nc_salvage_properties(nc_sealed_reader *reader, nc_heap *heap, uint8_t **buffer,
-                                   size_t *capacity, nc_properties *ret_properties, nacre_error *err) {
+                                   size_t *capacity, nc_footer *ret_footer, nc_properties *ret_properties,
+                                   nacre_error *err) {
   uint64_t size = nc_sealed_reader_size(reader);
   size_t footer_size = nc_frame_size(NC_FOOTER_BYTES);
   if (size < NC_FRAMES_OFFSET + footer_size) return nc_fail(err, NC_E_FILE_SHORT, NULL);
@@ -34,6 +35,7 @@ nacre_status nc_salvage_properties(nc_sealed_reader *reader, nc_heap *heap, uint
   NC_TRY(nc_salvage_room(heap, buffer, capacity, footer_size, err));
   NC_TRY(nc_sealed_reader_frame(reader, handle, NC_FRAME_FOOTER, *buffer, &plaintext, NULL, err));
   NC_TRY(nc_footer_decode(plaintext, size, &footer, err));
+  if (ret_footer != NULL) *ret_footer = footer;
   NC_TRY(nc_salvage_room(heap, buffer, capacity, footer.properties.size, err));
   NC_TRY(
       nc_sealed_reader_frame(reader, footer.properties, NC_FRAME_PROPERTIES, *buffer, &plaintext, NULL, err));
@@ -59,12 +61,14 @@ static void free_key(nc_heap *heap, nacre_slice key) {
   nc_heap_free(heap, (void *)(uintptr_t)key.data, key.size);
 }
 
+static void free_keys(nc_heap *heap, nc_salvage_file *file) {
+  if (!file->owns_keys) return;
+  free_key(heap, file->smallest);
+  free_key(heap, file->largest);
+}
+
 void nc_salvage_list_free(nc_heap *heap, nc_salvage_listing *l) {
-  for (size_t i = 0; i < l->segment_count; i++) {
-    if (!l->segments[i].owns_keys) continue;
-    free_key(heap, l->segments[i].smallest);
-    free_key(heap, l->segments[i].largest);
-  }
+  for (size_t i = 0; i < l->segment_count; i++) free_keys(heap, &l->segments[i]);
   free(l->segments);
   free(l->logs);
   *l = (nc_salvage_listing){0};
@@ -110,8 +114,8 @@ static nacre_status keep_keys(nc_heap *heap, nc_salvage_file *file, const nc_pro
   if (p->largest.size > 0) memcpy(largest, p->largest.data, p->largest.size);
   file->smallest = nc_slice(smallest, p->smallest.size);
   file->largest = nc_slice(largest, p->largest.size);
-  /* Only the manifest knows of one that was loaded in bulk how new it is: newer than what was there when it was
-   * begun. */
+  /* One that was loaded in bulk is newer than what was there when it was begun; more is known where the header of the
+   * load's first segment can be read. */
   if (p->sequence_min == 0) file->one_sequence = p->sequence_max + 1;
   file->sequence_max = p->sequence_min == 0 ? file->one_sequence : p->sequence_max;
   file->owns_keys = true;
@@ -123,6 +127,7 @@ static nacre_status learn_segment(search *q, nc_salvage_file *file, nacre_error 
   nc_heap *heap = q->s->shared.env->heap;
   nc_sealed_reader *reader;
   nc_properties properties;
+  nc_footer footer;
   nacre_error why;
   uint8_t *buffer = NULL;
   size_t capacity = 0;
@@ -130,7 +135,9 @@ static nacre_status learn_segment(search *q, nc_salvage_file *file, nacre_error 
   if (status == NACRE_NO_MEMORY) return nc_fail_with(err, &why);
   if (status != NACRE_OK) return NACRE_OK; /* noted when it is read */
   file->size = nc_sealed_reader_size(reader);
-  status = nc_salvage_properties(reader, heap, &buffer, &capacity, &properties, &why);
+  file->load_sequence = nc_sealed_reader_header(reader)->load_sequence;
+  status = nc_salvage_properties(reader, heap, &buffer, &capacity, &footer, &properties, &why);
+  if (status == NACRE_OK) file->load = footer.load;
   nacre_status kept = status == NACRE_OK ? keep_keys(heap, file, &properties, err) : NACRE_OK;
   nc_heap_free(heap, buffer, capacity);
   nc_sealed_reader_close(reader);
@@ -140,6 +147,39 @@ static nacre_status learn_segment(search *q, nc_salvage_file *file, nacre_error 
 static int by_number(const void *a, const void *b) {
   const nc_salvage_file *x = a, *y = b;
   return (x->number > y->number) - (x->number < y->number);
+}
+
+/* ---- loads --------------------------------------------------------------------------------------------- */
+
+static const nc_salvage_file *first_of_load(const nc_salvage_listing *l, const nc_salvage_file *file) {
+  nc_salvage_file wanted = {.number = file->load};
+  if (file->load == 0)
+    return file->load_sequence != 0 ? file : NULL; /* the end of the first cannot be read */
+  return bsearch(&wanted, l->segments, l->segment_count, sizeof wanted, by_number);
+}
+
+/* Gives the segments of loads the sequences of their commits. */
+static void settle_loads(nc_salvage_listing *l) {
+  for (size_t i = 0; i < l->segment_count; i++) {
+    nc_salvage_file *file = &l->segments[i];
+    const nc_salvage_file *first = first_of_load(l, file);
+    if (first == NULL || first->size == 0) continue; /* no load, or its first segment does not open */
+    if (first->load_sequence != 0) file->one_sequence = file->sequence_max = first->load_sequence;
+    file->never_committed = first->load_sequence == 0;
+  }
+}
+
+/* What was never committed counts for nothing: as the newest of its keys it would hide what is. */
+static void leave_out_uncommitted(nc_heap *heap, nc_salvage_listing *l) {
+  size_t kept = 0;
+  for (size_t i = 0; i < l->segment_count; i++) {
+    if (l->segments[i].never_committed) {
+      free_keys(heap, &l->segments[i]);
+    } else {
+      l->segments[kept++] = l->segments[i];
+    }
+  }
+  l->segment_count = kept;
 }
 
 nacre_status nc_salvage_list(nc_salvage *s, const nc_dir *dir, const nc_table_keys *keys,
@@ -152,5 +192,7 @@ nacre_status nc_salvage_list(nc_salvage *s, const nc_dir *dir, const nc_table_ke
     qsort(ret_listing->segments, ret_listing->segment_count, sizeof(nc_salvage_file), by_number);
   for (size_t i = 0; i < ret_listing->segment_count; i++)
     NC_TRY(learn_segment(&q, &ret_listing->segments[i], err));
+  settle_loads(ret_listing);
+  leave_out_uncommitted(s->shared.env->heap, ret_listing);
   return NACRE_OK;
 }

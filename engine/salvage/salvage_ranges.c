@@ -50,7 +50,7 @@ static nacre_status read_named(nc_salvage_table *t, nc_sealed_reader *reader, bu
   nc_heap *heap = t->s->shared.env->heap;
   nc_properties p;
   nacre_slice plaintext;
-  nacre_status status = nc_salvage_properties(reader, heap, &b->data, &b->capacity, &p, err);
+  nacre_status status = nc_salvage_properties(reader, heap, &b->data, &b->capacity, NULL, &p, err);
   *ret_known = status == NACRE_OK;
   if (status != NACRE_OK || p.range_deletes == 0) return status;
   NC_TRY(nc_handle_check(p.ranges, nc_sealed_reader_size(reader), err));

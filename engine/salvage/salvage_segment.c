@@ -71,7 +71,7 @@ static nacre_status end_hole(run_cursor *c, uint64_t end, nacre_slice before, na
 static bool is_complete(run_cursor *c) {
   nc_properties properties;
   nacre_status status =
-      nc_salvage_properties(c->reader, heap_of(c), &c->frame, &c->frame_capacity, &properties, NULL);
+      nc_salvage_properties(c->reader, heap_of(c), &c->frame, &c->frame_capacity, NULL, &properties, NULL);
   return status == NACRE_OK && properties.entries == c->entries;
 }
 

@@ -62,8 +62,13 @@ static nacre_status load_properties(nc_segment *s, nc_segment_file *f, nacre_err
                                 err));
   nacre_status status = nc_properties_decode(plaintext, &f->properties, err);
   bool bears_none = status == NACRE_OK && f->properties.sequence_min == 0;
-  if (status == NACRE_OK && bears_none != (nc_segment_one_sequence(&s->record) != 0)) /* [S6] */
+  uint64_t loaded = nc_segment_one_sequence(&s->record),
+           told = nc_sealed_reader_header(f->reader)->load_sequence;
+  if (status == NACRE_OK && bears_none != (loaded != 0)) /* [S6] */
     status = nc_fail(err, NC_E_SEGMENT_PROPERTIES, "whether its entries bear sequences");
+  if (status == NACRE_OK &&
+      ((told != 0 && told != loaded) || (f->footer.load != 0 && loaded == 0))) /* [S7] */
+    status = nc_fail(err, NC_E_SEGMENT_PROPERTIES, "the sequence of its load");
   return nc_fail_in(err, status, nc_sealed_reader_label(f->reader), handle.offset);
 }
 

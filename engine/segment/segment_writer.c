@@ -364,6 +364,7 @@ static nacre_status write_footer(nc_segment_writer *w, nc_footer *footer, nacre_
   footer->frame_count = nc_sealed_writer_frames(w->file) + 1;
   footer->manifest = w->params.manifest;
   footer->manifest_sequence = w->params.manifest_sequence;
+  footer->load = w->params.load;
   nc_footer_encode(footer, bytes);
   return nc_sealed_writer_append(w->file, NC_FRAME_FOOTER, nc_slice(bytes, sizeof bytes), NULL, err);
 }

@@ -25,7 +25,8 @@ typedef struct nc_segment_params {
   nc_uuid manifest;                          /* the state it is made under */
   uint64_t manifest_sequence;
   bool one_sequence;        /* loaded in bulk: entries come with sequence 0, and get one at the commit, */
-  uint64_t newest_sequence; /* which is above this */
+  uint64_t newest_sequence; /* which is above this; */
+  uint64_t load;            /* the first segment of the load has this number. 0: not loaded */
 } nc_segment_params;
 
 /* A segment ends when it has grown past this; a table is many segments, so that a merge can be cut. */

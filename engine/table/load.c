@@ -23,6 +23,7 @@
 #include "last_error.h"
 #include "load_place.h"
 #include "private_memory.h"
+#include "rewrap.h"
 #include "segment_build.h"
 #include "segment_writer.h"
 
@@ -290,12 +291,32 @@ static nacre_status place_and_commit(nacre_load *load, uint64_t sequence, nacre_
   return status;
 }
 
+/* What a salvage without a manifest goes by: the first segment's header tells the sequence, to which the others' footers
+ * lead. A crash right here leaves files that nothing names. */
+static nacre_status note_sequence(nacre_load *load, uint64_t sequence, nacre_error *err) {
+  nacre_table *t = load->table;
+  const nc_segment_record *first = nc_segment_describe(load->builder.segments[0]);
+  nc_sealed_expect expect = {.type = NC_FILE_SEGMENT,
+                             .origin_table = &first->origin_table,
+                             .file = &first->file,
+                             .number = first->number,
+                             .dek_commitment = first->dek_commitment};
+  char name[NC_FILE_NAME_BYTES];
+  nc_segment_name(first->number, name);
+  NC_TAKEN_KEYS(keys, &t->keys);
+  pthread_mutex_lock(&t->header_lock);
+  nacre_status status = nc_rewrap_note_load(&t->dir, name, keys, &expect, sequence, err);
+  pthread_mutex_unlock(&t->header_lock);
+  return status;
+}
+
 static nacre_status commit_locked(nacre_load *load, nacre_error *err) {
   nacre_table *t = load->table;
   nc_builder *b = &load->builder;
   NC_TRY(nc_table_drain_logs_locked(t, err));
   uint64_t sequence = atomic_load(&t->visible) + 1;
-  if (sequence > NC_SEQUENCE_MAX) return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL);
+  if (sequence >= NC_SEQUENCE_MAX) return nc_fail(err, NC_E_SEQUENCES_SPENT, NULL); /* a header cannot tell the last */
+  NC_TRY(note_sequence(load, sequence, err));
   for (size_t i = 0; i < b->count; i++) nc_segment_set_sequence(b->segments[i], sequence);
   return place_and_commit(load, sequence, err);
 }

@@ -68,6 +68,8 @@ static nacre_status begin_segment(nc_builder *b, nacre_error *err) {
                               .segment_bytes = b->build->segment_bytes,
                               .one_sequence = b->build->one_sequence,
                               .newest_sequence = atomic_load(&t->visible)};
+  if (params.one_sequence)
+    params.load = b->count == 0 ? params.number : nc_segment_describe(b->segments[0])->number;
   nc_table_moment(t, &params.epoch, &params.manifest, &params.manifest_sequence);
   b->epoch = params.epoch;
   b->below_bytes = 0;

@@ -18,7 +18,7 @@ FRAME_TYPES = (1, 2, 3, 4, 16, 17, 18, 19, 20, 21, 32, 48, 49)
 CONTINUED = (48,)  # in the next frame
 TYPE_NAMES = {SEGMENT: 'segment', LOG: 'log', MANIFEST: 'manifest', VALUE: 'value'}
 
-Slot = namedtuple('Slot', 'type origin uuid number epoch commitment sequence kek_id kek_version salt wrapped '
+Slot = namedtuple('Slot', 'type origin uuid number epoch commitment sequence load kek_id kek_version salt wrapped '
                   'aad')
 Frame = namedtuple('Frame', 'type offset size plain tag')
 
@@ -38,14 +38,15 @@ def decode_slot(data, index, where):
     number, epoch = cursor.u64(), cursor.u64()
     commitment, sequence = cursor.take(32), cursor.u64()
     place = cursor.u8()
-    cursor.zeros(7)
+    load = int.from_bytes(cursor.take(7), 'little')
+    demand(load == 0 or kind == SEGMENT, where, 'the sequence of a load in a file that is no segment')
     kek_id, kek_version = cursor.take(16), cursor.u32()
     cursor.zeros(4)
     salt, wrapped = cursor.take(24), cursor.take(48)
     cursor.zeros(3884)
     demand(place == index, where, 'the slot index is not its own place')
     aad = data[:104] + b'\0' + data[105:136]
-    return Slot(kind, origin, uuid, number, epoch, commitment, sequence, kek_id, kek_version, salt, wrapped,
+    return Slot(kind, origin, uuid, number, epoch, commitment, sequence, load, kek_id, kek_version, salt, wrapped,
                 aad)
 
 

@@ -16,7 +16,7 @@ PLACES = (DATA, FILTER, INDEX, RANGES, PROPERTIES)
 FOOTER_SIZE = 128
 
 Footer = namedtuple('Footer', 'length frames properties_at properties_size levels root_at root_size '
-                    'filter_frames filter_at manifest commit')
+                    'filter_frames filter_at manifest commit load')
 Properties = namedtuple('Properties', 'smallest_key largest_key smallest_sequence largest_sequence entries '
                         'deletes key_bytes value_bytes data_frames lines seed probes created range_deletes ranges')
 
@@ -31,8 +31,8 @@ def decode_footer(file):
     demand(frame.size == FOOTER_SIZE, where, 'the footer frame is not the last 128 bytes')
     cursor = Cursor(frame.plain, where)
     footer = Footer(cursor.u64(), cursor.u64(), cursor.u64(), cursor.u32(), cursor.u32(), cursor.u64(),
-                    cursor.u32(), cursor.u32(), cursor.u64(), cursor.take(16), cursor.u64())
-    cursor.zeros(16)
+                    cursor.u32(), cursor.u32(), cursor.u64(), cursor.take(16), cursor.u64(), cursor.u64())
+    cursor.zeros(8)
     cursor.finish()
     demand(footer.length == len(file.data), where, 'the length in the footer is not that of the file')
     demand(footer.levels in (1, 2), where, 'index levels are neither 1 nor 2')

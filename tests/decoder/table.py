@@ -60,6 +60,9 @@ class Table:
         loaded = named.flags & ONE_SEQUENCE
         demand(bool(loaded) == (properties.smallest_sequence == 0), file.name,
                'whether its entries bear sequences is not as the manifest tells')
+        demand(file.slot.load in (0, named.largest_sequence if loaded else 0), file.name,
+               'the sequence of its load is not the one that the manifest names')
+        demand(loaded or footer.load == 0, file.name, 'it is of a load, and was not loaded')
         if loaded:
             demand(properties.largest_sequence < named.largest_sequence, file.name,
                    'it was begun after its own commit')

@@ -22,6 +22,7 @@ typedef struct lie {
   const struct fragment *ranges;  /* range deletes; NULL: none, and no frame of them */
   uint64_t more_range_deletes;
   bool ranges_elsewhere, ranges_not_told;
+  uint64_t load; /* in the footer: the first segment of a load that it is said to be of */
 } lie;
 
 /* One of a ranges frame; the last of a list has no sequence. */
@@ -162,7 +163,7 @@ static void forge(const lie *l) {
   nc_segment_name(7, name);
   must(nc_sealed_writer_create(&f.dir, name, &identity, nc_table_keys_active(f.keys), 0, &w, &err));
   nc_handle handles[BLOCKS];
-  nc_footer footer = {.index_levels = 1};
+  nc_footer footer = {.index_levels = 1, .load = l->load};
   nc_properties p = properties_of(l);
   for (size_t i = 0; i < BLOCKS; i++) handles[i] = append_data(l, i);
   append_filter(l, p.filter_seed, &footer);
@@ -224,6 +225,8 @@ Test(verify_segment, another_number_of_entries) { found((lie){.more_entries = 1}
 Test(verify_segment, another_number_of_blocks) { found((lie){.more_blocks = 1}, NC_E_SEGMENT_PROPERTIES); }
 Test(verify_segment, another_smallest_key) { found((lie){.smallest = "k0"}, NC_E_SEGMENT_PROPERTIES); }
 Test(verify_segment, another_largest_key) { found((lie){.largest = "k22"}, NC_E_SEGMENT_PROPERTIES); }
+/* [S7] */
+Test(verify_segment, a_load_that_it_is_not_of) { found((lie){.load = 7}, NC_E_SEGMENT_PROPERTIES); }
 /* [Q2] */
 /* ---- range deletes ------------------------------------------------------------------------------------- */
 

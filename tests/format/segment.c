@@ -215,7 +215,8 @@ static nc_footer sample_footer(void) {
                  .index_levels = 1,
                  .filter_frames = 1,
                  .filter_offset = 8192 + 2048,
-                 .manifest_sequence = 12};
+                 .manifest_sequence = 12,
+                 .load = 31};
   f.manifest = uuid_of(0xAB);
   return f;
 }
@@ -241,6 +242,7 @@ Test(footer, comes_back) {
   cr_assert_arr_eq(bytes, again, sizeof bytes);
   cr_assert_eq(decoded.properties.offset, footer.properties.offset);
   cr_assert_eq(decoded.manifest_sequence, 12);
+  cr_assert(decoded.load == 31 && nc_get_u64(bytes + 80) == 31);
   refuses_every_other_length(nc_slice(bytes, sizeof bytes), decodes_footer);
   flips_every_bit(nc_slice(bytes, sizeof bytes), decodes_footer, false);
 }
@@ -272,7 +274,7 @@ Test(footer, refuses_what_does_not_fit_the_file) {
 Test(footer, refuses_bytes_that_are_not_zero) {
   uint8_t bytes[NC_FOOTER_BYTES];
   nc_footer footer = sample_footer();
-  for (size_t at = 80; at < NC_FOOTER_BYTES; at++) {
+  for (size_t at = 88; at < NC_FOOTER_BYTES; at++) {
     nc_footer_encode(&footer, bytes);
     bytes[at] = 1;
     cr_assert(!decodes_footer(nc_slice(bytes, sizeof bytes)));

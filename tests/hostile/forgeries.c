@@ -59,11 +59,13 @@ static unsigned allowed_for(const run *r, const shelf_file *file) {
 
 /* ---- headers ------------------------------------------------------------------------------------------- */
 
-static unsigned class_of_header(size_t byte) {
+static unsigned class_of_header(const shelf_file *file, size_t byte) {
   if (byte < AT_SLOT_VERSION) return IS_CORRUPT;
   if (byte < AT_SLOT_TYPE) return IS_UNSUPPORTED;
   if (byte == AT_SLOT_TYPE) return IS_CORRUPT | IS_TAMPERED; /* another type, or none */
   if (byte < AT_SLOT_ORIGIN || byte >= AT_SLOT_ZEROS) return IS_CORRUPT;
+  if (byte > AT_SLOT_INDEX && byte < AT_SLOT_KEK && shelf_ends_in(file, ".seg"))
+    return IS_TAMPERED; /* its load */
   if (byte >= AT_SLOT_INDEX && byte < AT_SLOT_KEK) return IS_CORRUPT;
   if (byte >= AT_SLOT_KEK && byte < AT_SLOT_KEK_END) return IS_KEY_MISSING;
   if (byte >= AT_SLOT_KEK_END + 4 && byte < AT_SLOT_KEK_END + 8) return IS_CORRUPT;
@@ -80,7 +82,7 @@ static void forge_headers(run *r, shelf_file *file) {
       bytes[n / 8] ^= (uint8_t)(1u << n % 8);
       slot_mend(bytes);
     }
-    judge(r, file, "forged header", n, allowed_for(r, file), class_of_header(n / 8));
+    judge(r, file, "forged header", n, allowed_for(r, file), class_of_header(file, n / 8));
     memcpy(file->bytes, aside, sizeof aside);
     /* One slot alone: the other one serves, and verify or the keyless scrub tells. */
     for (size_t slot = 0; slot < NC_SLOT_COUNT; slot++) {
