@@ -17,7 +17,8 @@ enum { MARKS_MAX = 64, /* of a segment */ MANY_SEGMENTS = 16 };
 
 /* A key of a segment, and how many bytes of it lie between the mark before and this one. */
 typedef struct mark {
-  size_t at, size; /* of the key, in `bytes` */
+  nacre_slice key; /* once all are there: `bytes` moves as it grows */
+  size_t at;       /* in `bytes` */
   uint64_t weight;
 } mark;
 
@@ -50,7 +51,7 @@ static nacre_status push(marks *m, nacre_slice key, uint64_t weight, nacre_error
     m->capacity = capacity;
   }
   if (key.size > 0) memcpy(m->bytes + m->size, key.data, key.size);
-  m->list[m->count++] = (mark){m->size, key.size, weight};
+  m->list[m->count++] = (mark){.key.size = key.size, .at = m->size, .weight = weight};
   m->size += key.size;
   return NACRE_OK;
 }
@@ -105,17 +106,20 @@ static nacre_status mark_segment(marks *m, nc_segment *s, bool root_only, nacre_
   return status;
 }
 
-static int by_key(const void *a, const void *b, void *bytes) {
-  const mark *x = a, *y = b;
-  const uint8_t *keys = bytes;
-  return nc_slice_compare(nc_slice(keys + x->at, x->size), nc_slice(keys + y->at, y->size));
+static int by_key(const void *a, const void *b) {
+  return nc_slice_compare(((const mark *)a)->key, ((const mark *)b)->key);
+}
+
+static void sort(marks *m) {
+  for (size_t i = 0; i < m->count; i++) m->list[i].key = nc_slice(m->bytes + m->list[i].at, m->list[i].key.size);
+  if (m->count > 0) qsort(m->list, m->count, sizeof *m->list, by_key);
 }
 
 /* A mark ends its stretch: the piece behind it begins there. */
 static void cut(const marks *m, uint64_t bytes, size_t pieces, nc_cuts *cuts) {
   uint64_t passed = 0;
   for (size_t i = 0; i < m->count && cuts->count + 1 < pieces; i++) {
-    nacre_slice key = nc_slice(m->bytes + m->list[i].at, m->list[i].size);
+    nacre_slice key = m->list[i].key;
     passed += m->list[i].weight;
     bool later = cuts->count == 0 ? key.size > 0 : nc_slice_compare(key, cuts->keys[cuts->count - 1]) > 0;
     if (later && passed >= bytes / pieces * (cuts->count + 1)) cuts->keys[cuts->count++] = key;
@@ -129,9 +133,9 @@ nacre_status nc_cuts_find(nc_heap *heap, const nc_compaction *c, size_t pieces, 
   bool root_only = c->segment_count >= MANY_SEGMENTS;
   for (size_t i = 0; i < c->segment_count && status == NACRE_OK; i++)
     status = mark_segment(&m, c->segments[i], root_only, err);
-  if (status == NACRE_OK && m.count > 0) qsort_r(m.list, m.count, sizeof *m.list, by_key, m.bytes);
   *ret_cuts = (nc_cuts){.heap = heap};
   if (status == NACRE_OK) {
+    sort(&m);
     cut(&m, c->bytes, pieces, ret_cuts);
     ret_cuts->memory = m.bytes;
     ret_cuts->memory_size = m.capacity;
