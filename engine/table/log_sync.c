@@ -153,10 +153,25 @@ static void flush_at_close(nacre_table *t) {
   if (status == NACRE_OK) nc_ignore(nc_table_merge_small(t, &why));
 }
 
+/* A log that a change of keys began, and nobody has written to since, says nothing of those before it: it is started
+ * for the final frame's sake, before the sync. */
+static nacre_status start_last_log(nacre_table *t, nacre_error *err) {
+  bool begun = false;
+  nacre_status status = NACRE_OK;
+  pthread_mutex_lock(&t->write_lock);
+  pthread_mutex_lock(&t->commit_lock);
+  for (size_t i = 0; i < t->log_count; i++) begun |= t->logs[i]->started;
+  pthread_mutex_unlock(&t->commit_lock);
+  if (t->log != NULL && begun) status = nc_table_start_log_locked(t, err);
+  pthread_mutex_unlock(&t->write_lock);
+  return status;
+}
+
 /* Sync, final frame, sync again: the final frame vouches for all that stands before it, so nothing, no mark
  * either, may come between the first sync and it. */
 nacre_status nc_table_end_log(nacre_table *t, nacre_error *err) {
   flush_at_close(t);
+  nc_ignore(start_last_log(t, NULL)); /* a log that failed is given up by the sync */
   NC_TRY(sync_table(t, false, err));
   if (t->log == NULL || !t->log->started) return NACRE_OK;
   nc_log_moment moment = nc_table_log_moment(t);

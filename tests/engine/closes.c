@@ -81,6 +81,19 @@ Test(closes, little_stays_in_its_log) {
   one_table_close();
 }
 
+/* A change of keys begins a log, to which nobody may write any more. */
+Test(closes, a_log_that_nobody_wrote_to_ends_cleanly) {
+  one_table_open();
+  put_values(LITTLE);
+  ok(nacre_table_rotate(t));
+  ok(nacre_table_rewrap_wait(t, NULL));
+  one_table_close();
+  one_table_open();
+  cr_expect(recovered().clean);
+  check_values();
+  one_table_close();
+}
+
 Test(closes, many_a_little_makes_much) {
   for (int opens = 0; opens < 4; opens++) {
     cr_expect_eq(opens == 0 ? 0 : files(".log"), (size_t)opens, "each open has left its log");
