@@ -108,15 +108,13 @@ void nc_block_set_posts(nc_block *block, size_t gap, void *memory) {
 
 /* ---- finding ------------------------------------------------------------------------------------------- */
 
-/* How many words are below `word`. Which way a step goes nobody can foresee, so no branch must depend on it; compilers
- * make one all the same where they see what `less` is. */
+/* How many words are below `word`. Where its steps become branches, a search fetches ahead what it guesses to need: in
+ * tables that wait for memory, that is worth the wrong guesses. */
 static inline size_t count_below(const uint64_t *words, size_t count, uint64_t word) {
   const uint64_t *base = words;
   while (count > 1) {
     size_t half = count / 2;
-    size_t less = base[half - 1] < word;
-    __asm__("" : "+r"(less));
-    base += half & -less;
+    base += base[half - 1] < word ? half : 0;
     count -= half;
   }
   return (size_t)(base - words) + (*base < word);
