@@ -203,16 +203,20 @@ static unsigned place_for(const inner *n, uint64_t order, side which, const targ
   return which == FIRST ? 0 : order_count(order) - 1;
 }
 
+static void *child_for(inner *n, side which, const target *t, unsigned *ret_place) {
+  uint64_t order = atomic_load_explicit(&n->order, memory_order_acquire), again;
+  for (;; order = again) {
+    *ret_place = place_for(n, order, which, t);
+    void *child = child_at(n, order_slot(order, *ret_place));
+    again = atomic_load_explicit(&n->order, memory_order_acquire);
+    if (again == order) return child;
+  }
+}
+
 static leaf *descend(inner *n, side which, const target *t, path *ret_path) {
   for (;;) {
-    uint64_t order = atomic_load_explicit(&n->order, memory_order_acquire), again;
-    unsigned place = place_for(n, order, which, t);
-    void *child = child_at(n, order_slot(order, place));
-    while ((again = atomic_load_explicit(&n->order, memory_order_acquire)) != order) {
-      order = again;
-      place = place_for(n, order, which, t);
-      child = child_at(n, order_slot(order, place));
-    }
+    unsigned place;
+    void *child = child_for(n, which, t, &place);
     prefetch_node(child);
     if (ret_path != NULL) {
       ret_path->nodes[n->level] = n;
@@ -221,6 +225,15 @@ static leaf *descend(inner *n, side which, const target *t, path *ret_path) {
     if (n->level == 1) return child;
     n = child;
   }
+}
+
+/* For a target that comes before whatever all keys begin with, as of this root. The root's windows leave that out; its
+ * first child has no lower bound and leaves nothing out. It may hold more than the root knows of by now, before the
+ * target, too: so it is searched. */
+static leaf *descend_before(inner *root, const target *t) {
+  unsigned place;
+  void *first = child_for(root, FIRST, t, &place);
+  return root->level == 1 ? first : descend(first, SOUGHT, t, NULL);
 }
 
 static inner *root_of(const nc_memtree *t) {
@@ -252,17 +265,20 @@ bool nc_memtree_last(const nc_memtree *t, nc_memtree_place *place) {
   return true;
 }
 
-bool nc_memtree_seek(const nc_memtree *t, nacre_slice key, uint64_t sequence, nc_memtree_place *place) {
-  inner *root = root_of(t);
+nc_memtree_inner *nc_memtree_root(const nc_memtree *t) { return root_of(t); }
+
+bool nc_memtree_seek_below(nc_memtree_inner *root, nacre_slice key, uint64_t sequence, nc_memtree_place *place) {
   if (root == NULL) return false;
   target sought = {key, sequence};
   int outside = against_shared(root, key);
   if (outside > 0) return false;
-  /* Before all of them, as of this root; but what has come to the first leaf since may come before the key. That leaf
-   * has no lower bound, so its windows show keys from their beginnings. */
-  (void)enter(descend(root, outside < 0 ? FIRST : SOUGHT, &sought, NULL), place);
+  (void)enter(outside < 0 ? descend_before(root, &sought) : descend(root, SOUGHT, &sought, NULL), place);
   place->at = leaf_find(place->leaf, place->order, &sought);
   return place->at < order_count(place->order) || enter(link_of(place->leaf, true), place);
+}
+
+bool nc_memtree_seek(const nc_memtree *t, nacre_slice key, uint64_t sequence, nc_memtree_place *place) {
+  return nc_memtree_seek_below(root_of(t), key, sequence, place);
 }
 
 bool nc_memtree_next(nc_memtree_place *place) {

@@ -53,6 +53,10 @@ bool nc_memtree_first(const nc_memtree *tree, nc_memtree_place *ret_place);
 bool nc_memtree_last(const nc_memtree *tree, nc_memtree_place *ret_place);
 /* The first record at or after (key, sequence) in entry order. */
 bool nc_memtree_seek(const nc_memtree *tree, nacre_slice key, uint64_t sequence, nc_memtree_place *ret_place);
+/* The same in two steps, between which records may be added. NULL: there is none yet. */
+nc_memtree_inner *nc_memtree_root(const nc_memtree *tree);
+bool nc_memtree_seek_below(nc_memtree_inner *root, nacre_slice key, uint64_t sequence,
+                           nc_memtree_place *ret_place);
 bool nc_memtree_next(nc_memtree_place *place);
 bool nc_memtree_prev(nc_memtree_place *place);
 /* Moves on by one or more, but no further than the leaf goes: as many records as `capacity` has room for. The place

@@ -255,12 +255,10 @@ static nc_cached_block *look_up(nc_cache *cache, uint64_t file, uint64_t offset)
   return NULL;
 }
 
-/* What another thread counts in the same stripe at the same moment may get lost: it is a statistic, and a locked
- * addition takes as long as the rest of a hit. */
 static nc_cached_block *count_lookup(nc_cache *cache, nc_cached_block *found) {
   lookups *own = &cache->lookups[nc_thread_stripe(COUNT_BITS)];
   atomic_uint_fast64_t *count = found != NULL ? &own->hits : &own->misses;
-  atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
   return found;
 }
 

@@ -211,18 +211,13 @@ static bool should_stop(nc_builder *b) {
   return b->build->stopping != NULL && atomic_load(b->build->stopping);
 }
 
-static bool past_end(const nc_builder *b, const nc_cursor *from) {
-  return !from->valid ||
-         (b->build->upper_excluded.data != NULL && nc_slice_compare(from->entry.key, b->build->upper_excluded) >= 0);
-}
-
 static nacre_status build_all(nc_builder *b, nc_fold *fold, nacre_error *err) {
   NC_TRY(b->build->lower.data == NULL ? nc_cursor_first(fold->from, err)
                                      : nc_cursor_seek(fold->from, b->build->lower, NC_SEQUENCE_MAX, err));
   for (;;) {
     bool new_key = false;
     NC_TRY(nc_fold_settle(fold, &new_key, err));
-    if (past_end(b, fold->from)) break;
+    if (nc_fold_ended(fold)) break;
     if (should_stop(b)) return NACRE_CANCELLED;
     NC_TRY(nc_builder_add(b, &fold->from->entry, new_key, err));
     NC_TRY(nc_value_changes_keep(b->build->values, &fold->from->entry, err));
@@ -242,6 +237,7 @@ static nacre_status fold_and_build(nc_builder *b, nc_cursor *from, const nc_rang
       nc_fold_begin(&fold, from, how->snapshots, how->snapshot_count, how->beneath, heap, err);
   fold.ranges = b->build->ranges;
   fold.values = b->build->values;
+  fold.upper_excluded = b->build->upper_excluded;
   fold.expiry_moment_ms = nc_table_expiry_moment(b->table);
   b->ranges = ranges;
   if (status == NACRE_OK) status = build_all(b, &fold, err);

@@ -30,6 +30,22 @@ static nacre_status plan_kept(nacre_table *t, const nc_value_changes *changes, n
   return NACRE_OK;
 }
 
+static int by_value(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* Sorted, and each number once: an edit that removed a file twice would contradict itself, and two entries may have
+ * been made, with malice, to refer to one file. */
+static void make_unique(uint64_t *numbers, size_t *count) {
+  size_t kept = 0;
+  if (*count > 1) qsort(numbers, *count, sizeof *numbers, by_value);
+  for (size_t i = 0; i < *count; i++) {
+    if (kept == 0 || numbers[i] != numbers[kept - 1]) numbers[kept++] = numbers[i];
+  }
+  *count = kept;
+}
+
 /* What a flush drops and the manifest names stands in a segment, too, which the same entry keeps alive. */
 static nacre_status plan_dropped(nacre_table *t, const nc_change *change, nc_value_plan *plan,
                                  nacre_error *err) {
@@ -43,6 +59,8 @@ static nacre_status plan_dropped(nacre_table *t, const nc_change *change, nc_val
     plan->dead[plan->dead_count++] = item->name.number;
     if (item->named) plan->remove[plan->remove_count++] = item->name.number;
   }
+  make_unique(plan->dead, &plan->dead_count);
+  make_unique(plan->remove, &plan->remove_count);
   return NACRE_OK;
 }
 
@@ -80,11 +98,6 @@ nacre_status nc_value_plan_make(nacre_table *t, const nc_change *change, nc_valu
   return change->values->dropped_count > 0 ? plan_dropped(t, change, plan, err) : NACRE_OK;
 }
 
-static int by_value(const void *a, const void *b) {
-  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-  return (x > y) - (x < y);
-}
-
 nacre_status nc_value_plan_named(const nacre_table *t, const nc_value_plan *plan, nc_value_name **ret_names,
                                  size_t *ret_count, nacre_error *err) {
   static const nc_value_plan none = {0};
@@ -92,7 +105,6 @@ nacre_status nc_value_plan_named(const nacre_table *t, const nc_value_plan *plan
   nc_value_name *names = calloc(t->values.count + 1, sizeof *names);
   size_t count = 0;
   if (names == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
-  if (plan->remove_count > 0) qsort(plan->remove, plan->remove_count, sizeof *plan->remove, by_value);
   for (size_t i = 0; i < t->values.count; i++) {
     const nc_value_item *item = &t->values.list[i];
     bool removed = plan->remove_count > 0 && bsearch(&item->name.number, plan->remove, plan->remove_count,

@@ -11,7 +11,7 @@
 typedef struct nc_value_plan {
   nc_value_name *add; /* come to be named in the manifest */
   size_t add_count;
-  uint64_t *remove; /* are named, and are not any more */
+  uint64_t *remove; /* are named, and are not any more; ascending, as `dead` */
   size_t remove_count;
   uint64_t *dead; /* nothing refers to them once the change is durable: named or not */
   size_t dead_count;

@@ -79,8 +79,14 @@ static nacre_status keep(nc_fold *f, bool *ret_keep, bool *ret_new_key, nacre_er
   return NACRE_OK;
 }
 
+bool nc_fold_ended(const nc_fold *f) {
+  return !f->from->valid ||
+         (f->upper_excluded.data != NULL && nc_slice_compare(f->from->entry.key, f->upper_excluded) >= 0);
+}
+
+/* Entries behind the end are not looked at: what drops out of them is for whoever folds them to say. */
 nacre_status nc_fold_settle(nc_fold *f, bool *ret_new_key, nacre_error *err) {
-  while (f->from->valid) {
+  while (!nc_fold_ended(f)) {
     bool kept;
     NC_TRY(keep(f, &kept, ret_new_key, err));
     if (kept) return NACRE_OK;

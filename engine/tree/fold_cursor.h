@@ -24,6 +24,7 @@ typedef struct nc_fold {
   nc_value_changes *values;   /* takes what is dropped of large puts; NULL: not wanted */
   bool again;                 /* the entry stands in two places: one of them is dropped for it */
   uint64_t expiry_moment_ms;  /* to be set; what expires by then is a delete. 0: nothing expires */
+  nacre_slice upper_excluded; /* to be set; folds nothing from there on. Borrowed, NULL data: unbounded */
   nc_heap *heap;
   uint8_t *key; /* the key last looked at */
   size_t key_size, key_capacity;
@@ -37,9 +38,10 @@ NC_MUST_CHECK nacre_status nc_fold_begin(nc_fold *f, nc_cursor *from, const uint
                                          size_t snapshot_count, const nc_beneath *beneath, nc_heap *heap,
                                          nacre_error *err);
 /* Moves `from` to the next entry to keep, from where it stands, and makes a delete of what it presents when that has
- * expired; from->valid false at the end. `*ret_new_key`:
- * it is the first version kept of its key. Afterwards the caller moves `from` on by one. */
+ * expired; nc_fold_ended afterwards when there is none. `*ret_new_key`: it is the first version kept of its key. Afterwards the caller moves `from` on by one. */
 NC_MUST_CHECK nacre_status nc_fold_settle(nc_fold *f, bool *ret_new_key, nacre_error *err);
+/* `from` stands nowhere, or behind what is folded. */
+bool nc_fold_ended(const nc_fold *f);
 void nc_fold_end(nc_fold *f);
 
 #endif

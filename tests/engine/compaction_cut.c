@@ -100,3 +100,64 @@ Test(compaction_cut, cuts_ascend) {
   cr_assert_eq(cuts.count, NC_PIECES_MAX - 1);
   for (size_t i = 1; i < cuts.count; i++) cr_expect_gt(nc_slice_compare(cuts.keys[i], cuts.keys[i - 1]), 0);
 }
+
+/* ---- what pieces drop ----------------------------------------------------------------------------------- */
+
+/* What lies behind a piece's end is another piece's to drop: a file that both dropped would be removed twice by the commit,
+ * and a manifest that does so does not open. */
+
+enum { LARGE = 300, LARGE_FIRST_DROPPED = 10, LARGE_KEY_BYTES = 156 };
+
+static nacre_slice large_key(unsigned i, char buffer[LARGE_KEY_BYTES + 1]) {
+  return nc_slice(buffer, (size_t)snprintf(buffer, LARGE_KEY_BYTES + 1, "%06u%0150d", i, 0));
+}
+
+static void large_open(nacre_table **ret_large) {
+  const nacre_table_options options = {.large_value_bytes = 4096, .segment_bytes = 16384};
+  nacre_status status = nacre_table_open(store, "large", NULL, ret_large);
+  if (status == NACRE_NOT_FOUND) status = nacre_table_create(store, "large", &options, ret_large);
+  ok(status);
+}
+
+static void settle(nacre_table *large) {
+  ok(nacre_flush(large));
+  ok(nacre_wait_idle(large));
+}
+
+/* Large values, of which all but the first few go, by whatever `drop` does; then all is merged, in pieces. */
+static void merge_large(void (*drop)(nacre_table *large)) {
+  static char value[5000];
+  nacre_table *large;
+  nacre_iter *it;
+  unsigned found = 0;
+  char key[LARGE_KEY_BYTES + 1];
+  s.options.workers = 2;
+  one_table_reopen();
+  large_open(&large);
+  for (unsigned i = 0; i < LARGE; i++) {
+    ok(nacre_put(large, large_key(i, key), nc_slice(value, sizeof value), NULL));
+  }
+  settle(large);
+  drop(large);
+  settle(large);
+  ok(nacre_compact(large, (nacre_slice){0}, (nacre_slice){0}));
+  ok(nacre_table_close(large));
+  one_table_reopen();
+  large_open(&large);
+  ok(nacre_iter_open(large, NULL, &it));
+  for (nacre_iter_first(it); nacre_iter_valid(it); nacre_iter_next(it)) found++;
+  ok(nacre_iter_status(it));
+  nacre_iter_close(it);
+  cr_expect_eq(found, LARGE_FIRST_DROPPED);
+  ok(nacre_verify(large, NULL, NULL));
+  ok(nacre_table_close(large));
+}
+
+static void drop_range(nacre_table *large) { ok(nacre_delete_range(large, text("000010"), text("9"), NULL)); }
+static void drop_each(nacre_table *large) {
+  char key[LARGE_KEY_BYTES + 1];
+  for (unsigned i = LARGE_FIRST_DROPPED; i < LARGE; i++) ok(nacre_delete(large, large_key(i, key), NULL));
+}
+
+Test(compaction_cut, no_file_is_dropped_twice_by_a_range_delete) { merge_large(drop_range); }
+Test(compaction_cut, no_file_is_dropped_twice_by_deletes) { merge_large(drop_each); }
