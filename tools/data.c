@@ -100,17 +100,21 @@ static nacre_status write_encoded(const options *o, nacre_table *table, nacre_sl
   return NACRE_OK;
 }
 
-/* With an iterator, which says when the key expires. */
+/* With an iterator, which says when the key expires. What lies behind the key stays out of its sight: it may be large,
+ * or damaged. */
 static nacre_status write_json(const options *o, nacre_table *table, nacre_slice key) {
   nacre_iter *at = NULL;
-  nacre_read_options read_options = {.lower = key, .no_cache_fill = true};
+  bytes following = {0};
+  tool_bytes_add(&following, key.data, key.size);
+  tool_bytes_add_byte(&following, 0);
+  nacre_read_options read_options = {
+      .lower = key, .upper_excluded = tool_bytes_slice(&following), .no_cache_fill = true};
   nacre_status status = nacre_iter_open(table, &read_options, &at);
+  tool_bytes_free(&following);
   if (status != NACRE_OK) return status;
-  nacre_iter_seek(at, key);
+  nacre_iter_first(at);
   status = nacre_iter_status(at);
-  nacre_slice found = nacre_iter_key(at);
-  bool there = nacre_iter_valid(at) && found.size == key.size &&
-               (key.size == 0 || memcmp(found.data, key.data, key.size) == 0);
+  bool there = nacre_iter_valid(at);
   if (there) {
     json_t *object = json_object();
     tool_json_set_bytes(object, "key", key, o->form);

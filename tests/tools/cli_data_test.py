@@ -9,7 +9,7 @@ import random
 import sys
 
 sys.dont_write_bytecode = True  # nothing is left beside the sources
-from cli_case import Case, FAILED, NOT_FOUND, NO_KEY, SEED, USAGE, main, unjsonl
+from cli_case import Case, DAMAGED, FAILED, NOT_FOUND, NO_KEY, SEED, USAGE, main, unjsonl
 
 
 class Basics(Case):
@@ -162,6 +162,19 @@ class Basics(Case):
         self.run_nacre("import", self.store, "u", "-", "--format", "jsonl", stdin=exported)
         self.assertEqual(self.out("get", self.store, "u", "b"), larger)
         self.run_nacre("table", "create", self.store, "v", "--large-value-bytes", "100", status=USAGE)
+
+    def test_a_get_in_json_looks_at_no_other_key(self):
+        self.run_nacre("init", self.store)
+        self.run_nacre("table", "create", self.store, "t", "--large-value-bytes", "4096")
+        self.put("a", "first")
+        self.put("b", "v" * 100000)
+        uuid = self.json("table", "info", self.store, "t")["uuid"]
+        file, = self.files("*.val", uuid)
+        os.truncate(file, os.path.getsize(file) // 2)
+        self.run_nacre("get", self.store, "t", "b", "--json", status=DAMAGED)
+        self.assertEqual(self.json("get", self.store, "t", "a"), {"key": "a", "value": "first"})
+        for key in ("", "aa", "a\x01"):
+            self.run_nacre("get", self.store, "t", key, "--json", status=NOT_FOUND)
 
 
 class Tables(Case):
