@@ -106,7 +106,7 @@ static void enter(opening *q, nacre_table *t) {
   const nc_catalogue_record *record = &q->item->record;
   pthread_mutex_lock(&t->state_lock);
   memcpy(t->name, record->name.data, record->name.size);
-  if (!t->read_only) nc_table_expect_locked(t, t->view->version); /* what an earlier open has left to merge */
+  if (!t->read_only) nc_table_expect_left_locked(t);
   pthread_mutex_unlock(&t->state_lock);
   t->generation_recorded = record->key_file_generation;
   t->change_recorded = record->has_pending;

@@ -90,6 +90,23 @@ void nc_table_expect_locked(nacre_table *t, const nc_version *v) {
   expect_expiry_locked(t, v);
 }
 
+static bool any_expired(const nc_version *v, uint64_t now_ms) {
+  for (size_t i = 0; i < v->segment_count; i++) {
+    const nc_segment_record *s = nc_segment_describe(v->segments[i]);
+    if (s->half_expired_ms != 0 && s->half_expired_ms <= now_ms) return true;
+    if (s->all_expired_ms != 0 && s->all_expired_ms <= now_ms) return true;
+  }
+  return false;
+}
+
+/* A table that is idle has been looked through, whatever that found: nothing is tried again and again. */
+void nc_table_expect_left_locked(nacre_table *t) {
+  const nc_version *v = t->view->version;
+  nc_table_expect_locked(t, v);
+  if (t->idle || v->expiring_segments == 0 || !any_expired(v, nc_wall_ms(t->shared->env))) return;
+  nc_later_set_locked(t, NC_LATER_REST, NC_LATER_REST_NS);
+}
+
 void nc_table_rest(nacre_table *t) {
   pthread_mutex_lock(&t->state_lock);
   t->idle = true;

@@ -416,6 +416,9 @@ void nc_table_schedule_merge(nacre_table *t);
 /* What there will be to merge of a version that is shown now: young runs once nobody has written for a while, and what
  * will have expired. Needs state_lock. */
 void nc_table_expect_locked(nacre_table *t, const nc_version *v);
+/* What an earlier open has left to merge: also what expired before this one, once nobody has written for a while. Needs
+ * state_lock. */
+void nc_table_expect_left_locked(nacre_table *t);
 /* Says that the table is idle, until its next memtable is full: what is worth merging then is merged. */
 void nc_table_rest(nacre_table *t);
 /* Segments that a merge could not read are chosen again. */

@@ -29,7 +29,7 @@ nacre_status nc_table_begin_writing_locked(nacre_table *t, nacre_error *err) {
   if (status != NACRE_OK) return status;
   nc_levels levels;
   pthread_mutex_lock(&t->state_lock);
-  nc_table_expect_locked(t, t->view->version); /* an earlier open may have left something to merge */
+  nc_table_expect_left_locked(t);
   nc_levels_of(t->view->version, &t->policy, &levels);
   pthread_mutex_unlock(&t->state_lock);
   if (levels.young_count >= t->policy.young_runs) nc_table_schedule_merge(t);

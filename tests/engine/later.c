@@ -285,6 +285,58 @@ static void what_has_expired_goes(void) {
   end();
 }
 
+static void make_expiring(void) {
+  put_until("a", 2000);
+  put_until("b", 3000);
+  put_text(t, "c", "value", false);
+  ok(nacre_compact(t, (nacre_slice){0}, (nacre_slice){0}));
+  ok(nacre_table_close(t));
+}
+
+static void what_expired_while_it_was_closed_goes(void) {
+  begin();
+  make_expiring();
+  atomic_fetch_add(&now_ns, 4 * SECOND);
+  nacre_table_open_options read_only = {.read_only = true};
+  ok(nacre_table_open(store, "table", &read_only, &t));
+  CHECK(!waits(t), "who only reads merges nothing");
+  ok(nacre_table_close(t));
+  ok(nacre_table_open(store, "table", NULL, &t));
+  uint64_t before = files();
+  CHECK(waits(t), "two of three have expired");
+  pass(SECOND - 1);
+  CHECK(entries_kept() == 3 && files() == before, "an open writes nothing, nor does it for a second");
+  pass(1);
+  CHECK(entries_kept() == 1, "%d entries after a second's rest", (int)entries_kept());
+  CHECK(holds(t, NULL, "c", "value") && !waits(t), "what stays is there");
+  before = files();
+  reopen();
+  CHECK(!waits(t), "nothing is left to merge");
+  pass(SECOND);
+  CHECK(files() == before, "nor is it written to");
+  end();
+}
+
+/* Somebody sees it still: a merge would give back nothing. */
+static void what_expired_but_is_seen_is_looked_at_once(void) {
+  begin();
+  make_expiring();
+  ok(nacre_table_open(store, "table", NULL, &t));
+  nacre_snapshot *snapshot;
+  ok(nacre_snapshot_take(t, &snapshot));
+  pass(4 * SECOND);
+  CHECK(entries_kept() == 3 && !waits(t), "nothing to do, nothing to wait for");
+  put_text(t, "d", "value", false);
+  CHECK(waits(t), "the first write looks at what was left,");
+  pass(SECOND); /* the write itself was a second ago only now */
+  pass(SECOND);
+  CHECK(entries_kept() == 3 && !waits(t), "once,");
+  put_text(t, "e", "value", false);
+  CHECK(!waits(t), "and not again after each write");
+  nacre_snapshot_release(snapshot);
+  end();
+}
+
 /* ---- retries ------------------------------------------------------------------------------------------- */
 
 static nacre_condition flushing(void) {
@@ -377,6 +429,8 @@ int main(void) {
   what_is_not_worth_it_is_left();
   a_merge_that_cannot_begin_is_tried_again();
   what_has_expired_goes();
+  what_expired_while_it_was_closed_goes();
+  what_expired_but_is_seen_is_looked_at_once();
   a_flush_that_failed_is_tried_again();
   a_rewrap_that_failed_is_tried_again();
   return test_finish();
