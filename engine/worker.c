@@ -210,8 +210,12 @@ bool nc_worker_withdraw(nc_worker_pool *pool, nc_job *job) {
   return found;
 }
 
+bool nc_worker_is_wanted(nc_worker_pool *pool) {
+  return atomic_load_explicit(&pool->any_urgent, memory_order_relaxed);
+}
+
 void nc_worker_yield(nc_worker_pool *pool) {
-  while (atomic_load_explicit(&pool->any_urgent, memory_order_relaxed)) {
+  while (nc_worker_is_wanted(pool)) {
     pthread_mutex_lock(&pool->lock);
     nc_job *job = pop_urgent_locked(pool);
     pthread_mutex_unlock(&pool->lock);

@@ -41,6 +41,8 @@ void nc_worker_submit_at(nc_worker_pool *pool, nc_job *job, uint64_t due_ns);
 bool nc_worker_withdraw(nc_worker_pool *pool, nc_job *job);
 /* Runs urgent jobs that wait, if any, in the calling thread, which must hold no lock. */
 void nc_worker_yield(nc_worker_pool *pool);
+/* Whether there are any, for a job that can be left off instead. */
+bool nc_worker_is_wanted(nc_worker_pool *pool);
 bool nc_worker_pool_inline(const nc_worker_pool *pool);
 uint32_t nc_worker_pool_threads(const nc_worker_pool *pool); /* 0: inline */
 

@@ -5,11 +5,15 @@
  * Two windows take turns: the one that the scan is in, and the next one, which a worker may have. What changes of a
  * window once a worker has it changes under `lock`, but for its bytes and its blocks: these are for whoever reads the
  * window, and then, frame by frame, for whoever has claimed the block.
+ *
+ * How much comes out of a frame is known only once it is open. So what is open and waits for the scan is counted, and
+ * whoever opens blocks ahead of it stops where that is all that the window was allowed; the scan opens the rest.
  */
 #include "read_ahead.h"
 
 #include "memory.h"
 #include "private_memory.h"
+#include "worker.h"
 
 enum {
   MISSES_BEFORE = 2,
@@ -43,6 +47,7 @@ typedef struct window {
   uint64_t offset; /* of its bytes in the file */
   size_t size, capacity;
   uint8_t *bytes;
+  uint64_t allowed, held; /* bytes of blocks that wait, open, for the scan: so many may, so many do */
   size_t count, claimed,
       taken; /* parts; those that somebody opens or has opened; those that the scan has passed */
   part parts[BLOCKS_MAX];
@@ -113,6 +118,8 @@ static bool plan(nc_windows *ws, window *w) {
   size_t allowed = spare < NC_READ_AHEAD_BYTES_MAX ? (size_t)spare : NC_READ_AHEAD_BYTES_MAX;
   w->state = WINDOW_PLANNED;
   w->size = w->count = w->claimed = w->taken = 0;
+  w->allowed = (uint64_t)MEMORY_TIMES * allowed;
+  w->held = 0;
   while (!ws->at_end && add_part(ws, w, ws->ahead->bytes, allowed))
     ws->at_end |= nc_index_move(&ws->index, ws->ahead->move, NULL) != NACRE_OK;
   return w->count > 0 && make_room(ws, w);
@@ -145,9 +152,17 @@ static void open_next_locked(nc_windows *ws, window *w) {
   pthread_mutex_lock(&ws->lock);
   p->block = block;
   p->state = PART_DONE;
+  if (block != NULL) w->held += block->charge;
 }
 
-/* The job. */
+/* Whether the next block may be opened before the scan comes to it. */
+static bool may_open_locked(const nc_windows *ws, const window *w) {
+  if (w->claimed == w->count || w->held >= w->allowed) return false;
+  return nc_memory_spare(ws->shared) / MEMORY_TIMES >= w->parts[w->claimed].handle.size;
+}
+
+/* The job. It is left off where somebody waits for other work: the scan, which may be waiting for this one to end, must
+ * not wait for that. */
 static void work(void *arg) {
   window *w = arg;
   nc_windows *ws = w->of;
@@ -158,7 +173,8 @@ static void work(void *arg) {
   pthread_mutex_lock(&ws->lock);
   w->state = state;
   pthread_cond_signal(&ws->changed);
-  while (w->state == WINDOW_READ && w->claimed < w->count && !ws->ending) {
+  while (w->state == WINDOW_READ && may_open_locked(ws, w) && !ws->ending &&
+         !nc_worker_is_wanted(ws->shared->workers)) {
     open_next_locked(ws, w);
     pthread_cond_signal(&ws->changed);
   }
@@ -225,7 +241,7 @@ static bool enter_next(nc_windows *ws) {
   return true;
 }
 
-/* A block that a worker is opening just now is not waited for while there are others to open. */
+/* A block that a worker is opening just now is not waited for while there are others that may be opened. */
 static nc_cached_block *take(nc_windows *ws, nc_handle handle) {
   if (ws->current->taken == ws->current->count && !enter_next(ws)) return NULL;
   window *w = ws->current;
@@ -233,7 +249,7 @@ static nc_cached_block *take(nc_windows *ws, nc_handle handle) {
   if (p->handle.offset != handle.offset || p->handle.size != handle.size) return NULL;
   pthread_mutex_lock(&ws->lock);
   while (w->state == WINDOW_READ && p->state != PART_DONE) {
-    if (w->claimed < w->count) {
+    if (p->state == PART_WAITING || may_open_locked(ws, w)) {
       open_next_locked(ws, w);
     } else {
       pthread_cond_wait(&ws->changed, &ws->lock);
@@ -241,6 +257,7 @@ static nc_cached_block *take(nc_windows *ws, nc_handle handle) {
   }
   nc_cached_block *block = p->block;
   p->block = NULL;
+  if (block != NULL) w->held -= block->charge;
   w->taken++;
   pthread_mutex_unlock(&ws->lock);
   return block;

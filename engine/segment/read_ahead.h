@@ -10,7 +10,8 @@
  * so nobody waits for a place in a queue. Without workers, a window is read when the scan comes to it, and each block
  * is opened then.
  *
- * Nothing is read ahead that lies beyond the bounds of the scan, nor where the store's memory is short. What fails
+ * Nothing is read ahead that lies beyond the bounds of the scan, nor where the store's memory is short; nor are more
+ * blocks opened ahead of the scan than a window may hold, however well they are packed. What fails
  * is left out: the scan reads that block by itself when it comes there, and is told then what is wrong.
  *
  * Frames lie in private memory and are opened in place; opened blocks go to the cache like any others.

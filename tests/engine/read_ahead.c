@@ -423,6 +423,42 @@ static void check_budget(int workers) {
   s.options.memory_bytes_max = s.options.memtable_bytes = 0;
 }
 
+/* Blocks that pack to nothing: what a window opens is many times what it reads. */
+static void check_packed_budget(int workers) {
+  enum { PACKED = 400, LONG = 96 << 10, PAUSE_EVERY = 16 };
+  static const uint8_t zeros[LONG];
+  nacre_table_options options = {.compression = NACRE_COMPRESSION_ZSTD};
+  nacre_usage usage;
+  char key[16];
+  unsigned i = 0;
+  uint64_t most = 0;
+  s.options.memory_bytes_max = 3 * MIB;
+  s.options.memtable_bytes = 1 * MIB;
+  s.options.workers = workers == NOBODY ? UINT32_MAX : (uint32_t)workers;
+  s.options.cache_bytes = 1 * MIB;
+  store = site_open(&s);
+  ok(nacre_table_create(store, workers == NOBODY ? "packed" : "packed, with workers", &options, &t));
+  for (; i < PACKED; i++) ok(nacre_put(t, text(key_of(i, key)), nc_slice(zeros, LONG), NULL));
+  ok(nacre_flush(t));
+  ok(nacre_compact(t, (nacre_slice){0}, (nacre_slice){0}));
+  forget_reads();
+  nacre_iter *it = iter_between(NULL, NULL, true);
+  nacre_iter_first(it);
+  for (i = 0; nacre_iter_valid(it) && slice_is(nacre_iter_key(it), key_of(i, key)); i++) {
+    CHECK(nc_slice_equal(nacre_iter_value(it), nc_slice(zeros, LONG)), "the value of %u", i);
+    if (i % PAUSE_EVERY == 0) usleep(2000); /* workers may come as far as they are let */
+    ok(nacre_store_usage(store, &usage));
+    if (usage.memory_bytes > most) most = usage.memory_bytes;
+    nacre_iter_next(it);
+  }
+  CHECK(i == PACKED && nacre_iter_status(it) == NACRE_OK, "the scan stopped at %u", i);
+  CHECK(largest_read > LARGE, "nothing was read ahead");
+  CHECK(most <= 3 * MIB + 4 * MIB, "%llu bytes were held", (unsigned long long)most);
+  nacre_iter_close(it);
+  close_all();
+  s.options.memory_bytes_max = s.options.memtable_bytes = 0;
+}
+
 int main(void) {
   site_make(&s);
   s.quick.file_read = watched_read;
@@ -437,6 +473,7 @@ int main(void) {
     check_damage(workers);
     check_failing_reads(workers);
     check_budget(workers);
+    check_packed_budget(workers);
   }
   check_broken_off(64 * MIB);
   check_broken_off(NACRE_NONE);
