@@ -97,12 +97,15 @@ static nacre_status mark_entries(marks *m, walk *w, uint64_t bytes, nacre_error 
   return NACRE_OK;
 }
 
+/* The walk holds keys, so it lies in private memory. */
 static nacre_status mark_segment(marks *m, nc_segment *s, bool root_only, nacre_error *err) {
-  walk w = {.root_only = root_only};
-  nc_index_clear(&w.index);
-  nacre_status status = nc_index_begin(&w.index, s, true, err);
-  if (status == NACRE_OK) status = mark_entries(m, &w, nc_segment_describe(s)->size, err);
-  nc_index_end(&w.index);
+  walk *w = nc_heap_alloc(m->heap, sizeof *w); /* zeros */
+  if (w == NULL) return nc_fail(err, NC_E_NO_MEMORY, NULL);
+  w->root_only = root_only;
+  nacre_status status = nc_index_begin(&w->index, s, true, err);
+  if (status == NACRE_OK) status = mark_entries(m, w, nc_segment_describe(s)->size, err);
+  nc_index_end(&w->index);
+  nc_heap_free(m->heap, w, sizeof *w);
   return status;
 }
 
