@@ -117,6 +117,13 @@ nacre_status nc_index_enter(nc_index_walk *w, nc_stand *data, nacre_error *err) 
   return enter(w, nc_index_at(w), data, NC_FRAME_DATA, err);
 }
 
+/* Moved to an entry of the leaf that the root names. One that has none there is not as the root says: no writer makes
+ * an empty leaf, and the root tells the last key of each. */
+static nacre_status in_leaf(const nc_index_walk *w, nacre_status moved, nacre_error *err) {
+  if (moved == NACRE_OK && !w->leaf.cursor.valid) moved = nc_fail(err, NC_E_SEGMENT_INDEX, NULL);
+  return nc_index_named(w, &w->leaf, moved, err);
+}
+
 /* Over the leaves' borders. */
 nacre_status nc_index_move(nc_index_walk *w, nc_move m, nacre_error *err) {
   nc_stand *at = nc_index_at(w);
@@ -131,7 +138,7 @@ nacre_status nc_index_move(nc_index_walk *w, nc_move m, nacre_error *err) {
   }
   NC_TRY(enter(w, &w->root, &w->leaf, NC_FRAME_INDEX, err));
   nc_move inside = m == NC_MOVE_NEXT ? NC_MOVE_FIRST : m == NC_MOVE_PREV ? NC_MOVE_LAST : m;
-  return nc_index_named(w, &w->leaf, nc_stand_move(&w->leaf, inside, err), err);
+  return in_leaf(w, nc_stand_move(&w->leaf, inside, err), err);
 }
 
 nacre_status nc_index_seek(nc_index_walk *w, nacre_slice key, uint64_t sequence, nacre_error *err) {
@@ -142,5 +149,5 @@ nacre_status nc_index_seek(nc_index_walk *w, nacre_slice key, uint64_t sequence,
     return NACRE_OK;
   }
   NC_TRY(enter(w, &w->root, &w->leaf, NC_FRAME_INDEX, err));
-  return nc_index_named(w, &w->leaf, nc_block_seek(&w->leaf.cursor, key, sequence, err), err);
+  return in_leaf(w, nc_block_seek(&w->leaf.cursor, key, sequence, err), err);
 }

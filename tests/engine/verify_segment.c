@@ -16,6 +16,7 @@
 typedef struct lie {
   bool block_in_disorder, same_version_twice; /* the second block begins before the first one ends */
   bool wrong_index_key, block_named_twice, block_not_named, empty_block, no_entries_at_all;
+  bool leaves, empty_leaf; /* a leaf for each block, and a root; the second of them empty */
   bool empty_filter, short_filter, wrong_filter_lines;
   uint64_t more_entries, more_blocks, more_frames;
   const char *smallest, *largest; /* instead of the true ones */
@@ -80,6 +81,27 @@ static nc_handle append_data(const lie *l, size_t block) {
   return append_packed(NC_FRAME_DATA, &b);
 }
 
+static void add_address(nc_block_builder *b, const char *key, nc_handle handle) {
+  uint8_t value[NC_HANDLE_VARINT_BYTES_MAX];
+  nc_entry entry = {.key = text(key), .kind = NC_KIND_PUT, .value = {value, nc_handle_encode(handle, value)}};
+  require(nc_block_add(b, &entry));
+}
+
+static nc_handle append_leaves(const lie *l, const nc_handle *handles) {
+  static uint8_t last_keys[2][NACRE_KEY_BYTES_MAX];
+  uint8_t root_bytes[BLOCK_BYTES], bytes[BLOCK_BYTES];
+  nc_block_builder root, leaf;
+  nc_block_begin(&root, root_bytes, sizeof root_bytes, last_keys[0]);
+  for (size_t i = 0; i < BLOCKS; i++) {
+    char key[8];
+    key_of(l, i, 1, key);
+    nc_block_begin(&leaf, bytes, sizeof bytes, last_keys[1]);
+    if (!(l->empty_leaf && i == 1)) add_address(&leaf, key, handles[i]);
+    add_address(&root, key, append_packed(NC_FRAME_INDEX, &leaf));
+  }
+  return append_packed(NC_FRAME_INDEX, &root);
+}
+
 static nc_handle append_index(const lie *l, const nc_handle *handles) {
   static uint8_t last_key[NACRE_KEY_BYTES_MAX];
   uint8_t bytes[BLOCK_BYTES];
@@ -87,14 +109,11 @@ static nc_handle append_index(const lie *l, const nc_handle *handles) {
   nc_block_begin(&b, bytes, sizeof bytes, last_key);
   for (size_t i = 0; i < BLOCKS && !l->no_entries_at_all; i++) {
     char key[8];
-    uint8_t value[NC_HANDLE_VARINT_BYTES_MAX];
     nc_handle handle = l->block_named_twice && i == 2 ? handles[1] : handles[i];
     if (l->block_not_named && i == 1) continue;
     key_of(l, i, 1, key);
     if (l->wrong_index_key && i == 1) key[2] = 'z';
-    nc_entry entry = {
-        .key = text(key), .kind = NC_KIND_PUT, .value = {value, nc_handle_encode(handle, value)}};
-    require(nc_block_add(&b, &entry));
+    add_address(&b, key, handle);
   }
   return append_packed(NC_FRAME_INDEX, &b);
 }
@@ -163,11 +182,11 @@ static void forge(const lie *l) {
   nc_segment_name(7, name);
   must(nc_sealed_writer_create(&f.dir, name, &identity, nc_table_keys_active(f.keys), 0, &w, &err));
   nc_handle handles[BLOCKS];
-  nc_footer footer = {.index_levels = 1, .load = l->load};
+  nc_footer footer = {.index_levels = l->leaves ? 2 : 1, .load = l->load};
   nc_properties p = properties_of(l);
   for (size_t i = 0; i < BLOCKS; i++) handles[i] = append_data(l, i);
   append_filter(l, p.filter_seed, &footer);
-  footer.index_root = append_index(l, handles);
+  footer.index_root = l->leaves ? append_leaves(l, handles) : append_index(l, handles);
   uint64_t held = append_ranges(l, &p, footer.index_root);
   append_end(l, &footer, &p);
   nc_segment_record record = {.number = 7,
@@ -302,3 +321,26 @@ Test(verify_segment, an_empty_block_stops_readers) {
   cr_expect_not(c->valid);
   nc_cursor_close(c);
 }
+
+/* The same of a leaf of the index, wherever a reader comes to it from. */
+Test(verify_segment, an_empty_leaf_stops_readers) {
+  lie l = {.leaves = true, .empty_leaf = true};
+  forge(&l);
+  cr_expect_neq(look(), 0);
+  nc_cursor *c;
+  must(nc_segment_cursor(segment, &(nc_travel){0}, &c, &err));
+  must(nc_cursor_first(c, &err));
+  must(nc_cursor_next(c, &err));
+  cr_assert(c->valid && slice_is(c->entry.key, "k01"));
+  must_fail(nc_cursor_next(c, &err), NC_E_SEGMENT_INDEX);
+  cr_expect_not(c->valid);
+  must(nc_cursor_last(c, &err));
+  must(nc_cursor_prev(c, &err));
+  cr_assert(c->valid && slice_is(c->entry.key, "k20"));
+  must_fail(nc_cursor_prev(c, &err), NC_E_SEGMENT_INDEX);
+  cr_expect_not(c->valid);
+  must_fail(nc_cursor_seek(c, text("k11"), UINT64_MAX, &err), NC_E_SEGMENT_INDEX);
+  cr_expect_not(c->valid);
+  nc_cursor_close(c);
+}
+Test(verify_segment, the_truth_in_leaves_is_found_sound) { found((lie){.leaves = true}, NC_E_NONE); }
