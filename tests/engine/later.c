@@ -328,7 +328,7 @@ static void what_expired_but_is_seen_is_looked_at_once(void) {
   CHECK(entries_kept() == 3 && !waits(t), "nothing to do, nothing to wait for");
   put_text(t, "d", "value", false);
   CHECK(waits(t), "the first write looks at what was left,");
-  pass(SECOND); /* the write itself was a second ago only now */
+  pass(SECOND); /* the write came after the moment was set, and puts it off */
   pass(SECOND);
   CHECK(entries_kept() == 3 && !waits(t), "once,");
   put_text(t, "e", "value", false);

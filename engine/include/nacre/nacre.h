@@ -265,8 +265,10 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_create(nacre_store *store, c
 /* Opens a table by name, or by "uuid:" and its UUID. Opening twice returns the same, counted, handle;
  * NACRE_BUSY when it is open with another read_only or recovery. Logs are replayed in memory, and the call itself writes
  * nothing. Later a table that is not opened read_only writes when it is written to, and by itself, on a worker, when an
- * earlier open has left something to merge: once nobody has written for a second, when that is worth it, or when
- * something expires. A store without workers, or opened read_only, does none of it. Errors: NACRE_NOT_FOUND, NACRE_KEY_MISSING / DENIED / UNREACHABLE,
+ * earlier open has left something to merge: once nobody has written for a second, when that is worth it, also when
+ * something has expired since, or later when something expires. So a table that is only read may have NACRE_WORK_MERGE
+ * in its health, and in events, when such a merge fails. A store without workers, or opened read_only, does none of it.
+ * Errors: NACRE_NOT_FOUND, NACRE_KEY_MISSING / DENIED / UNREACHABLE,
  * NACRE_CORRUPT, NACRE_TAMPERED, NACRE_ROLLED_BACK, NACRE_UNSUPPORTED (a newer version's files), NACRE_IO.
  * Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_open(nacre_store *store, const char *name,
@@ -279,7 +281,8 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_open(nacre_store *store, con
  * are merged when they have become four, for which the table takes the time only when it is closed so soon that it
  * has not done so before: up to a second, with memtables of 64 MiB. Less stays in the logs, which are synced. So does
  * what cannot be flushed, on a full disk for instance, which only an event tells (NACRE_EVENT_BACKGROUND_ERROR), for
- * nothing is lost by it. A table that nobody has written to since it was opened is left as it is. NACRE_BUSY with live
+ * nothing is lost by it. Opening, creating, closing and checkpointing other tables of the store waits for as long. A
+ * table that was neither written to nor merged by itself since it was opened is left as it is. NACRE_BUSY with live
  * iterators, snapshots or values, and nothing is changed then; after any other result the handle is gone, an error (as
  * of nacre_sync) telling that the last sync failed. Since 0.1. */
 NACRE_API nacre_status nacre_table_close(nacre_table *table);
