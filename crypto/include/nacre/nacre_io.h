@@ -90,24 +90,25 @@ typedef struct nacre_io {
   uint64_t (*monotonic_ns)(void *context); /* never steps back; counts suspended time too */
   uint64_t (*wall_ms)(void *context); /* since 1970-01-01 UTC; tells what has expired; else only shown or recorded */
 
-  /* Copies `size` bytes at `offset` to the same place in another file, sharing their blocks where the file system
-   * can; all of them when it returns 0, and after a failure any part. May be NULL: reads and writes serve. */
+  /* Copies `size` bytes at `offset` to the same place in another file, sharing their blocks where the file
+   * system can; all of them when it returns 0, and after a failure any part. May be NULL: reads and writes
+   * serve. */
   int (*file_copy)(void *context, nacre_io_file *from, nacre_io_file *to, uint64_t offset, uint64_t size);
 
-  /* ---- Frames of a commit log stored into memory. All four are there, or file_map is NULL: file_write serves then,
-   * for the price of a system call each. A process that maps a file dies of SIGBUS when another one cuts it short
-   * and it stores behind the new end, as with LMDB, or SQLite's WAL; the same goes for a disk that fails to give
-   * back a page that memory was too short to keep, for ext4 that journals data and has given up after an error, and
-   * for a file that was made immutable. A host that cannot have that passes a copy of nacre_io_posix
-   * with file_map NULL. A table of its own that replaces file_write sees log frames only if it does the same, or
-   * replaces map_store too. */
-  /* Maps [offset, offset + size) of a file, all of which file_write has written; only when no store there can come to
-   * want space any more (the file system does not copy on write, or move blocks). ENOTSUP when that is not known.
-   * Children of the process do not inherit it. */
+  /* ---- Frames of a commit log stored into memory. All four are there, or file_map is NULL: file_write
+   * serves then, for the price of a system call each. A process that maps a file dies of SIGBUS when another
+   * one cuts it short and it stores behind the new end, as with LMDB, or SQLite's WAL; the same goes for a
+   * disk that fails to give back a page that memory was too short to keep, for ext4 that journals data and
+   * has given up after an error, and for a file that was made immutable. A host that cannot have that passes
+   * a copy of nacre_io_posix with file_map NULL. A table of its own that replaces file_write sees log frames
+   * only if it does the same, or replaces map_store too. */
+  /* Maps [offset, offset + size) of a file, all of which file_write has written; only when no store there can
+   * come to want space any more (the file system does not copy on write, or move blocks). ENOTSUP when that
+   * is not known. Children of the process do not inherit it. */
   int (*file_map)(void *context, nacre_io_file *file, uint64_t offset, size_t size, nacre_io_map **ret_map);
-  /* Copies 8 bytes or more to `offset` of the file, a multiple of 8 and within the map. The first 8 come last and at
-   * once: whoever reads them reads the others. Readers of the file see them on return; they survive the process,
-   * and with the next file_sync the power. Cannot fail. */
+  /* Copies 8 bytes or more to `offset` of the file, a multiple of 8 and within the map. The first 8 come last
+   * and at once: whoever reads them reads the others. Readers of the file see them on return; they survive
+   * the process, and with the next file_sync the power. Cannot fail. */
   void (*map_store)(void *context, nacre_io_map *map, uint64_t offset, const void *bytes, size_t size);
   void (*file_unmap)(void *context, nacre_io_map *map); /* what was stored stays */
   int (*file_truncate)(void *context, nacre_io_file *file, uint64_t size); /* cuts off what stands behind `size` */

@@ -156,18 +156,18 @@ typedef struct nacre_store_options {
   const char *region;      /* which of a table key's wraps to try first */
   uint64_t cache_bytes;    /* decrypted blocks, shared by all tables; default 256 MiB; NACRE_NONE: no cache */
   uint64_t memtable_bytes; /* a table's memtable before it is flushed; default 64 MiB; at least 64 KiB */
-  /* Everything that Nacre holds for all tables: memtables, the cache and blocks that are in use beside it, the
-   * roots and filters of open segments, their cipher contexts, iterators, and the buffers of writers, flushes
-   * and merges. Default 1 GiB; at least 128 KiB more than the cache. To stay under it the cache is shrunk,
-   * memtables are flushed early and idle segments closed. On top may come, for as long as they last, up to
-   * 4 MiB of such buffers, the batch that is being written, and what the application pins (values, iterators).
-   * Freed memory stays with the store for reuse: the process may take somewhat more. */
+  /* Everything that Nacre holds for all tables: memtables, the cache and blocks that are in use beside it,
+   * the roots and filters of open segments, their cipher contexts, iterators, and the buffers of writers,
+   * flushes and merges. Default 1 GiB; at least 128 KiB more than the cache. To stay under it the cache is
+   * shrunk, memtables are flushed early and idle segments closed. On top may come, for as long as they last,
+   * up to 4 MiB of such buffers, the batch that is being written, and what the application pins (values,
+   * iterators). Freed memory stays with the store for reuse: the process may take somewhat more. */
   uint64_t memory_bytes_max;
   uint32_t workers; /* background threads; default 2. UINT32_MAX: none, calling threads do all the work */
-  /* Segments, of all tables, that stay open at once; default 512; at least 16. Others are closed when another is
-   * to be opened, and opened again when they are read. More are open only while more are being read: by live
-   * iterators and merges, one a run. A table's directory, log and manifest, and what each thread is writing,
-   * come on top: see to it that RLIMIT_NOFILE allows for about four more a table. */
+  /* Segments, of all tables, that stay open at once; default 512; at least 16. Others are closed when another
+   * is to be opened, and opened again when they are read. More are open only while more are being read: by
+   * live iterators and merges, one a run. A table's directory, log and manifest, and what each thread is
+   * writing, come on top: see to it that RLIMIT_NOFILE allows for about four more a table. */
   uint32_t open_files_max;
   uint64_t key_check_ms;     /* not yet supported: refused unless 0 */
   uint64_t key_stale_max_ms; /* not yet supported: refused unless 0 */
@@ -208,7 +208,8 @@ NACRE_API nacre_status nacre_close(nacre_store *store);
 /* ---- tables -------------------------------------------------------------------------------------------- */
 
 typedef enum nacre_compression {
-  /* LZ4 for young segments, for merged-down ones Zstd where it saves an eighth more, none where it does not pay. */
+  /* LZ4 for young segments, for merged-down ones Zstd where it saves an eighth more, none where it does not
+   * pay. */
   NACRE_COMPRESSION_AUTOMATIC = 0,
   /* For tables where an attacker's bytes share a block with secrets: lengths leak. */
   NACRE_COMPRESSION_NONE = 1,
@@ -223,15 +224,15 @@ typedef struct nacre_table_options {
   nacre_compression compression;
   uint32_t block_bytes;         /* before compression; default 4,096; 1,024 to 1,048,576 */
   uint32_t filter_bits_per_key; /* default 10; at most 32; UINT32_MAX: no filter */
-  /* A longer value is kept in a sealed file of its own instead of log and segments, which are spared copying it
-   * at every merge; writing one takes two syncs. Default 1 MiB; at least 4,096; NACRE_NONE: only what does not
-   * fit the log, over some 15 MiB, is. For values written from then on. */
+  /* A longer value is kept in a sealed file of its own instead of log and segments, which are spared copying
+   * it at every merge; writing one takes two syncs. Default 1 MiB; at least 4,096; NACRE_NONE: only what does
+   * not fit the log, over some 15 MiB, is. For values written from then on. */
   uint64_t large_value_bytes;
-  /* Merges and bulk loads end a segment when it has grown past this; default 64 MiB; NACRE_SEGMENT_BYTES_MIN to _MAX (16 KiB to
-   * 1 GiB). Smaller ones let a merge touch less of what lies below, and are more files. */
+  /* Merges and bulk loads end a segment when it has grown past this; default 64 MiB; NACRE_SEGMENT_BYTES_MIN
+   * to _MAX (16 KiB to 1 GiB). Smaller ones let a merge touch less of what lies below, and are more files. */
   uint64_t segment_bytes;
-  /* How many times as large as a level the one below it should be; default 10; NACRE_LEVEL_RATIO_MIN to _MAX (2 to
-   * 100). More means fewer levels, and more written again at each merge. */
+  /* How many times as large as a level the one below it should be; default 10; NACRE_LEVEL_RATIO_MIN to _MAX
+   * (2 to 100). More means fewer levels, and more written again at each merge. */
   uint32_t level_ratio;
   uint64_t reserved[8];
 } nacre_table_options;
@@ -263,28 +264,29 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_create(nacre_store *store, c
                                                            nacre_table **ret_table);
 
 /* Opens a table by name, or by "uuid:" and its UUID. Opening twice returns the same, counted, handle;
- * NACRE_BUSY when it is open with another read_only or recovery. Logs are replayed in memory, and the call itself writes
- * nothing. Later a table that is not opened read_only writes when it is written to, and by itself, on a worker, when an
- * earlier open has left something to merge: once nobody has written for a second, when that is worth it, also when
- * something has expired since, or later when something expires. So a table that is only read may have NACRE_WORK_MERGE
- * in its health, and in events, when such a merge fails. A store without workers, or opened read_only, does none of it.
- * Errors: NACRE_NOT_FOUND, NACRE_KEY_MISSING / DENIED / UNREACHABLE,
- * NACRE_CORRUPT, NACRE_TAMPERED, NACRE_ROLLED_BACK, NACRE_UNSUPPORTED (a newer version's files), NACRE_IO.
- * Since 0.1. */
+ * NACRE_BUSY when it is open with another read_only or recovery. Logs are replayed in memory, and the call
+ * itself writes nothing. Later a table that is not opened read_only writes when it is written to, and by
+ * itself, on a worker, when an earlier open has left something to merge: once nobody has written for a
+ * second, when that is worth it, also when something has expired since, or later when something expires. So a
+ * table that is only read may have NACRE_WORK_MERGE in its health, and in events, when such a merge fails. A
+ * store without workers, or opened read_only, does none of it. Errors: NACRE_NOT_FOUND, NACRE_KEY_MISSING /
+ * DENIED / UNREACHABLE, NACRE_CORRUPT, NACRE_TAMPERED, NACRE_ROLLED_BACK, NACRE_UNSUPPORTED (a newer
+ * version's files), NACRE_IO. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_open(nacre_store *store, const char *name,
                                                          const nacre_table_open_options *options,
                                                          nacre_table **ret_table);
 
-/* Gives back one open. The last one waits for background work on the table and ends it cleanly: what was written is on
- * stable storage on return. What logs hold goes to a segment when it is much (2 MiB, or an eighth of memtable_bytes if
- * that is less), so that no open has to replay it. That takes as long as a flush; and the runs that such closes leave
- * are merged when they have become four, for which the table takes the time only when it is closed so soon that it
- * has not done so before: up to a second, with memtables of 64 MiB. Less stays in the logs, which are synced. So does
- * what cannot be flushed, on a full disk for instance, which only an event tells (NACRE_EVENT_BACKGROUND_ERROR), for
- * nothing is lost by it. Opening, creating, closing and checkpointing other tables of the store waits for as long. A
- * table that was neither written to nor merged by itself since it was opened is left as it is. NACRE_BUSY with live
- * iterators, snapshots or values, and nothing is changed then; after any other result the handle is gone, an error (as
- * of nacre_sync) telling that the last sync failed. Since 0.1. */
+/* Gives back one open. The last one waits for background work on the table and ends it cleanly: what was
+ * written is on stable storage on return. What logs hold goes to a segment when it is much (2 MiB, or an
+ * eighth of memtable_bytes if that is less), so that no open has to replay it. That takes as long as a flush;
+ * and the runs that such closes leave are merged when they have become four, for which the table takes the
+ * time only when it is closed so soon that it has not done so before: up to a second, with memtables of 64
+ * MiB. Less stays in the logs, which are synced. So does what cannot be flushed, on a full disk for instance,
+ * which only an event tells (NACRE_EVENT_BACKGROUND_ERROR), for nothing is lost by it. Opening, creating,
+ * closing and checkpointing other tables of the store waits for as long. A table that was neither written to
+ * nor merged by itself since it was opened is left as it is. NACRE_BUSY with live iterators, snapshots or
+ * values, and nothing is changed then; after any other result the handle is gone, an error (as of nacre_sync)
+ * telling that the last sync failed. Since 0.1. */
 NACRE_API nacre_status nacre_table_close(nacre_table *table);
 
 /* Destroys a table for good: tombstone in the catalogue, then its wrapped keys, then its files. Durable on
@@ -345,12 +347,13 @@ NACRE_API nacre_status nacre_table_recovery(nacre_table *table, nacre_recovery_r
 
 typedef struct nacre_write_options {
   bool sync; /* true: on stable storage on return; false: survives the process, not the power */
-  /* nacre_put: from this moment on, in ms since 1970-01-01 UTC, the key is not seen any more, as if it had been deleted
-   * then; 0: it stays. NACRE_INVALID with other calls (nacre_batch_put_expiring says it in a batch). The clock
-   * is the wall clock (nacre_io.wall_ms). A read judges by now, one of a snapshot by the moment when that was
-   * taken, an iterator by the one when it was opened. A clock that is set back may show a key again, until a merge has
-   * removed it; that happens as merges go over it, and soon after about half of a segment has expired, not before the
-   * oldest live snapshot lets it. What was removed stays so however the clock is set, as does what it had hidden. */
+  /* nacre_put: from this moment on, in ms since 1970-01-01 UTC, the key is not seen any more, as if it had
+   * been deleted then; 0: it stays. NACRE_INVALID with other calls (nacre_batch_put_expiring says it in a
+   * batch). The clock is the wall clock (nacre_io.wall_ms). A read judges by now, one of a snapshot by the
+   * moment when that was taken, an iterator by the one when it was opened. A clock that is set back may show
+   * a key again, until a merge has removed it; that happens as merges go over it, and soon after about half
+   * of a segment has expired, not before the oldest live snapshot lets it. What was removed stays so however
+   * the clock is set, as does what it had hidden. */
   uint64_t expire_at_ms;
   uint64_t reserved[8];
 } nacre_write_options;
@@ -367,21 +370,20 @@ NACRE_API nacre_status
 nacre_delete(nacre_table *table, nacre_slice key,
              const nacre_write_options *options); /* of a missing key: NACRE_OK. Since 0.1. */
 
-/* Deletes every key from `from` to before `to_excluded`, whatever there is, by one small write. An unbounded end (NULL
- * data) is NACRE_INVALID; a range that holds no key, for it ends where it begins or before, does nothing and is
- * NACRE_OK. Snapshots and iterators of before see what they saw. Iterators jump over long stretches that are deleted so.
- * The space comes back as merges go over it.
- * Durability and errors as nacre_delete; either key beyond NACRE_KEY_BYTES_MAX:
- * NACRE_TOO_LARGE. Since 0.1. */
+/* Deletes every key from `from` to before `to_excluded`, whatever there is, by one small write. An unbounded
+ * end (NULL data) is NACRE_INVALID; a range that holds no key, for it ends where it begins or before, does
+ * nothing and is NACRE_OK. Snapshots and iterators of before see what they saw. Iterators jump over long
+ * stretches that are deleted so. The space comes back as merges go over it. Durability and errors as
+ * nacre_delete; either key beyond NACRE_KEY_BYTES_MAX: NACRE_TOO_LARGE. Since 0.1. */
 NACRE_API nacre_status nacre_delete_range(nacre_table *table, nacre_slice from, nacre_slice to_excluded,
                                           const nacre_write_options *options);
 
 /* A batch collects puts and deletes, in order, that nacre_write applies all or none. It may be written many
  * times and to several tables. It keeps what it copied in private memory, wiped by clear and destroy. Adding
- * to it: NACRE_TOO_LARGE as above, when it would be encoded over NACRE_BATCH_BYTES_MAX, or when its values over 1 MiB,
- * which do not count there, would be over NACRE_VALUE_BYTES_MAX together; and the batch is as it was. Where those
- * go is settled when it is written: to files of their own in a table that calls them large, or when they do
- * not fit beside the others. Since 0.1. */
+ * to it: NACRE_TOO_LARGE as above, when it would be encoded over NACRE_BATCH_BYTES_MAX, or when its values
+ * over 1 MiB, which do not count there, would be over NACRE_VALUE_BYTES_MAX together; and the batch is as it
+ * was. Where those go is settled when it is written: to files of their own in a table that calls them large,
+ * or when they do not fit beside the others. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_batch_create(nacre_batch **ret_batch);
 NACRE_API void nacre_batch_destroy(nacre_batch *batch);
 NACRE_API void nacre_batch_clear(nacre_batch *batch);
@@ -395,21 +397,21 @@ NACRE_API nacre_status nacre_batch_put_expiring(nacre_batch *batch, nacre_slice 
 NACRE_API nacre_status nacre_batch_delete(nacre_batch *batch, nacre_slice key);
 NACRE_API nacre_status nacre_batch_delete_range(nacre_batch *batch, nacre_slice from,
                                                 nacre_slice to_excluded); /* as nacre_delete_range */
-/* Has nacre_write apply the batch only if nobody has changed `key` since `snapshot` was taken; else it returns
- * NACRE_CONFLICT and changes nothing. `snapshot` NULL: only if a read of `key` finds nothing. The check and the
- * write are one step: no other write comes between them. So reads with a snapshot, expectations of every key
- * read, and a write make a transaction: try it again after NACRE_CONFLICT, with a new snapshot.
+/* Has nacre_write apply the batch only if nobody has changed `key` since `snapshot` was taken; else it
+ * returns NACRE_CONFLICT and changes nothing. `snapshot` NULL: only if a read of `key` finds nothing. The
+ * check and the write are one step: no other write comes between them. So reads with a snapshot, expectations
+ * of every key read, and a write make a transaction: try it again after NACRE_CONFLICT, with a new snapshot.
  *
  * Every put and delete of the key since then is a change, whatever value it leaves, and so is a delete of a
  * range that holds the key. A delete of a key that was not there may or may not count. That a key expires
- * (when it was put to do so) is no change, but it is not there any more. What the batch itself does to the key
- * does not count, nor does the order of expectations and operations matter.
+ * (when it was put to do so) is no change, but it is not there any more. What the batch itself does to the
+ * key does not count, nor does the order of expectations and operations matter.
  *
- * A batch of expectations only may be written: it checks, and changes nothing. The key is copied; the snapshot must
- * live until nacre_write has returned (NACRE_INVALID when it is found released), and be of the table that is
- * written to. With expectations, nacre_write also returns reading errors, but never NACRE_NOT_FOUND: what it
- * has to look at may be damaged. Errors: NACRE_TOO_LARGE (the key; or expectations of more than
- * NACRE_BATCH_BYTES_MAX), and the batch is as it was. Since 0.1. */
+ * A batch of expectations only may be written: it checks, and changes nothing. The key is copied; the
+ * snapshot must live until nacre_write has returned (NACRE_INVALID when it is found released), and be of the
+ * table that is written to. With expectations, nacre_write also returns reading errors, but never
+ * NACRE_NOT_FOUND: what it has to look at may be damaged. Errors: NACRE_TOO_LARGE (the key; or expectations
+ * of more than NACRE_BATCH_BYTES_MAX), and the batch is as it was. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_batch_expect(nacre_batch *batch, nacre_slice key,
                                                            const nacre_snapshot *snapshot);
 NACRE_API nacre_status nacre_write(nacre_table *table, const nacre_batch *batch,
@@ -422,25 +424,25 @@ typedef struct nacre_load_options {
 } nacre_load_options;
 
 /* A load brings sorted data into a table without log, memtable and merges: each byte is written once, to the
- * segment where it stays. That is at the bottom of the tree when the table holds nothing between its keys, as a new
- * table does, else as low as nothing of the table overlaps it. Nothing of it is seen before nacre_load_commit, which
- * shows all of it at once: it counts as one write at that moment, newer than every write acknowledged before and
- * older than every later one, and replaces the values of keys that are there. Writers and readers go on meanwhile;
- * snapshots and iterators from before the commit see nothing of it. A crash before the commit leaves nothing that
- * counts: the next writing open removes it.
+ * segment where it stays. That is at the bottom of the tree when the table holds nothing between its keys, as
+ * a new table does, else as low as nothing of the table overlaps it. Nothing of it is seen before
+ * nacre_load_commit, which shows all of it at once: it counts as one write at that moment, newer than every
+ * write acknowledged before and older than every later one, and replaces the values of keys that are there.
+ * Writers and readers go on meanwhile; snapshots and iterators from before the commit see nothing of it. A
+ * crash before the commit leaves nothing that counts: the next writing open removes it.
  *
  * A load belongs to one thread at a time; a table may have any number at once. It counts as live for
  * nacre_table_close (NACRE_BUSY). Memory: some 10 MiB, and 8 bytes for each key of the segment at hand
- * (nacre_table_options, segment_bytes). Errors: NACRE_READ_ONLY, and those of a first write (NACRE_NO_SPACE, NACRE_IO, NACRE_CORRUPT,
- * NACRE_ROLLED_BACK). Since 0.1. */
+ * (nacre_table_options, segment_bytes). Errors: NACRE_READ_ONLY, and those of a first write (NACRE_NO_SPACE,
+ * NACRE_IO, NACRE_CORRUPT, NACRE_ROLLED_BACK). Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_load_begin(nacre_table *table,
                                                          const nacre_load_options *options, /* NULL: none */
                                                          nacre_load **ret_load);
-/* Adds an entry. Keys come in strictly ascending order: else NACRE_INVALID, and the load is as it was, as also
- * after NACRE_TOO_LARGE (key over NACRE_KEY_BYTES_MAX, value over NACRE_VALUE_BYTES_MAX). A large value
- * (nacre_table_options, large_value_bytes) is written to a file of its own at once, and synced. After NACRE_IO,
- * NACRE_NO_SPACE or NACRE_NO_MEMORY the load has failed: every further call returns the same, and it can only be
- * aborted. Since 0.1. */
+/* Adds an entry. Keys come in strictly ascending order: else NACRE_INVALID, and the load is as it was, as
+ * also after NACRE_TOO_LARGE (key over NACRE_KEY_BYTES_MAX, value over NACRE_VALUE_BYTES_MAX). A large value
+ * (nacre_table_options, large_value_bytes) is written to a file of its own at once, and synced. After
+ * NACRE_IO, NACRE_NO_SPACE or NACRE_NO_MEMORY the load has failed: every further call returns the same, and
+ * it can only be aborted. Since 0.1. */
 NACRE_API nacre_status nacre_load_put(nacre_load *load, nacre_slice key, nacre_slice value);
 /* A put that is seen up to a moment (nacre_write_options.expire_at_ms); 0: as nacre_load_put. */
 NACRE_API nacre_status nacre_load_put_expiring(nacre_load *load, nacre_slice key, nacre_slice value,
@@ -461,14 +463,15 @@ typedef struct nacre_read_options {
   const nacre_snapshot *snapshot;    /* NULL: the newest state */
   nacre_slice lower, upper_excluded; /* iterators only: keys outside are not seen */
   bool no_cache_fill;                /* blocks read for this call do not displace others from the cache */
-  /* Iterators only: values are not shown (nacre_iter_value is empty), and large ones not read from their files. */
+  /* Iterators only: values are not shown (nacre_iter_value is empty), and large ones not read from their
+   * files. */
   bool keys_only;
   uint64_t reserved[8];
 } nacre_read_options;
 
 /* A value borrowed from Nacre's own memory: `data` (never NULL after success) stays valid and unchanged until
- * it is released. A large value (nacre_table_options) is read as a whole, past the cache, into memory of its own,
- * as long as the value: nacre_get_into and nacre_get_part need no such memory. */
+ * it is released. A large value (nacre_table_options) is read as a whole, past the cache, into memory of its
+ * own, as long as the value: nacre_get_into and nacre_get_part need no such memory. */
 typedef struct nacre_value {
   const void *data;
   size_t size;
@@ -490,32 +493,34 @@ NACRE_API NACRE_MUST_CHECK nacre_status nacre_get_into(nacre_table *table, nacre
                                                        const nacre_read_options *options, void *buffer,
                                                        size_t capacity, size_t *ret_size);
 
-/* Copies the bytes of a value from `offset` on, at most `size`; fewer, or none, where it ends. `*ret_value_size`
- * (may be NULL) is the size of the whole value. What is copied has authenticated; of a large value, which lies in a
- * file of its own, only the parts that are asked for are read. Two calls may see two values, unless they read
- * with a snapshot. After a failure the buffer's content is not defined. Errors: of reading. Since 0.1. */
+/* Copies the bytes of a value from `offset` on, at most `size`; fewer, or none, where it ends.
+ * `*ret_value_size` (may be NULL) is the size of the whole value. What is copied has authenticated; of a
+ * large value, which lies in a file of its own, only the parts that are asked for are read. Two calls may see
+ * two values, unless they read with a snapshot. After a failure the buffer's content is not defined. Errors:
+ * of reading. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_get_part(nacre_table *table, nacre_slice key,
                                                        const nacre_read_options *options, uint64_t offset,
                                                        void *buffer, size_t size, size_t *ret_copied,
                                                        uint64_t *ret_value_size);
 
-/* Many gets at one moment: all see the same state. Cheaper than as many calls, in whatever order the keys come: keys
- * that are neighbours share the work, blocks that are not in the cache are read with the help of a free worker, and what
- * some keys wait for in memory is fetched while others are looked at. `ret_statuses[i]` is NACRE_OK, NACRE_NOT_FOUND or why key
- * i could not be read; `ret_values[i]` is zeroed unless NACRE_OK, and released one by one. Returns NACRE_OK
- * when every key was found or not found, else the first other status. Since 0.1. */
+/* Many gets at one moment: all see the same state. Cheaper than as many calls, in whatever order the keys
+ * come: keys that are neighbours share the work, blocks that are not in the cache are read with the help of a
+ * free worker, and what some keys wait for in memory is fetched while others are looked at. `ret_statuses[i]`
+ * is NACRE_OK, NACRE_NOT_FOUND or why key i could not be read; `ret_values[i]` is zeroed unless NACRE_OK, and
+ * released one by one. Returns NACRE_OK when every key was found or not found, else the first other status.
+ * Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_multi_get(nacre_table *table, size_t count,
                                                         const nacre_slice *keys,
                                                         const nacre_read_options *options,
                                                         nacre_value *ret_values, nacre_status *ret_statuses);
 
 /* An iterator sees the table as it was when it was opened (or as the snapshot does). It starts at no entry:
- * move it first. Opening reads nothing. One that moves on over blocks that are not in the cache reads ahead, once it
- * has passed a few: up to 256 KiB of a segment at once, with a free worker's help twice as much, within its bounds and
- * memory_bytes_max; closing it, seeking and turning wait for a read that is under way. A move to a large value reads
- * it, as nacre_iter_value cannot fail, and forgets the one before: an iterator holds one at a time, and none with
- * keys_only. Once a move finds damage, the iterator is invalid and nacre_iter_status says why: a reading error, but
- * never NACRE_NOT_FOUND. Since 0.1. */
+ * move it first. Opening reads nothing. One that moves on over blocks that are not in the cache reads ahead,
+ * once it has passed a few: up to 256 KiB of a segment at once, with a free worker's help twice as much,
+ * within its bounds and memory_bytes_max; closing it, seeking and turning wait for a read that is under way.
+ * A move to a large value reads it, as nacre_iter_value cannot fail, and forgets the one before: an iterator
+ * holds one at a time, and none with keys_only. Once a move finds damage, the iterator is invalid and
+ * nacre_iter_status says why: a reading error, but never NACRE_NOT_FOUND. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_iter_open(nacre_table *table, const nacre_read_options *options,
                                                         nacre_iter **ret_iter);
 NACRE_API void nacre_iter_close(nacre_iter *iter);
@@ -529,8 +534,8 @@ NACRE_API bool nacre_iter_valid(const nacre_iter *iter);
 NACRE_API nacre_slice
 nacre_iter_key(const nacre_iter *iter); /* valid until the next move; empty when invalid */
 NACRE_API nacre_slice nacre_iter_value(const nacre_iter *iter);   /* likewise */
-/* From when on the pair it stands at will not be seen any more (nacre_write_options.expire_at_ms); 0: it stays, or the
- * iterator is invalid. Since 0.1. */
+/* From when on the pair it stands at will not be seen any more (nacre_write_options.expire_at_ms); 0: it
+ * stays, or the iterator is invalid. Since 0.1. */
 NACRE_API uint64_t nacre_iter_expire_at_ms(const nacre_iter *iter);
 NACRE_API nacre_status nacre_iter_status(const nacre_iter *iter); /* NACRE_OK at the end of the data */
 
@@ -538,15 +543,14 @@ typedef struct nacre_entry {
   nacre_slice key, value;
 } nacre_entry;
 
-/* Many pairs at once, forward: fills `entries`, at most `capacity` of them, with the pair that the iterator stands
- * at, unless the last nacre_iter_read handed it out, and those that follow it, and returns how many. They are
- * those that need no further block, so that fewer than `capacity` do not mean the end; 0 does, or a failure
- * (nacre_iter_status), and the iterator is invalid then (with a capacity of 0 nothing happens). Afterwards it
- * stands at the last pair it handed out. Keys and values stay as they are until the iterator is moved, read
- * or closed. An iterator is moved to where reading begins first:
+/* Many pairs at once, forward: fills `entries`, at most `capacity` of them, with the pair that the iterator
+ * stands at, unless the last nacre_iter_read handed it out, and those that follow it, and returns how many.
+ * They are those that need no further block, so that fewer than `capacity` do not mean the end; 0 does, or a
+ * failure (nacre_iter_status), and the iterator is invalid then (with a capacity of 0 nothing happens).
+ * Afterwards it stands at the last pair it handed out. Keys and values stay as they are until the iterator is
+ * moved, read or closed. An iterator is moved to where reading begins first:
  *
- *   nacre_iter_first(it);
- *   while ((n = nacre_iter_read(it, entries, 64)) > 0) use(entries, n);
+ *   nacre_iter_first(it); while ((n = nacre_iter_read(it, entries, 64)) > 0) use(entries, n);
  *
  * Since 0.1. */
 NACRE_API size_t nacre_iter_read(nacre_iter *iter, nacre_entry *entries, size_t capacity);
@@ -567,14 +571,14 @@ NACRE_API nacre_status nacre_sync(nacre_table *table);
  * Since 0.1. */
 NACRE_API nacre_status nacre_flush(nacre_table *table);
 /* Merges every segment that holds keys of [from, to_excluded), and what overlaps those, and waits; both
- * unbounded: everything, flushed first, into one run, in which nothing deleted is left but what live snapshots
- * still see. Merges that go on by themselves are waited for, and none begins meanwhile. Errors: as nacre_sync,
- * and those of reading; segments that cannot be read stay as they are. Since 0.1. */
+ * unbounded: everything, flushed first, into one run, in which nothing deleted is left but what live
+ * snapshots still see. Merges that go on by themselves are waited for, and none begins meanwhile. Errors: as
+ * nacre_sync, and those of reading; segments that cannot be read stay as they are. Since 0.1. */
 NACRE_API nacre_status nacre_compact(nacre_table *table, nacre_slice from, nacre_slice to_excluded);
-/* Waits until no flush or merge is left to do, one that had failed being tried again, and those included that are
- * left for a time when nobody writes and that make reads faster; returns the error that stopped one, if any: as
- * nacre_compact. Nobody has to call it: with workers such merges begin once nobody has written for a second. Since
- * 0.1. */
+/* Waits until no flush or merge is left to do, one that had failed being tried again, and those included that
+ * are left for a time when nobody writes and that make reads faster; returns the error that stopped one, if
+ * any: as nacre_compact. Nobody has to call it: with workers such merges begin once nobody has written for a
+ * second. Since 0.1. */
 NACRE_API nacre_status nacre_wait_idle(nacre_table *table);
 
 typedef struct nacre_verify_options {
@@ -623,22 +627,23 @@ typedef struct nacre_checkpoint_report {
   uint64_t reserved[8];
 } nacre_checkpoint_report;
 
-/* Copies the whole store to a new directory `to`, which is missing or empty. The copy is a store of its own, under
- * the same keys; both may be written to from then on, and neither knows of the other. Where the file system can
- * share blocks (btrfs, XFS), it does, and takes next to no room or time.
+/* Copies the whole store to a new directory `to`, which is missing or empty. The copy is a store of its own,
+ * under the same keys; both may be written to from then on, and neither knows of the other. Where the file
+ * system can share blocks (btrfs, XFS), it does, and takes next to no room or time.
  *
- * What is in it: of every table, all that was acknowledged before the call, and of what is written meanwhile all up
- * to some moment of that table's own, in order and batches whole: the moments of two tables may differ. A bulk load
- * that is not committed is left out. Readers and writers of open tables go on; opening, closing, creating, dropping
- * and renaming tables and changes of keys wait while logs, manifests and headers are copied, but not for the bulk.
- * Tables that are not open are opened for it, by the keys that the catalogue names and the store's own; one that
- * cannot be opened fails the call. For lack of a table's files its error is that of opening it.
+ * What is in it: of every table, all that was acknowledged before the call, and of what is written meanwhile
+ * all up to some moment of that table's own, in order and batches whole: the moments of two tables may
+ * differ. A bulk load that is not committed is left out. Readers and writers of open tables go on; opening,
+ * closing, creating, dropping and renaming tables and changes of keys wait while logs, manifests and headers
+ * are copied, but not for the bulk. Tables that are not open are opened for it, by the keys that the
+ * catalogue names and the store's own; one that cannot be opened fails the call. For lack of a table's files
+ * its error is that of opening it.
  *
- * Durable on return. The copy becomes a store at the very end, by a rename: after a failure, or a crash, `to` holds
- * what no open takes for a store, and may be removed. Also of a store that is open read-only. `options` and
- * `ret_report` may be NULL. Errors: NACRE_EXISTS (a store in `to`), NACRE_INVALID (`to` is not empty, or lies in a
- * store), NACRE_NOT_FOUND (its parent), NACRE_BUSY (a table is open in a recovery mode), NACRE_IO, NACRE_NO_SPACE,
- * NACRE_READ_ONLY (of the place of `to`), and those of nacre_table_open. Since 0.1. */
+ * Durable on return. The copy becomes a store at the very end, by a rename: after a failure, or a crash, `to`
+ * holds what no open takes for a store, and may be removed. Also of a store that is open read-only. `options`
+ * and `ret_report` may be NULL. Errors: NACRE_EXISTS (a store in `to`), NACRE_INVALID (`to` is not empty, or
+ * lies in a store), NACRE_NOT_FOUND (its parent), NACRE_BUSY (a table is open in a recovery mode), NACRE_IO,
+ * NACRE_NO_SPACE, NACRE_READ_ONLY (of the place of `to`), and those of nacre_table_open. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_checkpoint(nacre_store *store, const char *to,
                                                          const nacre_checkpoint_options *options,
                                                          nacre_checkpoint_report *ret_report);
@@ -689,10 +694,10 @@ typedef struct nacre_salvage_report {
  *
  * without_manifest. When CURRENT or the manifest is damaged, missing or rolled back, every segment and log in
  * the directory that authenticates as the table's own takes part, also one that had been superseded and not
- * yet removed, or belongs to a bulk load that was never committed. Its entries lose against newer versions and against deletes that are still there. But a merge
- * drops a delete that hides nothing any more: a file that was left over from before it may bring such a key
- * back. What is lost with a whole file is not noticed. A file of another table, or under another number than
- * its own, is refused.
+ * yet removed, or belongs to a bulk load that was never committed. Its entries lose against newer versions
+ * and against deletes that are still there. But a merge drops a delete that hides nothing any more: a file
+ * that was left over from before it may bring such a key back. What is lost with a whole file is not noticed.
+ * A file of another table, or under another number than its own, is refused.
  *
  * Memory: what the logs hold, and a block for each run of segments (without a manifest: each segment, which
  * also stays open meanwhile).
@@ -747,23 +752,24 @@ typedef struct nacre_stats {
   nacre_latency synced_write; /* writing calls with it: waiting for others' syncs included */
   nacre_latency sync;         /* of logs, in the system */
   nacre_latency flush, merge; /* each memtable flushed; each merge */
-  /* Times a writer had to wait for flushes or merges to catch up: at first a little, by the bytes that it writes,
-   * and only when they fall far behind until they have caught up. */
+  /* Times a writer had to wait for flushes or merges to catch up: at first a little, by the bytes that it
+   * writes, and only when they fall far behind until they have caught up. */
   nacre_latency stall;
-  /* Since the open: bytes written to the log and by flushes and merges, for each byte of writes in the log; 0:
-   * nothing was written. The overhead of frames is left out. */
+  /* Since the open: bytes written to the log and by flushes and merges, for each byte of writes in the log;
+   * 0: nothing was written. The overhead of frames is left out. */
   double write_amplification;
-  /* Now: how many runs and memtables a point read may have to ask, not counting that filters save most of it. */
+  /* Now: how many runs and memtables a point read may have to ask, not counting that filters save most of
+   * it. */
   double read_amplification;
-  /* Now: bytes of all segments, for each byte of the oldest run, which holds every key that was there when it was
-   * made, once; 0: there is none. */
+  /* Now: bytes of all segments, for each byte of the oldest run, which holds every key that was there when it
+   * was made, once; 0: there is none. */
   double space_amplification;
   uint64_t loads, bytes_loaded; /* bulk loads committed since the table was opened; written by them */
   uint64_t reserved[8];
 } nacre_stats;
 
-/* What a table holds now, and what it did since it was opened. Takes some microseconds, and waits for a write that is
- * under way. Threads: any. Since 0.1. */
+/* What a table holds now, and what it did since it was opened. Takes some microseconds, and waits for a write
+ * that is under way. Threads: any. Since 0.1. */
 NACRE_API nacre_status nacre_table_stats(nacre_table *table, nacre_stats *ret_stats);
 
 /* What a store takes, and what it asked of its key services. */
@@ -797,15 +803,15 @@ typedef struct nacre_health {
   uint64_t reserved[8];
 } nacre_health;
 
-/* What fails at present, how bad it is and what heals it. Nothing has to be called, closed or opened again for it to
- * heal, but with NACRE_REMEDY_REPAIR: a failed log is given up and its content flushed by the next write; a flush is
- * tried again by the next write that needs its place, by nacre_flush and nacre_wait_idle, and by itself after a second,
- * then after twice as long each time, up to about a minute; a merge likewise, after the next flush and by
- * nacre_wait_idle. Without workers, and with NACRE_REMEDY_REPAIR, only calls do so. A rewrap likewise, after the
- * next flush or merge and by nacre_table_rewrap_wait. A segment that a merge cannot read is left out of others, which go
- * on, until it is tried again or the table opened anew; the error stays meanwhile. On a full disk reads go on, and
- * writes fail with NACRE_NO_SPACE until there is room; what a failed try had written is removed at once. Errors: none of
- * its own. Since 0.1. */
+/* What fails at present, how bad it is and what heals it. Nothing has to be called, closed or opened again
+ * for it to heal, but with NACRE_REMEDY_REPAIR: a failed log is given up and its content flushed by the next
+ * write; a flush is tried again by the next write that needs its place, by nacre_flush and nacre_wait_idle,
+ * and by itself after a second, then after twice as long each time, up to about a minute; a merge likewise,
+ * after the next flush and by nacre_wait_idle. Without workers, and with NACRE_REMEDY_REPAIR, only calls do
+ * so. A rewrap likewise, after the next flush or merge and by nacre_table_rewrap_wait. A segment that a merge
+ * cannot read is left out of others, which go on, until it is tried again or the table opened anew; the error
+ * stays meanwhile. On a full disk reads go on, and writes fail with NACRE_NO_SPACE until there is room; what
+ * a failed try had written is removed at once. Errors: none of its own. Since 0.1. */
 NACRE_API nacre_status nacre_table_health(nacre_table *table, nacre_health *ret_health);
 
 /* ---- keys ---------------------------------------------------------------------------------------------- */
@@ -917,9 +923,9 @@ NACRE_API void nacre_kms_keys_free(nacre_kms_keys *keys);
 
 /* Opens the keys of one table, to read its files with nacre_sealed_file_open. `table` is a name, "uuid:" and
  * a UUID, or NULL for the catalogue. Takes no lock and changes nothing, so it works beside a writer. Of the
- * options only default_key, trusted_keys, region, pinned_commitment, passphrase, kms_* and io are used. Errors:
- * as nacre_open and nacre_table_open, but never NACRE_EXISTS, NACRE_LOCKED, NACRE_BUSY or NACRE_NO_SPACE. Since
- * 0.1. */
+ * options only default_key, trusted_keys, region, pinned_commitment, passphrase, kms_* and io are used.
+ * Errors: as nacre_open and nacre_table_open, but never NACRE_EXISTS, NACRE_LOCKED, NACRE_BUSY or
+ * NACRE_NO_SPACE. Since 0.1. */
 NACRE_API NACRE_MUST_CHECK nacre_status nacre_table_keys_open(const char *store_path,
                                                               const nacre_store_options *options,
                                                               const char *table,
