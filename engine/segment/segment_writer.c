@@ -279,6 +279,10 @@ nacre_status nc_segment_writer_add_range(nc_segment_writer *w, const nc_range_fr
   return NACRE_OK;
 }
 
+bool nc_segment_writer_is_empty(const nc_segment_writer *w) {
+  return w->properties.entries == 0 && w->ranges_size == 0;
+}
+
 bool nc_segment_writer_ranges_full(const nc_segment_writer *w, const nc_range_fragment *f) {
   return w->ranges_size > 0 &&
          w->ranges_size + nc_ranges_bound(f->from, f->to, f->count) > NC_SEGMENT_RANGES_BYTES_TARGET;

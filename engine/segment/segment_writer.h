@@ -45,6 +45,8 @@ NC_MUST_CHECK nacre_status nc_segment_writer_add(nc_segment_writer *w, const nc_
 /* Adds range deletes, in order, beside the entries: no key of either is beyond what the segment is to hold. */
 NC_MUST_CHECK nacre_status nc_segment_writer_add_range(nc_segment_writer *w,
                                                        const nc_range_fragment *fragment, nacre_error *err);
+/* True when there is nothing in it yet: such a one is not to be finished. */
+bool nc_segment_writer_is_empty(const nc_segment_writer *w);
 /* True when a fragment should go to the next segment, for they share one frame. */
 bool nc_segment_writer_ranges_full(const nc_segment_writer *w, const nc_range_fragment *fragment);
 /* True once the segment should be ended before the next new key. */

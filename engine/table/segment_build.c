@@ -106,8 +106,12 @@ static nacre_status keep_segment(nc_builder *b, nc_segment_record *record, nacre
   return status;
 }
 
+/* A segment may be begun for a range delete, and end before the key where that begins: of nothing no segment is made. */
 nacre_status nc_builder_end(nc_builder *b, nacre_error *err) {
-  if (b->writer == NULL) return NACRE_OK;
+  if (b->writer == NULL || nc_segment_writer_is_empty(b->writer)) {
+    nc_builder_drop(b);
+    return NACRE_OK;
+  }
   nc_segment_record record;
   nacre_status status = nc_segment_writer_finish(b->writer, &record, err);
   if (status == NACRE_OK) status = keep_segment(b, &record, err);
