@@ -9,6 +9,7 @@
 
 #include "compaction_cut.h"
 #include "one_table.h"
+#include "segment_build.h"
 
 enum { KEYS = 4000, KEY_BYTES = 60, PIECES = 4 };
 
@@ -161,3 +162,33 @@ static void drop_each(nacre_table *large) {
 
 Test(compaction_cut, no_file_is_dropped_twice_by_a_range_delete) { merge_large(drop_range); }
 Test(compaction_cut, no_file_is_dropped_twice_by_deletes) { merge_large(drop_each); }
+
+/* A range delete begins at the first key, and that key lies behind so much of the run below that a segment should end
+ * before it: then nothing is in the segment that was begun for the range delete. */
+Test(compaction_cut, of_nothing_no_segment_is_made) {
+  uint64_t sequence;
+  nc_segment **made;
+  size_t count;
+  nc_cursor *from;
+  nc_range_set *ranges;
+  run_of(0, 1, 50);
+  run_of(60, 1, 10);
+  char key[KEY_BYTES + 1], end[KEY_BYTES + 1];
+  nacre_slice first = key_of(60, key), last = key_of(70, end);
+  ok(nacre_put(t, first, text("new"), NULL));
+  view = nc_table_view(t, &sequence);
+  const nc_run *runs = view->version->runs;
+  const nc_run *below = nc_run_find(&runs[0], first) == NULL ? &runs[0] : &runs[1];
+  must(nc_range_set_single(t->shared->env->heap, first, last, sequence - 1, &ranges, &err));
+  must(nc_memtable_cursor(view->memtables[0], &from, &err));
+  const nc_build build = {.method = NC_PACK_NONE,
+                          .ranges = ranges,
+                          .beneath = {runs, view->version->run_count},
+                          .below = below};
+  must(nc_build_segments(t, from, &build, &made, &count, &err));
+  cr_assert_eq(count, 1);
+  cr_expect_eq(nc_segment_describe(made[0])->entries, 2); /* the put and the range delete */
+  nc_build_release(made, count, true);
+  nc_cursor_close(from);
+  nc_range_set_free(ranges);
+}
